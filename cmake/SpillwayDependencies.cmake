@@ -1,0 +1,40 @@
+# Every outside library, behind one interface target a use.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(tl-expected REQUIRED)
+find_package(nlohmann_json REQUIRED)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(LZ4 REQUIRED IMPORTED_TARGET liblz4)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+
+add_library(spillway_core_deps INTERFACE)
+target_link_libraries(spillway_core_deps INTERFACE fmt::fmt tl::expected nlohmann_json::nlohmann_json PkgConfig::ZSTD
+                      PkgConfig::LZ4 PkgConfig::XXHASH Threads::Threads)
+
+add_library(spillway_expand_deps INTERFACE)
+find_package(pugixml REQUIRED)
+pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+target_link_libraries(spillway_expand_deps INTERFACE pugixml::pugixml PkgConfig::UTF8PROC ${CMAKE_DL_LIBS})
+
+add_library(spillway_cli_deps INTERFACE)
+find_package(CLI11 REQUIRED)
+target_link_libraries(spillway_cli_deps INTERFACE CLI11::CLI11)
+
+# jemalloc gives memory back and keeps the process near its ledger; sanitizers bring their own allocator.
+add_library(spillway_allocator INTERFACE)
+if(NOT CMAKE_CXX_FLAGS MATCHES "-fsanitize")
+  pkg_check_modules(JEMALLOC REQUIRED IMPORTED_TARGET jemalloc)
+  target_link_libraries(spillway_allocator INTERFACE PkgConfig::JEMALLOC)
+endif()
+
+# Arrow C++: the system's when it has one, else the pinned wheel that ./run put into the project's own environment.
+add_library(spillway_arrow INTERFACE)
+include(SpillwayArrow OPTIONAL)
+
+if(SPILLWAY_TESTS)
+  find_package(GTest REQUIRED)
+  find_package(rapidcheck REQUIRED)
+  add_library(spillway_test_deps INTERFACE)
+  target_link_libraries(spillway_test_deps INTERFACE GTest::gtest GTest::gmock GTest::gtest_main rapidcheck rapidcheck_gtest)
+endif()

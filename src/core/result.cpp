@@ -1,0 +1,65 @@
+#include "core/result.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <system_error>
+
+namespace spillway {
+
+std::string_view name(Code code) {
+  switch (code) {
+    case Code::kUsage: return "usage";
+    case Code::kInvalid: return "invalid";
+    case Code::kNotFound: return "not_found";
+    case Code::kIo: return "io";
+    case Code::kCorrupt: return "corrupt";
+    case Code::kInternal: return "internal";
+    case Code::kTooLarge: return "too_large";
+    case Code::kMemoryLimit: return "memory_limit";
+    case Code::kScratchFull: return "scratch_full";
+    case Code::kDiskFull: return "disk_full";
+    case Code::kCancelled: return "cancelled";
+    case Code::kOverflow: return "overflow";
+  }
+  return "unknown";
+}
+
+int exit_code(Code code) {
+  switch (code) {
+    case Code::kUsage: return 2;
+    case Code::kTooLarge:
+    case Code::kMemoryLimit:
+    case Code::kScratchFull:
+    case Code::kDiskFull: return 3;
+    case Code::kCancelled: return 130;
+    default: return 1;
+  }
+}
+
+Error::Error(Code code, std::string message, int system_errno)
+    : rep_(std::make_unique<Rep>(Rep{code, system_errno, std::move(message)})) {}
+
+Error Error::from_errno(std::string_view what, int system_errno) {
+  Code code = Code::kIo;
+  if (system_errno == ENOENT) code = Code::kNotFound;
+  if (system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG) code = Code::kDiskFull;
+  return Error(code, std::string(what) + ": " + std::generic_category().message(system_errno), system_errno);
+}
+
+Error Error::with(std::string_view context) && {
+  rep_->message = std::string(context) + ": " + rep_->message;
+  return std::move(*this);
+}
+
+tl::unexpected<Error> fail_errno(std::string_view what) {
+  const int system_errno = errno;
+  return fail(Error::from_errno(what, system_errno));
+}
+
+void check_failed(const char* condition, const char* file, int line) {
+  std::fprintf(stderr, "spillway: internal check failed at %s:%d: %s\n", file, line, condition);
+  std::abort();
+}
+
+}  // namespace spillway
