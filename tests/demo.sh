@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# What `./run demo` shows: real searches, each under a hard memory limit, and what they held.
+set -euo pipefail
+spillway=$(realpath "${1:?usage: demo.sh BINARY}")
+here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
+out=$(mktemp -d "$(dirname "$spillway")/demo.XXXXXX")
+trap 'rm -rf "$out"' EXIT
+
+# search TITLE LIMIT WORDS...: runs one search in a memory cgroup of the limit.
+search() {
+  local title=$1 limit=$2
+  shift 2
+  printf '\n\033[1m%s\033[0m\n$ spillway expand %s --memory %s\n' "$title" "${*//$out\//}" "$limit"
+  python3 "$here/memcap/memcap.py" --limit "$limit" -- \
+    "$spillway" expand "$@" --memory "$limit" --threads "$(nproc)" --out "$out/run"
+  rm -rf "$out/run"
+}
+
+python3 "$here/data/kanban.py" 5 >"$out/kanban5.pnml"
+python3 "$here/data/texts.py" ascp10 >"$out/ascp10.txt"
+
+search "All 3,628,800 stacks of ten pancakes, by number of flips" 64MiB pancake 10
+search "All 181,440 positions of the 8-puzzle" 32MiB puzzle 3x3
+search "All 2,546,432 markings of a Petri net: Kanban with five tokens a cell" 64MiB petri "$out/kanban5.pnml"
+search "The largest structure in a text of 45 sentences, 76,824 states" 64MiB ortho "$out/ascp10.txt"
+
+printf '\nNext: %s expand --help\n' "${spillway#"$PWD"/}"
