@@ -31,6 +31,7 @@ bare() {
   for file in /etc/resolv.conf /etc/hosts /etc/apt/sources.list /etc/pip.conf; do
     [ ! -e "$file" ] || cp -L "$file" "$root$file"
   done
+  [ -e /etc/apt/sources.list ] || rm -f "$root/etc/apt/sources.list"
   rm -rf "$root/etc/apt/sources.list.d" "$root/etc/apt/apt.conf.d"
   cp -a /etc/apt/sources.list.d /etc/apt/apt.conf.d "$root/etc/apt/"
   mkdir -p "$root/usr/local/share/ca-certificates" "$root/etc/ssl/certs"
