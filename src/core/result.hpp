@@ -81,12 +81,15 @@ T take(Result<T>& result) {
 }  // namespace spillway
 
 // The value of `expression`, or return its error from this function.
-#define TRY(expression)                                                              \
-  __extension__({                                                                    \
-    auto try_result_ = (expression);                                                 \
-    if (!try_result_) [[unlikely]]                                                   \
-      return ::tl::unexpected<::spillway::Error>(std::move(try_result_).error());    \
-    ::spillway::detail::take(try_result_);                                           \
+#define TRY(expression) SPILLWAY_TRY_(expression, SPILLWAY_NAME_(try_result_, __COUNTER__))
+#define SPILLWAY_NAME_(a, b) SPILLWAY_NAME2_(a, b)
+#define SPILLWAY_NAME2_(a, b) a##b
+#define SPILLWAY_TRY_(expression, result)                                \
+  __extension__({                                                       \
+    auto result = (expression);                                         \
+    if (!result) [[unlikely]]                                           \
+      return ::tl::unexpected<::spillway::Error>(std::move(result).error()); \
+    ::spillway::detail::take(result);                                   \
   })
 
 #define CHECK(condition) \

@@ -1,0 +1,398 @@
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/budget.hpp"
+#include "core/durable_file.hpp"
+#include "core/progress.hpp"
+#include "core/report.hpp"
+#include "core/scratch.hpp"
+#include "expand/expand.hpp"
+#include "expand/search.hpp"
+#include "expand/states_table.hpp"
+
+namespace spillway::expand {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+// What the process needs beside its leases: code, libraries, stacks, the allocator's slack, small containers.
+Bytes reserve_of(Bytes memory) { return std::max(12_MiB, memory / 24); }
+
+const char* name_of(Identity identity) {
+  switch (identity) {
+    case Identity::kFp128: return "fp128";
+    case Identity::kExact: return "exact";
+    case Identity::kFp64: return "fp64";
+  }
+  return "";
+}
+
+const char* name_of(StatesOutput states) {
+  switch (states) {
+    case StatesOutput::kNone: return "none";
+    case StatesOutput::kIds: return "ids";
+    case StatesOutput::kAll: return "all";
+  }
+  return "";
+}
+
+// The least --memory with which `problem` runs.
+Bytes least_memory(const Problem& problem, const ExpandOptions& options) {
+  const ProblemTraits traits = problem.traits();
+  const bool wide = traits.form == StateForm::kBytes && options.identity != Identity::kFp64;
+  const unsigned threads = std::max(1u, std::min(options.job.threads, traits.max_expanders));
+  Bytes memory = 1_MiB;
+  while (memory <= reserve_of(memory) || !MemoryPlan::make(memory - reserve_of(memory), threads, traits, wide)) {
+    memory += 1_MiB;
+  }
+  return memory;
+}
+
+Error too_small(const Problem& problem, const ExpandOptions& options) {
+  const Bytes least = least_memory(problem, options);
+  const Bytes reserve = reserve_of(least);
+  const ProblemTraits traits = problem.traits();
+  const bool wide = traits.form == StateForm::kBytes && options.identity != Identity::kFp64;
+  const unsigned threads = std::max(1u, std::min(options.job.threads, traits.max_expanders));
+  const auto plan = MemoryPlan::make(least - reserve, threads, traits, wide);
+  std::string parts = fmt::format("program {}", to_string(reserve));
+  for (const MemoryPlan::Item& item : plan->items(threads)) parts += fmt::format(", {} {}", item.name, to_string(item.bytes));
+  return Error(Code::kMemoryLimit, fmt::format("--memory {} is too small: needs at least {}: {}",
+                                               to_string(options.job.memory), to_string(least), parts));
+}
+
+// What a checkpoint must agree with to be continued.
+std::string configuration(const Problem& problem, const ExpandOptions& options) {
+  Json json;
+  json["format"] = 1;
+  json["problem"] = problem.name();
+  json["arguments"] = Json::parse(problem.arguments_json());
+  json["identity"] = name_of(options.identity);
+  json["states"] = name_of(options.states);
+  json["max_depth"] = options.max_depth ? Json(*options.max_depth) : Json(nullptr);
+  return json.dump();
+}
+
+// The output folder while a run owns it.
+class WorkFolder {
+ public:
+  static Result<WorkFolder> open(const std::string& out) {
+    std::error_code error;
+    if (fs::exists(out, error) && !fs::is_directory(out, error)) {
+      return fail(Code::kInvalid, fmt::format("{}: is a file; --out wants a folder", out));
+    }
+    // With a work folder beside it the result is of a run that was killed while it tidied up: it is finished again.
+    if (fs::exists(out + "/result.json", error) && !fs::exists(out + "/.spillway", error)) {
+      return fail(Code::kInvalid,
+                  fmt::format("{}: holds a finished run; remove it or choose another folder with --out", out));
+    }
+    WorkFolder folder;
+    folder.path_ = out + "/.spillway";
+    const bool fresh = !fs::exists(folder.path_, error);
+    if (fresh && fs::exists(out, error) && !fs::is_empty(out, error)) {
+      return fail(Code::kInvalid, fmt::format("{}: is not empty; choose another folder with --out", out));
+    }
+    fs::create_directories(folder.path_, error);
+    if (error) return fail(Code::kIo, fmt::format("creating {}: {}", folder.path_, error.message()));
+    folder.lock_ = ::open(folder.path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder.lock_ < 0) return fail_errno("opening " + folder.path_);
+    if (::flock(folder.lock_, LOCK_EX | LOCK_NB) != 0) {
+      return fail(Code::kInvalid, fmt::format("{}: another spillway is running in it", out));
+    }
+    return folder;
+  }
+  WorkFolder(WorkFolder&& other) noexcept : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
+  WorkFolder& operator=(WorkFolder&&) = delete;
+  ~WorkFolder() {
+    if (lock_ >= 0) ::close(lock_);
+  }
+  const std::string& path() const { return path_; }
+  std::string checkpoint() const { return path_ + "/checkpoint.json"; }
+  // Everything but the folder itself.
+  void clear() const {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(path_, error)) fs::remove_all(entry.path(), error);
+  }
+  void remove() const {
+    std::error_code error;
+    fs::remove_all(path_, error);
+  }
+
+ private:
+  WorkFolder() = default;
+  std::string path_;
+  int lock_ = -1;
+};
+
+// A checkpoint file: the configuration it belongs to, and the search's own text ("null": nothing done yet).
+Result<std::string> read_checkpoint(const WorkFolder& work, const std::string& configured, const std::string& out) {
+  std::error_code error;
+  if (!fs::exists(work.checkpoint(), error)) return std::string();
+  const std::string text = TRY(read_small_file(work.checkpoint(), uint64_t{1} << 30));
+  const Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded() || !json.contains("configuration") || !json.contains("search")) {
+    return fail(Code::kCorrupt, work.checkpoint() + ": cannot be read; run again with --resume never");
+  }
+  if (json["configuration"].dump() != configured) {
+    return fail(Code::kInvalid, fmt::format("{}: holds another run ({}); give the same command, another --out, or --resume never",
+                                            out, json["configuration"].dump()));
+  }
+  return json["search"].dump();
+}
+
+std::string layers_csv(const SearchState& state) {
+  std::string csv = "depth,new,generated,duplicate,cumulative\n";
+  uint64_t cumulative = 0;
+  for (size_t depth = 0; depth < state.layers.size(); ++depth) {
+    const LayerRow& row = state.layers[depth];
+    cumulative += row.fresh;
+    csv += fmt::format("{},{},{},{},{}\n", depth, row.fresh, row.generated, row.duplicate, cumulative);
+  }
+  return csv;
+}
+
+struct Sums {
+  uint64_t states = 0, generated = 0, duplicates = 0;
+};
+
+// cumulative(last) = initial + generated - duplicates, or the run fails.
+Result<Sums> balance(const SearchState& state) {
+  Sums sums;
+  for (const LayerRow& row : state.layers) {
+    sums.states += row.fresh;
+    sums.generated += row.generated;
+    sums.duplicates += row.duplicate;
+  }
+  if (sums.states != state.layers.at(0).fresh + sums.generated - sums.duplicates) {
+    return fail(Code::kInternal, fmt::format("the counts do not balance: {} states, {} initial, {} generated, {} duplicates",
+                                             sums.states, state.layers.at(0).fresh, sums.generated, sums.duplicates));
+  }
+  return sums;
+}
+
+StateView view_of(StateForm form, const std::vector<uint8_t>& bytes) {
+  StateView view{0, bytes};
+  if (form == StateForm::kPacked) std::memcpy(&view.packed, bytes.data(), 8);
+  return view;
+}
+
+std::string result_json(const Problem& problem, const ExpandOptions& options, const SearchState& state, const Sums& sums,
+                        bool complete) {
+  Json json;
+  json["problem"] = problem.name();
+  json["arguments"] = Json::parse(problem.arguments_json());
+  json["identity"] = name_of(options.identity);
+  json["states"] = sums.states;
+  json["generated"] = sums.generated;
+  json["duplicates"] = sums.duplicates;
+  json["depth"] = state.layers.size() - 1;
+  json["frontier"] = state.frontier;
+  json["complete"] = complete;
+  json["ids_xor"] = fmt::format("{:016x}", state.ids_xor);
+  json["ids_sum"] = fmt::format("{:016x}", state.ids_sum);
+  json["best"] = nullptr;
+  if (state.has_best) {
+    const StateView best = view_of(problem.traits().form, state.best);
+    json["best"] = Json::parse(problem.best_json(best, state.best_score));
+  }
+  return json.dump(2) + "\n";
+}
+
+// One search from start or checkpoint to its end; kOverflow asks for another go.
+class Job {
+ public:
+  Job(Problem& problem, const ExpandOptions& options, std::string out, WorkFolder& work)
+      : problem_(problem), options_(options), out_(std::move(out)), work_(work), configured_(configuration(problem, options)) {}
+
+  Result<ExpandSummary> run(std::stop_token stop);
+  bool has_checkpoint() const { return has_checkpoint_; }
+
+ private:
+  Result<void> prepare();
+  ProgressSnapshot snapshot() const;
+  Result<ExpandSummary> finish();
+  void describe_for_report(const Sums& sums);
+
+  Problem& problem_;
+  const ExpandOptions& options_;
+  std::string out_;
+  WorkFolder& work_;
+  std::string configured_;
+  std::unique_ptr<Budget> budget_;
+  std::shared_ptr<ScratchSpace> space_;
+  std::unique_ptr<Report> report_;
+  std::unique_ptr<Search> search_;
+  std::unique_ptr<Progress> progress_;
+  bool resumed_ = false;
+  bool has_checkpoint_ = false;
+};
+
+Result<void> Job::prepare() {
+  if (options_.job.memory < least_memory(problem_, options_)) return fail(too_small(problem_, options_));
+  budget_ = Budget::create(options_.job.memory - reserve_of(options_.job.memory));
+  ScratchSpace::Options scratch;
+  scratch.folder = options_.job.scratch.empty() ? work_.path() : options_.job.scratch;
+  scratch.limit = options_.job.scratch_limit.value_or(Bytes(0));
+  space_ = TRY(ScratchSpace::create(scratch));
+  SearchOptions options;
+  options.identity = options_.identity;
+  options.threads = options_.job.threads;
+  options.max_depth = options_.max_depth;
+  options.keep_layers = options_.states != StatesOutput::kNone;
+  options.checkpoint = options_.checkpoint;
+  options.work_folder = work_.path();
+  search_ = TRY(Search::create(problem_, options, *budget_, space_));
+  return {};
+}
+
+ProgressSnapshot Job::snapshot() const {
+  const SearchProgress now = search_->progress();
+  ProgressSnapshot snapshot;
+  snapshot.phase = fmt::format("depth {} {}", now.depth, now.phase);
+  snapshot.text = fmt::format("{} states  frontier {}", now.states, now.layer_states);
+  if (now.layer_states > 0) {
+    snapshot.fraction = static_cast<double>(now.layer_done) / static_cast<double>(now.layer_states);
+  }
+  snapshot.spilled = space_->used();
+  snapshot.json = fmt::format("\"depth\":{},\"states\":{},\"generated\":{},\"frontier\":{},\"done\":{}", now.depth, now.states,
+                              now.generated, now.layer_states, now.layer_done);
+  return snapshot;
+}
+
+Result<ExpandSummary> Job::run(std::stop_token stop) {
+  TRY(prepare());
+  report_ = Report::start("expand", options_.job, *budget_);
+  const std::string checkpoint = TRY(read_checkpoint(work_, configured_, out_));
+  const auto save = [&](const std::string& text) {
+    return write_durably(work_.checkpoint(), fmt::format("{{\"configuration\":{},\"search\":{}}}\n", configured_, text));
+  };
+  if (checkpoint.empty() || checkpoint == "null") {
+    work_.clear();
+    TRY(save("null"));
+  } else {
+    TRY(search_->restore(checkpoint));
+    resumed_ = has_checkpoint_ = true;
+  }
+  progress_ = Progress::start(options_.job.progress, options_.job.memory, [this] { return snapshot(); });
+  if (resumed_) progress_->note(fmt::format("resuming {} at depth {}", out_, search_->state().layers.size() - 1));
+  auto searched = search_->run(stop, [&](const std::string& text) {
+    has_checkpoint_ = true;
+    return save(text);
+  });
+  progress_.reset();
+  report_->finish();
+  if (!searched) {
+    Error error = std::move(searched).error();
+    if (error.code() == Code::kScratchFull || error.code() == Code::kDiskFull) {
+      return fail(Error(error.code(), error.message() + "; run the same command again when there is room: it resumes"));
+    }
+    return fail(std::move(error));
+  }
+  return finish();
+}
+
+void Job::describe_for_report(const Sums& sums) {
+  report_->fact("problem", Json(problem_.name()).dump());
+  report_->fact("arguments", problem_.arguments_json());
+  report_->fact("states", fmt::format("{}", sums.states));
+  report_->fact("generated", fmt::format("{}", sums.generated));
+  report_->fact("duplicates", fmt::format("{}", sums.duplicates));
+  report_->fact("depth", fmt::format("{}", search_->state().layers.size() - 1));
+  report_->fact("resumed", resumed_ ? "true" : "false");
+  report_->fact("scratch_peak_bytes", fmt::format("{}", space_->peak().count()));
+  report_->fact("scratch_written_bytes", fmt::format("{}", space_->written().count()));
+  for (const auto& [key, value] : search_->figures()) report_->fact(key, value);
+  ReportTable table{"Layers", {"depth", "new", "generated", "duplicate"}, {}};
+  for (size_t depth = 0; depth < search_->state().layers.size(); ++depth) {
+    const LayerRow& row = search_->state().layers[depth];
+    table.rows.push_back({fmt::format("{}", depth), fmt::format("{}", row.fresh), fmt::format("{}", row.generated),
+                          fmt::format("{}", row.duplicate)});
+  }
+  report_->table(std::move(table));
+}
+
+Result<ExpandSummary> Job::finish() {
+  const SearchState& state = search_->state();
+  const Sums sums = TRY(balance(state));
+  if (options_.states != StatesOutput::kNone) {
+    TRY(write_states(problem_, options_.states, *search_, out_ + "/states", *budget_));
+  }
+  describe_for_report(sums);
+  TRY(write_durably(out_ + "/report.json", report_->json()));
+  if (!options_.job.report.empty()) {
+    const bool html = options_.job.report.ends_with(".html");
+    TRY(write_durably(options_.job.report, html ? report_->html() : report_->json()));
+  }
+  TRY(write_durably(out_ + "/layers.csv", layers_csv(state)));
+  TRY(write_durably(out_ + "/result.json", result_json(problem_, options_, state, sums, search_->complete())));
+  ExpandSummary summary;
+  summary.states = sums.states;
+  summary.generated = sums.generated;
+  summary.duplicates = sums.duplicates;
+  summary.frontier = state.frontier;
+  summary.depth = static_cast<uint32_t>(state.layers.size() - 1);
+  summary.complete = search_->complete();
+  summary.out = out_;
+  if (state.has_best) summary.best_drawing = problem_.draw(view_of(problem_.traits().form, state.best));
+  search_.reset();
+  work_.remove();
+  return summary;
+}
+
+std::string out_folder(const Problem& problem, const ExpandOptions& options) {
+  return options.out.empty() ? "./" + problem.name() + "-expand" : options.out;
+}
+
+}  // namespace
+
+Result<ExpandSummary> run(Problem& problem, const ExpandOptions& options, std::stop_token stop) {
+  const std::string out = out_folder(problem, options);
+  WorkFolder work = TRY(WorkFolder::open(out));
+  if (options.resume == Resume::kNever) work.clear();
+  std::error_code unused;
+  const bool fresh = !fs::exists(work.checkpoint(), unused);
+  while (true) {
+    Job job(problem, options, out, work);
+    auto summary = job.run(stop);
+    if (summary) return summary;
+    if (summary.error().code() != Code::kOverflow) {
+      // Nothing to resume: leave nothing behind.
+      std::error_code error;
+      if (fresh && !job.has_checkpoint()) {
+        work.remove();
+        if (fs::is_empty(out, error)) fs::remove(out, error);
+      }
+      return summary;
+    }
+    TRY(problem.widen());
+    work.clear();
+  }
+}
+
+Result<std::string> explain_memory(Problem& problem, const ExpandOptions& options) {
+  const ProblemTraits traits = problem.traits();
+  const bool wide = traits.form == StateForm::kBytes && options.identity != Identity::kFp64;
+  const unsigned threads = std::max(1u, std::min(options.job.threads, traits.max_expanders));
+  const Bytes least = least_memory(problem, options);
+  if (options.job.memory < least) return fail(too_small(problem, options));
+  const Bytes reserve = reserve_of(options.job.memory);
+  std::string text = fmt::format("memory     {:>10}  ({})\nleast      {:>10}  for this problem with {} threads\nprogram    {:>10}  "
+                                 "code, libraries, stacks, small containers\n",
+                                 to_string(options.job.memory), options.job.memory_source, to_string(least), threads,
+                                 to_string(reserve));
+  const MemoryPlan plan = TRY(MemoryPlan::make(options.job.memory - reserve, threads, traits, wide));
+  for (const MemoryPlan::Item& item : plan.items(threads)) {
+    text += fmt::format("{:<10} {:>10}  {}\n", item.name, to_string(item.bytes), item.purpose);
+  }
+  const Bytes free = options.job.memory - reserve - plan.fixed(threads);
+  text += fmt::format("{:<10} {:>10}  candidates and stores; what does not fit goes to scratch\n", "shared", to_string(free));
+  return text;
+}
+
+}  // namespace spillway::expand

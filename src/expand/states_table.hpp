@@ -1,0 +1,18 @@
+// The states of a finished search as Parquet: DIR/states/states.parquet, in discovery order.
+#pragma once
+
+#include <string>
+
+#include "core/budget.hpp"
+#include "core/result.hpp"
+#include "expand/expand.hpp"
+#include "expand/problem.hpp"
+#include "expand/search.hpp"
+
+namespace spillway::expand {
+
+// Columns: depth uint32, id uint64; with kAll also the problem's own columns. `folder` is created; the file appears whole.
+[[nodiscard]] Result<void> write_states(const Problem& problem, StatesOutput what, Search& search, const std::string& folder,
+                                        Budget& budget);
+
+}  // namespace spillway::expand
