@@ -1,0 +1,822 @@
+#include "expand/ortho.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <set>
+
+#include "expand/ortho_rules.hpp"
+#include "expand/ortho_text.hpp"
+#include "expand/siphash13.hpp"
+
+namespace spillway::expand {
+namespace {
+
+constexpr uint32_t kNoForm = UINT32_MAX;
+
+// How a form comes to be: the box `from` completed and grew over, or up along `up_axis`.
+struct FormKey {
+  Dims dims;
+  std::optional<uint32_t> up_axis;  // of this growth, also in classic rules
+  uint32_t from = kNoForm;          // a form whose shape is the one that grew
+};
+
+// A completed box becomes this one: word j of the child is word source[j] of the full box, in cell
+// order.
+struct Growth {
+  uint32_t form = kNoForm;  // kNoForm: beyond the limits
+  std::vector<uint16_t> source;
+};
+
+// What to do with a state of a form with a given number of words. Positions are places in the
+// encoding's words.
+struct Stage {
+  uint32_t cursor = 0;
+  bool completes = false;   // the cursor is the only empty cell
+  bool sorts_axes = false;  // the third cell of the first square
+  uint32_t next_form = 0;   // after adding a word, unless it completes
+  std::vector<uint16_t> line_ends;
+  std::vector<uint16_t> lines;  // required positions, line after line
+  std::vector<uint16_t> forbidden;
+  std::vector<Growth> overs;
+  std::vector<Growth> ups;  // one an axis to insert at; empty unless all dims are 2
+};
+
+struct Form {
+  Shape shape;
+  std::optional<uint32_t> up_axis;  // as in the state: none in classic rules
+  uint64_t volume = 1;              // product of (dim - 1)
+  std::vector<bool> prefilled;      // by the growth
+  uint32_t prefilled_count = 0;
+  std::vector<Stage> stages;  // by the number of words above prefilled_count
+
+  explicit Form(Dims dims) : shape(std::move(dims)) {}
+  // Which cells are filled when `words` of them are: the prefilled ones and all before the cursor.
+  std::vector<bool> filled(uint32_t words) const;
+};
+
+std::vector<bool> Form::filled(uint32_t words) const {
+  std::vector<bool> cells = prefilled;
+  uint32_t more = words - prefilled_count;
+  for (uint32_t i = 0; more > 0; ++i) {
+    if (cells[i]) continue;
+    cells[i] = true;
+    --more;
+  }
+  return cells;
+}
+
+uint32_t first_empty(const std::vector<bool>& filled) {
+  return static_cast<uint32_t>(std::find(filled.begin(), filled.end(), false) - filled.begin());
+}
+
+uint64_t cell_count(const Dims& dims) {
+  uint64_t cells = 1;
+  for (const uint32_t length : dims) cells = std::min<uint64_t>(cells * length, UINT32_MAX);
+  return cells;
+}
+
+uint64_t largest_shell(const Dims& dims) {
+  std::vector<uint64_t> shells{1};  // by coordinate sum
+  for (const uint32_t length : dims) {
+    std::vector<uint64_t> more(shells.size() + length - 1, 0);
+    for (size_t s = 0; s < shells.size(); ++s) {
+      for (uint32_t x = 0; x < length; ++x) more[s + x] += shells[s];
+    }
+    shells = std::move(more);
+  }
+  return *std::max_element(shells.begin(), shells.end());
+}
+
+// All forms a text can reach, numbered; their tables, made on first use.
+class FormTable {
+ public:
+  FormTable(OrthoRules rules, uint32_t longest_phrase, uint32_t word_count);
+
+  uint32_t count() const { return static_cast<uint32_t>(keys_.size()); }
+  uint32_t largest_cells() const { return largest_cells_; }
+
+  // The tables of a form; valid for the table's life.
+  const Form& get(uint32_t form) const {
+    const Form* ready = ready_[form].load(std::memory_order_acquire);
+    return ready != nullptr ? *ready : make(form);
+  }
+
+ private:
+  bool can_complete(const Dims& dims) const;
+  void enumerate();
+  uint32_t add_key(FormKey key);
+  uint32_t find_key(const Dims& dims, std::optional<uint32_t> up_axis, const Dims& from) const;
+
+  const Form& make(uint32_t form) const;
+  const Form& skeleton(uint32_t form) const;  // shape and prefilled cells, without stages
+  void fill_prefilled(const FormKey& key, Form& form) const;
+  uint32_t canonical(uint32_t form, uint32_t words) const;
+  Stage make_stage(uint32_t form, uint32_t words) const;
+  Growth make_growth(uint32_t form, const Dims& dims, std::optional<uint32_t> up_axis) const;
+
+  const OrthoRules rules_;
+  const uint32_t longest_phrase_;
+  const uint32_t word_count_;
+  uint32_t largest_cells_ = 4;
+  std::vector<FormKey> keys_;
+  std::map<Dims, std::vector<uint32_t>> by_dims_;
+
+  mutable std::mutex mutex_;  // guards skeletons_ and the making of forms
+  mutable std::vector<std::unique_ptr<Form>> skeletons_;
+  mutable std::vector<std::atomic<const Form*>> ready_;
+};
+
+FormTable::FormTable(OrthoRules rules, uint32_t longest_phrase, uint32_t word_count)
+    : rules_(rules), longest_phrase_(longest_phrase), word_count_(word_count) {
+  enumerate();
+  skeletons_.resize(keys_.size());
+  ready_ = std::vector<std::atomic<const Form*>>(keys_.size());
+}
+
+// The last cell of a box needs, along every axis, a phrase as long as the axis. In current rules
+// the words of a shell all differ; in classic rules a prefilled word may repeat one.
+bool FormTable::can_complete(const Dims& dims) const {
+  if (*std::max_element(dims.begin(), dims.end()) > longest_phrase_) return false;
+  return rules_ == OrthoRules::kClassic || largest_shell(dims) <= word_count_;
+}
+
+uint32_t FormTable::find_key(const Dims& dims, std::optional<uint32_t> up_axis,
+                             const Dims& from) const {
+  const auto same_dims = by_dims_.find(dims);
+  if (same_dims == by_dims_.end()) return kNoForm;
+  for (const uint32_t form : same_dims->second) {
+    const FormKey& key = keys_[form];
+    if (key.up_axis == up_axis && key.from != kNoForm && keys_[key.from].dims == from) return form;
+  }
+  return kNoForm;
+}
+
+uint32_t FormTable::add_key(FormKey key) {
+  const auto form = static_cast<uint32_t>(keys_.size());
+  largest_cells_ = std::max(largest_cells_, static_cast<uint32_t>(cell_count(key.dims)));
+  by_dims_[key.dims].push_back(form);
+  keys_.push_back(std::move(key));
+  return form;
+}
+
+void FormTable::enumerate() {
+  add_key({.dims = {2, 2}, .up_axis = std::nullopt, .from = kNoForm});
+  std::set<Dims> grown;  // forms of one shape grow into the same forms
+  for (uint32_t form = 0; form < keys_.size(); ++form) {
+    const Dims dims = keys_[form].dims;
+    if (!grown.insert(dims).second || !can_complete(dims)) continue;
+    const auto add = [&](const Dims& to, std::optional<uint32_t> up_axis) {
+      if (cell_count(to) > kMaxOrthoCells || keys_.size() == kMaxOrthoForms) return;
+      add_key({.dims = to, .up_axis = up_axis, .from = form});
+    };
+    for (const Dims& to : over_shapes(dims, rules_)) add(to, std::nullopt);
+    if (!is_all_twos(dims)) continue;
+    for (uint32_t axis = 0; axis <= dims.size(); ++axis) add(up_shape(dims, axis), axis);
+  }
+}
+
+void FormTable::fill_prefilled(const FormKey& key, Form& form) const {
+  form.prefilled.assign(form.shape.size(), false);
+  if (key.from == kNoForm) return;
+  const Shape& from = skeleton(key.from).shape;
+  const std::vector<uint32_t> map =
+      key.up_axis ? map_up(from, form.shape, *key.up_axis) : map_over(from, form.shape);
+  for (const uint32_t cell : map) form.prefilled[cell] = true;
+  if (rules_ == OrthoRules::kClassic) {
+    // The hole is always the last cell: no growth fills a box's last cell. Its word goes to the
+    // first empty one.
+    form.prefilled[map.back()] = false;
+    form.prefilled[first_empty(form.prefilled)] = true;
+  }
+  form.prefilled_count =
+      static_cast<uint32_t>(std::count(form.prefilled.begin(), form.prefilled.end(), true));
+}
+
+const Form& FormTable::skeleton(uint32_t form) const {
+  if (!skeletons_[form]) {
+    const FormKey& key = keys_[form];
+    auto made = std::make_unique<Form>(key.dims);
+    if (rules_ == OrthoRules::kCurrent) made->up_axis = key.up_axis;
+    for (const uint32_t length : key.dims) made->volume *= length - 1;
+    fill_prefilled(key, *made);
+    skeletons_[form] = std::move(made);
+  }
+  return *skeletons_[form];
+}
+
+// The first form whose states look the same with so many words: orthos do not remember how they
+// grew (classic).
+uint32_t FormTable::canonical(uint32_t form, uint32_t words) const {
+  const Form& mine = skeleton(form);
+  const std::vector<bool> filled = mine.filled(words);
+  for (const uint32_t other : by_dims_.at(keys_[form].dims)) {
+    const Form& candidate = skeleton(other);
+    if (candidate.up_axis == mine.up_axis && candidate.prefilled_count <= words &&
+        candidate.filled(words) == filled) {
+      return other;
+    }
+  }
+  return form;
+}
+
+const Form& FormTable::make(uint32_t form) const {
+  const std::lock_guard lock(mutex_);
+  if (const Form* ready = ready_[form].load(std::memory_order_acquire)) return *ready;
+  skeleton(form);
+  Form& made = *skeletons_[form];
+  for (uint32_t words = made.prefilled_count; words < made.shape.size(); ++words) {
+    made.stages.push_back(make_stage(form, words));
+  }
+  ready_[form].store(&made, std::memory_order_release);
+  return made;
+}
+
+Stage FormTable::make_stage(uint32_t form, uint32_t words) const {
+  const Form& mine = skeleton(form);
+  const std::vector<bool> filled = mine.filled(words);
+  std::vector<uint16_t> position(filled.size());  // cell -> place among the words
+  std::exclusive_scan(filled.begin(), filled.end(), position.begin(), uint16_t{0},
+                      [](auto a, auto b) { return static_cast<uint16_t>(a + b); });
+  Stage stage;
+  stage.cursor = first_empty(filled);
+  stage.completes = words + 1 == mine.shape.size();
+  CHECK(!stage.completes || stage.cursor == words);  // no growth fills a box's last cell
+  stage.sorts_axes = stage.cursor == 2 && mine.shape.dims() == Dims{2, 2};
+  for (const auto& line : mine.shape.required(stage.cursor)) {
+    for (const uint32_t cell : line) stage.lines.push_back(position[cell]);
+    stage.line_ends.push_back(static_cast<uint16_t>(stage.lines.size()));
+  }
+  for (const uint32_t cell : mine.shape.forbidden(stage.cursor, rules_, mine.up_axis)) {
+    if (filled[cell]) stage.forbidden.push_back(position[cell]);
+  }
+  if (!stage.completes) {
+    stage.next_form = canonical(form, words + 1);
+    return stage;
+  }
+  const Dims& dims = mine.shape.dims();
+  for (const Dims& to : over_shapes(dims, rules_)) {
+    stage.overs.push_back(make_growth(form, to, std::nullopt));
+  }
+  if (is_all_twos(dims)) {
+    for (uint32_t axis = 0; axis <= dims.size(); ++axis) {
+      stage.ups.push_back(make_growth(form, up_shape(dims, axis), axis));
+    }
+  }
+  return stage;
+}
+
+Growth FormTable::make_growth(uint32_t form, const Dims& dims,
+                              std::optional<uint32_t> up_axis) const {
+  const uint32_t raw = find_key(dims, up_axis, keys_[form].dims);
+  if (raw == kNoForm) return {};
+  const Shape& from = skeleton(form).shape;
+  const Form& to = skeleton(raw);
+  const std::vector<uint32_t> map =
+      up_axis ? map_up(from, to.shape, *up_axis) : map_over(from, to.shape);
+  const auto last = static_cast<uint16_t>(from.size() - 1);  // the hole, in both rule sets
+  std::vector<uint16_t> source(to.shape.size(), last);
+  for (uint16_t i = 0; i < map.size(); ++i) {
+    if (rules_ == OrthoRules::kCurrent || i != last) source[map[i]] = i;
+  }
+  Growth growth{.form = canonical(raw, to.prefilled_count), .source = {}};
+  for (uint32_t cell = 0; cell < to.shape.size(); ++cell) {
+    if (to.prefilled[cell]) growth.source.push_back(source[cell]);
+  }
+  return growth;
+}
+
+// What a problem and its expanders share.
+struct OrthoTables {
+  OrthoRules rules;
+  std::vector<std::string> words;
+  PhraseIndex index;
+  FormTable forms;
+  uint32_t form_bytes;
+  uint32_t word_bytes;
+
+  OrthoTables(OrthoRules rules_in, std::vector<std::string> words_in, PhraseIndex index_in)
+      : rules(rules_in),
+        words(std::move(words_in)),
+        index(std::move(index_in)),
+        forms(rules, index.longest_phrase(), index.word_count()),
+        form_bytes(forms.count() <= 256 ? 1 : 2),
+        word_bytes(words.size() <= 256     ? 1
+                   : words.size() <= 65536 ? 2
+                                           : 4) {}
+
+  uint32_t max_state_bytes() const { return form_bytes + (forms.largest_cells() - 1) * word_bytes; }
+  uint32_t form_of(const uint8_t* state) const {
+    return form_bytes == 1 ? state[0] : static_cast<uint32_t>(state[0] | state[1] << 8);
+  }
+  void put_form(uint32_t form, uint8_t* state) const {
+    state[0] = static_cast<uint8_t>(form);
+    if (form_bytes == 2) state[1] = static_cast<uint8_t>(form >> 8);
+  }
+};
+
+Error too_large(const Dims& dims) {
+  return Error(Code::kTooLarge,
+               fmt::format("a box of {} completed and its growth is beyond the limits ({} cells, "
+                           "{} kinds of boxes); use a shorter text",
+                           fmt::join(dims, "x"), kMaxOrthoCells, kMaxOrthoForms));
+}
+
+// Word is the unsigned integer that holds one word id in the encoding.
+template <class Word>
+class OrthoExpander final : public Expander {
+ public:
+  explicit OrthoExpander(std::shared_ptr<const OrthoTables> tables)
+      : tables_(std::move(tables)),
+        allowed_(tables_->index.bitset_words()),
+        child_(tables_->max_state_bytes()),
+        full_(kMaxOrthoCells) {}
+
+  Result<uint32_t> expand(const StateBlock& parents, size_t first, Successors& out) override;
+
+ private:
+  enum class Outcome { kDone, kRoomFull, kBadState, kTooLarge };
+
+  Outcome expand_one(std::span<const uint8_t> state, Successors& out);
+  Outcome add_words(const Stage& stage, const uint8_t* words, Successors& out);
+  Outcome add_word(const Stage& stage, uint32_t word, Successors& out);
+  Outcome grow(const Growth& growth, Successors& out);
+
+  // The nodes of the stage's lines into nodes_; false when one is not a phrase.
+  bool find_lines(const Stage& stage, const uint8_t* words);
+  Outcome for_dense(const Stage& stage, const uint8_t* words, Successors& out);
+  Outcome for_sparse(const Stage& stage, const uint8_t* words, Successors& out);
+
+  static uint32_t load(const uint8_t* words, size_t i) {
+    Word word;
+    std::memcpy(&word, words + i * sizeof(Word), sizeof(Word));
+    return word;
+  }
+  static void store(uint8_t* words, size_t i, uint32_t id) {
+    const auto word = static_cast<Word>(id);
+    std::memcpy(words + i * sizeof(Word), &word, sizeof(Word));
+  }
+  uint8_t* child_words() { return child_.data() + tables_->form_bytes; }
+
+  std::shared_ptr<const OrthoTables> tables_;
+  std::vector<uint64_t> allowed_;
+  std::vector<uint8_t> child_;  // the encoding that is pushed next
+  std::vector<uint32_t> full_;  // the words of a completing box, without the last
+  uint32_t child_size_ = 0;
+  const Form* form_ = nullptr;
+  std::array<uint32_t, 16> nodes_{};  // one a line: at most log2(kMaxOrthoCells) axes
+  uint32_t line_count_ = 0;
+};
+static_assert(std::bit_width(kMaxOrthoCells) - 1 <= 16);
+
+template <class Word>
+Result<uint32_t> OrthoExpander<Word>::expand(const StateBlock& parents, size_t first,
+                                             Successors& out) {
+  for (size_t i = first; i < parents.size(); ++i) {
+    switch (expand_one(parents[i].bytes, out)) {
+      case Outcome::kDone:
+        out.end_parent();
+        continue;
+      case Outcome::kRoomFull:
+        out.drop_parent();
+        return static_cast<uint32_t>(i - first);
+      case Outcome::kBadState:
+        return fail(Code::kCorrupt, fmt::format("an ortho of {} bytes is not an encoding of this "
+                                                "text's orthos",
+                                                parents[i].bytes.size()));
+      case Outcome::kTooLarge:
+        return fail(too_large(form_->shape.dims()));
+    }
+  }
+  return static_cast<uint32_t>(parents.size() - first);
+}
+
+template <class Word>
+typename OrthoExpander<Word>::Outcome OrthoExpander<Word>::expand_one(
+    std::span<const uint8_t> state, Successors& out) {
+  const uint32_t header = tables_->form_bytes;
+  if (state.size() < header) [[unlikely]]
+    return Outcome::kBadState;
+  const uint32_t form = tables_->form_of(state.data());
+  if (form >= tables_->forms.count()) [[unlikely]]
+    return Outcome::kBadState;
+  form_ = &tables_->forms.get(form);
+  const size_t words = (state.size() - header) / sizeof(Word);
+  const size_t at = words - form_->prefilled_count;
+  if (at >= form_->stages.size()) [[unlikely]]
+    return Outcome::kBadState;
+  const Stage& stage = form_->stages[at];
+  child_size_ = static_cast<uint32_t>(words);
+  return add_words(stage, state.data() + header, out);
+}
+
+template <class Word>
+typename OrthoExpander<Word>::Outcome OrthoExpander<Word>::add_words(const Stage& stage,
+                                                                     const uint8_t* words,
+                                                                     Successors& out) {
+  if (!find_lines(stage, words)) return Outcome::kDone;
+  if (stage.completes) {
+    for (uint32_t i = 0; i < child_size_; ++i) full_[i] = load(words, i);
+  } else {
+    tables_->put_form(stage.next_form, child_.data());
+    const size_t before = stage.cursor * sizeof(Word);
+    std::memcpy(child_words(), words, before);
+    std::memcpy(child_words() + before + sizeof(Word), words + before,
+                child_size_ * sizeof(Word) - before);
+  }
+  return tables_->index.is_dense() ? for_dense(stage, words, out) : for_sparse(stage, words, out);
+}
+
+template <class Word>
+bool OrthoExpander<Word>::find_lines(const Stage& stage, const uint8_t* words) {
+  const PhraseIndex& index = tables_->index;
+  line_count_ = 0;
+  size_t at = 0;
+  for (const uint16_t end : stage.line_ends) {
+    uint32_t node = load(words, stage.lines[at++]);
+    while (at < end) {
+      node = index.child(node, load(words, stage.lines[at++]));
+      if (node == PhraseIndex::kNone) return false;
+    }
+    nodes_[line_count_++] = node;
+  }
+  return true;
+}
+
+template <class Word>
+typename OrthoExpander<Word>::Outcome OrthoExpander<Word>::for_dense(const Stage& stage,
+                                                                     const uint8_t* words,
+                                                                     Successors& out) {
+  const PhraseIndex& index = tables_->index;
+  const uint32_t size = index.bitset_words();
+  uint64_t* allowed = allowed_.data();
+  if (line_count_ == 0) {
+    std::fill_n(allowed, size, ~uint64_t{0});
+    if (index.word_count() % 64 != 0) allowed[size - 1] >>= 64 - index.word_count() % 64;
+  } else {
+    std::memcpy(allowed, index.bitset(nodes_[0]), size * sizeof(uint64_t));
+  }
+  for (uint32_t line = 1; line < line_count_; ++line) {
+    const uint64_t* completions = index.bitset(nodes_[line]);
+    for (uint32_t i = 0; i < size; ++i) allowed[i] &= completions[i];
+  }
+  for (const uint16_t position : stage.forbidden) {
+    const uint32_t word = load(words, position);
+    allowed[word / 64] &= ~(uint64_t{1} << (word % 64));
+  }
+  for (uint32_t i = 0; i < size; ++i) {
+    for (uint64_t bits = allowed[i]; bits != 0; bits &= bits - 1) {
+      const auto word = i * 64 + static_cast<uint32_t>(std::countr_zero(bits));
+      const Outcome outcome = add_word(stage, word, out);
+      if (outcome != Outcome::kDone) [[unlikely]]
+        return outcome;
+    }
+  }
+  return Outcome::kDone;
+}
+
+// Large vocabularies: the shortest list, filtered by the others.
+template <class Word>
+typename OrthoExpander<Word>::Outcome OrthoExpander<Word>::for_sparse(const Stage& stage,
+                                                                      const uint8_t* words,
+                                                                      Successors& out) {
+  const PhraseIndex& index = tables_->index;
+  if (line_count_ == 0) {
+    for (uint32_t word = 0; word < index.word_count(); ++word) {
+      const Outcome outcome = add_word(stage, word, out);
+      if (outcome != Outcome::kDone) [[unlikely]]
+        return outcome;
+    }
+    return Outcome::kDone;
+  }
+  const auto nodes = std::span(nodes_).first(line_count_);
+  const uint32_t shortest = *std::min_element(nodes.begin(), nodes.end(), [&](auto a, auto b) {
+    return index.completions(a).size() < index.completions(b).size();
+  });
+  for (const uint32_t word : index.completions(shortest)) {
+    const bool fits = std::all_of(nodes.begin(), nodes.end(), [&](uint32_t node) {
+      return node == shortest || index.child(node, word) != PhraseIndex::kNone;
+    });
+    const auto stands_at = [&](uint16_t position) { return load(words, position) == word; };
+    if (!fits || std::any_of(stage.forbidden.begin(), stage.forbidden.end(), stands_at)) continue;
+    const Outcome outcome = add_word(stage, word, out);
+    if (outcome != Outcome::kDone) [[unlikely]]
+      return outcome;
+  }
+  return Outcome::kDone;
+}
+
+template <class Word>
+typename OrthoExpander<Word>::Outcome OrthoExpander<Word>::add_word(const Stage& stage,
+                                                                    uint32_t word,
+                                                                    Successors& out) {
+  if (!stage.completes) {
+    uint8_t* words = child_words();
+    store(words, stage.cursor, word);
+    const bool swaps = stage.sorts_axes && load(words, 1) > word;
+    const uint32_t first = load(words, 1);
+    if (swaps) {
+      store(words, 1, word);
+      store(words, 2, first);
+    }
+    const size_t size = tables_->form_bytes + (child_size_ + 1) * sizeof(Word);
+    const bool fits = out.push(std::span<const uint8_t>(child_.data(), size));
+    if (swaps) store(words, 1, first);
+    return fits ? Outcome::kDone : Outcome::kRoomFull;
+  }
+  full_[child_size_] = word;  // the hole is the last cell
+  for (const Growth& growth : stage.overs) {
+    const Outcome outcome = grow(growth, out);
+    if (outcome != Outcome::kDone) [[unlikely]]
+      return outcome;
+  }
+  if (stage.ups.empty()) return Outcome::kDone;
+  uint32_t axis = 0;  // insert_axis(): before the first word of the first shell that is greater
+  while (axis + 1 < stage.ups.size() && word >= full_[axis + 1]) ++axis;
+  return grow(stage.ups[axis], out);
+}
+
+template <class Word>
+typename OrthoExpander<Word>::Outcome OrthoExpander<Word>::grow(const Growth& growth,
+                                                                Successors& out) {
+  if (growth.form == kNoForm) [[unlikely]]
+    return Outcome::kTooLarge;
+  tables_->put_form(growth.form, child_.data());
+  uint8_t* words = child_words();
+  const uint16_t* source = growth.source.data();
+  const size_t count = growth.source.size();
+  for (size_t j = 0; j < count; ++j) store(words, j, full_[source[j]]);
+  const size_t size = tables_->form_bytes + count * sizeof(Word);
+  return out.push(std::span<const uint8_t>(child_.data(), size)) ? Outcome::kDone
+                                                                 : Outcome::kRoomFull;
+}
+
+class OrthoProblem final : public Problem {
+ public:
+  OrthoProblem(std::shared_ptr<const OrthoTables> tables, std::vector<std::string> files)
+      : tables_(std::move(tables)), files_(std::move(files)) {}
+
+  std::string name() const override { return "ortho"; }
+  std::string arguments_json() const override;
+  ProblemTraits traits() const override {
+    return {.form = StateForm::kBytes,
+            .max_state_bytes = tables_->max_state_bytes(),
+            .keep_successors = true};
+  }
+  Result<std::vector<std::vector<uint8_t>>> initial() const override {
+    return std::vector<std::vector<uint8_t>>{std::vector<uint8_t>(tables_->form_bytes, 0)};
+  }
+  Result<std::unique_ptr<Expander>> expander() const override;
+
+  uint64_t id(const StateView& state) const override;
+  size_t canonical(const StateView& state, std::span<uint8_t> out) const override;
+  size_t canonical_size() const override {
+    const size_t dims = static_cast<size_t>(std::bit_width(kMaxOrthoCells));
+    return 8 * (1 + dims + 1 + 2 * size_t{tables_->forms.largest_cells()} + 2);
+  }
+
+  bool has_score() const override { return true; }
+  Score score(const StateView& state) const override {
+    return {form(state).volume, word_count(state)};
+  }
+  std::string best_json(const StateView& state, const Score& score) const override;
+  std::string draw(const StateView& state) const override;
+
+  std::vector<Column> columns() const override {
+    return {{"dims", ColumnType::kUint32List},
+            {"payload", ColumnType::kUint32List},
+            {"up_axis", ColumnType::kUint32, true}};
+  }
+  void describe(const StateView& state, Row& row) const override;
+
+ private:
+  const Form& form(const StateView& state) const {
+    return tables_->forms.get(tables_->form_of(state.bytes.data()));
+  }
+  uint32_t word_count(const StateView& state) const {
+    return static_cast<uint32_t>((state.bytes.size() - tables_->form_bytes) / tables_->word_bytes);
+  }
+  // Calls emit(word id or kEmptyCell) for each cell, in order.
+  template <class Emit>
+  void for_each_cell(const StateView& state, Emit emit) const;
+  // Calls emit(word) for each word of the id's message.
+  template <class Emit>
+  void for_each_id_word(const StateView& state, Emit emit) const;
+  std::vector<uint32_t> payload(const StateView& state) const;
+
+  std::shared_ptr<const OrthoTables> tables_;
+  std::vector<std::string> files_;
+};
+
+std::string OrthoProblem::arguments_json() const {
+  const nlohmann::ordered_json json = {
+      {"files", files_},
+      {"rules", tables_->rules == OrthoRules::kCurrent ? "current" : "classic"},
+      {"words", tables_->words.size()},
+      {"phrases", tables_->index.fingerprint(tables_->words)}};
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+Result<std::unique_ptr<Expander>> OrthoProblem::expander() const {
+  switch (tables_->word_bytes) {
+    case 1:
+      return std::make_unique<OrthoExpander<uint8_t>>(tables_);
+    case 2:
+      return std::make_unique<OrthoExpander<uint16_t>>(tables_);
+    default:
+      return std::make_unique<OrthoExpander<uint32_t>>(tables_);
+  }
+}
+
+template <class Emit>
+void OrthoProblem::for_each_cell(const StateView& state, Emit emit) const {
+  const Form& box = form(state);
+  const uint32_t words = word_count(state);
+  const uint32_t at = box.stages[words - box.prefilled_count].cursor;
+  const uint8_t* data = state.bytes.data() + tables_->form_bytes;
+  const uint32_t cells = box.shape.size();
+  for (uint32_t cell = 0; cell < cells; ++cell) {
+    if (cell >= at && !box.prefilled[cell]) {
+      emit(kEmptyCell);
+      continue;
+    }
+    uint32_t word = 0;
+    std::memcpy(&word, data, tables_->word_bytes);  // little-endian
+    data += tables_->word_bytes;
+    emit(word);
+  }
+}
+
+template <class Emit>
+void OrthoProblem::for_each_id_word(const StateView& state, Emit emit) const {
+  const Form& box = form(state);
+  emit(box.shape.dims().size());
+  for (const uint32_t length : box.shape.dims()) emit(length);
+  emit(box.shape.size());
+  for_each_cell(state, [&](uint32_t word) {
+    emit(word == kEmptyCell ? 0 : 1);
+    if (word != kEmptyCell) emit(word);
+  });
+  if (tables_->rules == OrthoRules::kClassic) return;
+  emit(box.up_axis ? 1 : 0);
+  if (box.up_axis) emit(*box.up_axis);
+}
+
+uint64_t OrthoProblem::id(const StateView& state) const {
+  SipHash13 hash;
+  for_each_id_word(state, [&](uint64_t word) { hash.add(word); });
+  return hash.finish() & 0x7FFF'FFFF'FFFF'FFFF;
+}
+
+size_t OrthoProblem::canonical(const StateView& state, std::span<uint8_t> out) const {
+  size_t size = 0;
+  for_each_id_word(state, [&](uint64_t word) {
+    std::memcpy(out.data() + size, &word, sizeof word);
+    size += sizeof word;
+  });
+  return size;
+}
+
+std::vector<uint32_t> OrthoProblem::payload(const StateView& state) const {
+  std::vector<uint32_t> cells;
+  for_each_cell(state, [&](uint32_t word) { cells.push_back(word); });
+  return cells;
+}
+
+std::string OrthoProblem::best_json(const StateView& state, const Score& score) const {
+  const Form& box = form(state);
+  nlohmann::ordered_json json = {{"score", score}, {"dims", box.shape.dims()}};
+  json["up_axis"] = nullptr;
+  if (box.up_axis) json["up_axis"] = *box.up_axis;
+  auto& cells = json["cells"] = nlohmann::ordered_json::array();
+  for (const uint32_t word : payload(state)) {
+    cells.push_back(word == kEmptyCell ? nlohmann::ordered_json(nullptr)
+                                       : nlohmann::ordered_json(tables_->words[word]));
+  }
+  json["id"] = std::to_string(id(state));
+  return json.dump();
+}
+
+void OrthoProblem::describe(const StateView& state, Row& row) const {
+  const Form& box = form(state);
+  row.list(box.shape.dims());
+  row.list(payload(state));
+  if (box.up_axis) {
+    row.number(*box.up_axis);
+  } else {
+    row.null();
+  }
+}
+
+// Right-aligned by characters, not bytes, so that columns line up for every script.
+std::string padded(std::string_view text, size_t width) {
+  const auto starts_character = [](char c) { return (c & 0xC0) != 0x80; };
+  const auto characters =
+      static_cast<size_t>(std::count_if(text.begin(), text.end(), starts_character));
+  return std::string(width > characters ? width - characters : 0, ' ').append(text);
+}
+
+std::string OrthoProblem::draw(const StateView& state) const {
+  const Shape& shape = form(state).shape;
+  const std::vector<uint32_t> cells = payload(state);
+  size_t width = 4;
+  for (const uint32_t word : cells) {
+    if (word != kEmptyCell) width = std::max(width, tables_->words[word].size());
+  }
+  const size_t axes = shape.dims().size();
+  const uint32_t rows = shape.dims()[axes - 2];
+  const uint32_t columns = shape.dims()[axes - 1];
+  std::string text;
+  Cell cell(axes, 0);
+  for (uint32_t slice = 0; slice < shape.size() / (rows * columns); ++slice) {
+    uint32_t rest = slice;  // the coordinates before the last two, the last of them fastest
+    for (size_t axis = axes - 2; axis-- > 0; rest /= shape.dims()[axis]) {
+      cell[axis] = rest % shape.dims()[axis];
+    }
+    if (axes > 2) {
+      text += fmt::format("{}[{}, *, *]\n", slice == 0 ? "" : "\n\n",
+                          fmt::join(cell.begin(), cell.end() - 2, ", "));
+    }
+    for (uint32_t row = 0; row < rows; ++row) {
+      if (row > 0) text += '\n';
+      for (uint32_t column = 0; column < columns; ++column) {
+        cell[axes - 2] = row;
+        cell[axes - 1] = column;
+        const uint32_t word = cells[shape.index(cell)];
+        if (column > 0) text += ' ';
+        text += padded(word == kEmptyCell ? "·" : tables_->words[word], width);
+      }
+    }
+  }
+  return text;
+}
+
+struct OrthoArguments {
+  std::vector<std::string> files;
+  OrthoRules rules = OrthoRules::kCurrent;
+};
+
+Result<OrthoRules> parse_rules(std::string_view text) {
+  if (text == "current") return OrthoRules::kCurrent;
+  if (text == "classic") return OrthoRules::kClassic;
+  return fail(Code::kUsage,
+              fmt::format("ortho: --rules is 'current' or 'classic', not '{}'", text));
+}
+
+Result<OrthoArguments> parse_arguments(const ProblemArguments& arguments) {
+  OrthoArguments parsed;
+  bool only_files = false;
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    const std::string_view word = arguments[i];
+    if (!only_files && word == "--") {
+      only_files = true;
+    } else if (!only_files && word == "--rules") {
+      if (i + 1 == arguments.size()) return fail(Code::kUsage, "ortho: --rules needs a value");
+      parsed.rules = TRY(parse_rules(arguments[++i]));
+    } else if (!only_files && word.starts_with("--rules=")) {
+      parsed.rules = TRY(parse_rules(word.substr(8)));
+    } else if (!only_files && word.starts_with("-") && word.size() > 1) {
+      return fail(Code::kUsage, fmt::format("ortho: unknown option '{}'; it has --rules", word));
+    } else {
+      parsed.files.emplace_back(word);
+    }
+  }
+  if (parsed.files.empty()) {
+    return fail(Code::kUsage, "ortho: which text? usage: ortho FILE... [--rules current|classic]");
+  }
+  // The order of the texts does not matter, so it is not part of the search.
+  std::sort(parsed.files.begin(), parsed.files.end());
+  parsed.files.erase(std::unique(parsed.files.begin(), parsed.files.end()), parsed.files.end());
+  return parsed;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Problem>> make_ortho(const ProblemArguments& arguments) {
+  OrthoArguments parsed = TRY(parse_arguments(arguments));
+  std::vector<Sentence> sentences;
+  uint64_t total = 0;
+  for (const std::string& file : parsed.files) {
+    const std::string text = TRY(read_text_file(file));
+    total += text.size();
+    if (Bytes(total) > kMaxOrthoText) {
+      return fail(Code::kTooLarge, fmt::format("the texts are together larger than {}, the limit",
+                                               to_string(kMaxOrthoText)));
+    }
+    std::vector<Sentence> more = TRY(split_sentences(text, parsed.rules, file));
+    sentences.insert(sentences.end(), std::move_iterator(more.begin()),
+                     std::move_iterator(more.end()));
+  }
+  std::vector<std::string> words = vocabulary(sentences);
+  PhraseIndex index = TRY(PhraseIndex::make(sentences, words));
+  auto tables =
+      std::make_shared<const OrthoTables>(parsed.rules, std::move(words), std::move(index));
+  return std::make_unique<OrthoProblem>(std::move(tables), std::move(parsed.files));
+}
+
+}  // namespace spillway::expand
