@@ -51,28 +51,29 @@ struct Form {
   Shape shape;
   std::optional<uint32_t> up_axis;  // as in the state: none in classic rules
   uint64_t volume = 1;              // product of (dim - 1)
-  std::vector<bool> prefilled;      // by the growth
+  SipHash13 id_prefix;              // after the words of the id that all states of the form share
+  std::vector<uint8_t> prefilled;   // 1: by the growth
   uint32_t prefilled_count = 0;
   std::vector<Stage> stages;  // by the number of words above prefilled_count
 
   explicit Form(Dims dims) : shape(std::move(dims)) {}
   // Which cells are filled when `words` of them are: the prefilled ones and all before the cursor.
-  std::vector<bool> filled(uint32_t words) const;
+  std::vector<uint8_t> filled(uint32_t words) const;
 };
 
-std::vector<bool> Form::filled(uint32_t words) const {
-  std::vector<bool> cells = prefilled;
+std::vector<uint8_t> Form::filled(uint32_t words) const {
+  std::vector<uint8_t> cells = prefilled;
   uint32_t more = words - prefilled_count;
   for (uint32_t i = 0; more > 0; ++i) {
     if (cells[i]) continue;
-    cells[i] = true;
+    cells[i] = 1;
     --more;
   }
   return cells;
 }
 
-uint32_t first_empty(const std::vector<bool>& filled) {
-  return static_cast<uint32_t>(std::find(filled.begin(), filled.end(), false) - filled.begin());
+uint32_t first_empty(const std::vector<uint8_t>& filled) {
+  return static_cast<uint32_t>(std::find(filled.begin(), filled.end(), 0) - filled.begin());
 }
 
 uint64_t cell_count(const Dims& dims) {
@@ -182,20 +183,20 @@ void FormTable::enumerate() {
 }
 
 void FormTable::fill_prefilled(const FormKey& key, Form& form) const {
-  form.prefilled.assign(form.shape.size(), false);
+  form.prefilled.assign(form.shape.size(), 0);
   if (key.from == kNoForm) return;
   const Shape& from = skeleton(key.from).shape;
   const std::vector<uint32_t> map =
       key.up_axis ? map_up(from, form.shape, *key.up_axis) : map_over(from, form.shape);
-  for (const uint32_t cell : map) form.prefilled[cell] = true;
+  for (const uint32_t cell : map) form.prefilled[cell] = 1;
   if (rules_ == OrthoRules::kClassic) {
     // The hole is always the last cell: no growth fills a box's last cell. Its word goes to the
     // first empty one.
-    form.prefilled[map.back()] = false;
-    form.prefilled[first_empty(form.prefilled)] = true;
+    form.prefilled[map.back()] = 0;
+    form.prefilled[first_empty(form.prefilled)] = 1;
   }
   form.prefilled_count =
-      static_cast<uint32_t>(std::count(form.prefilled.begin(), form.prefilled.end(), true));
+      static_cast<uint32_t>(std::count(form.prefilled.begin(), form.prefilled.end(), 1));
 }
 
 const Form& FormTable::skeleton(uint32_t form) const {
@@ -203,7 +204,12 @@ const Form& FormTable::skeleton(uint32_t form) const {
     const FormKey& key = keys_[form];
     auto made = std::make_unique<Form>(key.dims);
     if (rules_ == OrthoRules::kCurrent) made->up_axis = key.up_axis;
-    for (const uint32_t length : key.dims) made->volume *= length - 1;
+    made->id_prefix.add(key.dims.size());
+    for (const uint32_t length : key.dims) {
+      made->volume *= length - 1;
+      made->id_prefix.add(length);
+    }
+    made->id_prefix.add(made->shape.size());
     fill_prefilled(key, *made);
     skeletons_[form] = std::move(made);
   }
@@ -214,7 +220,7 @@ const Form& FormTable::skeleton(uint32_t form) const {
 // grew (classic).
 uint32_t FormTable::canonical(uint32_t form, uint32_t words) const {
   const Form& mine = skeleton(form);
-  const std::vector<bool> filled = mine.filled(words);
+  const std::vector<uint8_t> filled = mine.filled(words);
   for (const uint32_t other : by_dims_.at(keys_[form].dims)) {
     const Form& candidate = skeleton(other);
     if (candidate.up_axis == mine.up_axis && candidate.prefilled_count <= words &&
@@ -239,7 +245,7 @@ const Form& FormTable::make(uint32_t form) const {
 
 Stage FormTable::make_stage(uint32_t form, uint32_t words) const {
   const Form& mine = skeleton(form);
-  const std::vector<bool> filled = mine.filled(words);
+  const std::vector<uint8_t> filled = mine.filled(words);
   std::vector<uint16_t> position(filled.size());  // cell -> place among the words
   std::exclusive_scan(filled.begin(), filled.end(), position.begin(), uint16_t{0},
                       [](auto a, auto b) { return static_cast<uint16_t>(a + b); });
@@ -320,11 +326,20 @@ struct OrthoTables {
   }
 };
 
+std::string joined(std::span<const uint32_t> numbers, std::string_view separator) {
+  std::string text;
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    if (i > 0) text += separator;
+    text += std::to_string(numbers[i]);
+  }
+  return text;
+}
+
 Error too_large(const Dims& dims) {
   return Error(Code::kTooLarge,
                fmt::format("a box of {} completed and its growth is beyond the limits ({} cells, "
                            "{} kinds of boxes); use a shorter text",
-                           fmt::join(dims, "x"), kMaxOrthoCells, kMaxOrthoForms));
+                           joined(dims, "x"), kMaxOrthoCells, kMaxOrthoForms));
 }
 
 // Word is the unsigned integer that holds one word id in the encoding.
@@ -603,10 +618,12 @@ class OrthoProblem final : public Problem {
   }
   // Calls emit(word id or kEmptyCell) for each cell, in order.
   template <class Emit>
-  void for_each_cell(const StateView& state, Emit emit) const;
-  // Calls emit(word) for each word of the id's message.
+  void for_each_cell(const StateView& state, const Emit& emit) const;
+  template <class Word, class Emit>
+  void for_each_cell_of(const StateView& state, const Emit& emit) const;
+  // Calls emit(word) for each word of the id's message after the dims and the number of cells.
   template <class Emit>
-  void for_each_id_word(const StateView& state, Emit emit) const;
+  void for_each_id_word(const StateView& state, const Emit& emit) const;
   std::vector<uint32_t> payload(const StateView& state) const;
 
   std::shared_ptr<const OrthoTables> tables_;
@@ -634,51 +651,62 @@ Result<std::unique_ptr<Expander>> OrthoProblem::expander() const {
 }
 
 template <class Emit>
-void OrthoProblem::for_each_cell(const StateView& state, Emit emit) const {
-  const Form& box = form(state);
-  const uint32_t words = word_count(state);
-  const uint32_t at = box.stages[words - box.prefilled_count].cursor;
-  const uint8_t* data = state.bytes.data() + tables_->form_bytes;
-  const uint32_t cells = box.shape.size();
-  for (uint32_t cell = 0; cell < cells; ++cell) {
-    if (cell >= at && !box.prefilled[cell]) {
-      emit(kEmptyCell);
-      continue;
-    }
-    uint32_t word = 0;
-    std::memcpy(&word, data, tables_->word_bytes);  // little-endian
-    data += tables_->word_bytes;
-    emit(word);
+void OrthoProblem::for_each_cell(const StateView& state, const Emit& emit) const {
+  switch (tables_->word_bytes) {
+    case 1:
+      return for_each_cell_of<uint8_t>(state, emit);
+    case 2:
+      return for_each_cell_of<uint16_t>(state, emit);
+    default:
+      return for_each_cell_of<uint32_t>(state, emit);
   }
 }
 
-template <class Emit>
-void OrthoProblem::for_each_id_word(const StateView& state, Emit emit) const {
+template <class Word, class Emit>
+void OrthoProblem::for_each_cell_of(const StateView& state, const Emit& emit) const {
   const Form& box = form(state);
-  emit(box.shape.dims().size());
-  for (const uint32_t length : box.shape.dims()) emit(length);
-  emit(box.shape.size());
+  const uint8_t* data = state.bytes.data() + tables_->form_bytes;
+  const auto next = [&data] {
+    Word word;
+    std::memcpy(&word, data, sizeof word);
+    data += sizeof word;
+    return word;
+  };
+  uint32_t cell = 0;
+  const uint32_t at = box.stages[word_count(state) - box.prefilled_count].cursor;
+  for (; cell < at; ++cell) emit(next());
+  for (; cell < box.prefilled.size(); ++cell) emit(box.prefilled[cell] ? next() : kEmptyCell);
+}
+
+template <class Emit>
+void OrthoProblem::for_each_id_word(const StateView& state, const Emit& emit) const {
   for_each_cell(state, [&](uint32_t word) {
     emit(word == kEmptyCell ? 0 : 1);
     if (word != kEmptyCell) emit(word);
   });
   if (tables_->rules == OrthoRules::kClassic) return;
-  emit(box.up_axis ? 1 : 0);
-  if (box.up_axis) emit(*box.up_axis);
+  const std::optional<uint32_t> up_axis = form(state).up_axis;
+  emit(up_axis ? 1 : 0);
+  if (up_axis) emit(*up_axis);
 }
 
 uint64_t OrthoProblem::id(const StateView& state) const {
-  SipHash13 hash;
+  SipHash13 hash = form(state).id_prefix;
   for_each_id_word(state, [&](uint64_t word) { hash.add(word); });
   return hash.finish() & 0x7FFF'FFFF'FFFF'FFFF;
 }
 
 size_t OrthoProblem::canonical(const StateView& state, std::span<uint8_t> out) const {
   size_t size = 0;
-  for_each_id_word(state, [&](uint64_t word) {
+  const auto emit = [&](uint64_t word) {
     std::memcpy(out.data() + size, &word, sizeof word);
     size += sizeof word;
-  });
+  };
+  const Shape& shape = form(state).shape;
+  emit(shape.dims().size());
+  for (const uint32_t length : shape.dims()) emit(length);
+  emit(shape.size());
+  for_each_id_word(state, emit);
   return size;
 }
 
@@ -740,7 +768,7 @@ std::string OrthoProblem::draw(const StateView& state) const {
     }
     if (axes > 2) {
       text += fmt::format("{}[{}, *, *]\n", slice == 0 ? "" : "\n\n",
-                          fmt::join(cell.begin(), cell.end() - 2, ", "));
+                          joined(std::span(cell).first(axes - 2), ", "));
     }
     for (uint32_t row = 0; row < rows; ++row) {
       if (row > 0) text += '\n';
