@@ -122,7 +122,7 @@ Result<void> Blob::persist() {
   if (synced_) return {};
   if (fd_ < 0) TRY(open_file());
   TRY(flush_tail());
-  if (::fdatasync(fd_) != 0) return fail_errno("writing " + path_);
+  TRY(sync_file(fd_, path_));
   synced_ = true;
   return {};
 }

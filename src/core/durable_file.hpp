@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/bytes.hpp"
 #include "core/result.hpp"
 
 namespace spillway {

@@ -15,7 +15,7 @@ struct FrameHeader {
 };
 static_assert(sizeof(FrameHeader) == 16);
 constexpr uint32_t kMagic = 0x31545250;  // "PRT1"
-constexpr size_t kChunk = size_t{1} << 20;
+constexpr size_t kChunk = size_t{2} << 20;
 
 size_t usable(const PartitionerOptions& options) {
   return options.frame_bytes / options.record_bytes * options.record_bytes;

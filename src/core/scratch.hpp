@@ -21,7 +21,7 @@ namespace spillway {
 
 class ScratchFile;
 
-class ScratchSpace {
+class ScratchSpace : public std::enable_shared_from_this<ScratchSpace> {
  public:
   struct Options {
     std::string folder;

@@ -28,7 +28,7 @@ constexpr size_t kSuccessorBytes = size_t{512} << 10;
 constexpr size_t kFilterSlots = size_t{1} << 15;        // recently emitted keys, a thread
 constexpr uint64_t kMaxRound = 0xFFFFFF00;              // ordinals fit 32 bits
 constexpr uint64_t kBucketRecords = 65536;              // aimed at
-constexpr uint64_t kRescanFactor = 8;                   // ending a round early pays while runs hold fewer keys than this
+constexpr uint64_t kRescanFactor = 1;                   // ending a round early pays while runs hold fewer keys than this
                                                         // many times the round's candidates
 
 size_t align64(size_t bytes) { return (bytes + 63) / 64 * 64; }
