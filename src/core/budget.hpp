@@ -28,7 +28,10 @@
 namespace spillway {
 
 class Budget;
-namespace detail { struct AccountState; }
+namespace detail {
+struct AccountState;
+struct LeaseMaker;
+}  // namespace detail
 
 // Bytes of one account, given back on destruction.
 class [[nodiscard]] Lease {
@@ -47,6 +50,7 @@ class [[nodiscard]] Lease {
  private:
   friend class Account;
   friend class Budget;
+  friend struct detail::LeaseMaker;
   std::shared_ptr<detail::AccountState> account_;
   Bytes bytes_;
 };
@@ -101,11 +105,12 @@ class Budget {
   Bytes peak() const;
   std::vector<AccountUsage> usage() const;
 
+  struct Impl;  // opaque
+
  private:
   Budget();
   friend class Account;
   friend class Lease;
-  struct Impl;
   std::shared_ptr<Impl> impl_;
 };
 
