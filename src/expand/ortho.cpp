@@ -741,47 +741,8 @@ void OrthoProblem::describe(const StateView& state, Row& row) const {
   }
 }
 
-// Right-aligned by characters, not bytes, so that columns line up for every script.
-std::string padded(std::string_view text, size_t width) {
-  const auto starts_character = [](char c) { return (c & 0xC0) != 0x80; };
-  const auto characters =
-      static_cast<size_t>(std::count_if(text.begin(), text.end(), starts_character));
-  return std::string(width > characters ? width - characters : 0, ' ').append(text);
-}
-
 std::string OrthoProblem::draw(const StateView& state) const {
-  const Shape& shape = form(state).shape;
-  const std::vector<uint32_t> cells = payload(state);
-  size_t width = 4;
-  for (const uint32_t word : cells) {
-    if (word != kEmptyCell) width = std::max(width, tables_->words[word].size());
-  }
-  const size_t axes = shape.dims().size();
-  const uint32_t rows = shape.dims()[axes - 2];
-  const uint32_t columns = shape.dims()[axes - 1];
-  std::string text;
-  Cell cell(axes, 0);
-  for (uint32_t slice = 0; slice < shape.size() / (rows * columns); ++slice) {
-    uint32_t rest = slice;  // the coordinates before the last two, the last of them fastest
-    for (size_t axis = axes - 2; axis-- > 0; rest /= shape.dims()[axis]) {
-      cell[axis] = rest % shape.dims()[axis];
-    }
-    if (axes > 2) {
-      text += fmt::format("{}[{}, *, *]\n", slice == 0 ? "" : "\n\n",
-                          joined(std::span(cell).first(axes - 2), ", "));
-    }
-    for (uint32_t row = 0; row < rows; ++row) {
-      if (row > 0) text += '\n';
-      for (uint32_t column = 0; column < columns; ++column) {
-        cell[axes - 2] = row;
-        cell[axes - 1] = column;
-        const uint32_t word = cells[shape.index(cell)];
-        if (column > 0) text += ' ';
-        text += padded(word == kEmptyCell ? "·" : tables_->words[word], width);
-      }
-    }
-  }
-  return text;
+  return expand::draw({form(state).shape.dims(), payload(state), std::nullopt}, tables_->words);
 }
 
 struct OrthoArguments {

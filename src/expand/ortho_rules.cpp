@@ -230,6 +230,48 @@ std::vector<uint32_t> next_words(const Ortho& ortho, OrthoRules rules, const Phr
 
 namespace {
 
+// Right-aligned by characters, not bytes, so that columns line up for every script.
+std::string padded(std::string_view text, size_t width) {
+  const auto starts_character = [](char c) { return (c & 0xC0) != 0x80; };
+  const auto characters =
+      static_cast<size_t>(std::count_if(text.begin(), text.end(), starts_character));
+  return std::string(width > characters ? width - characters : 0, ' ').append(text);
+}
+
+// "[1, 0, *, *]"
+std::string slice_title(const Cell& cell) {
+  std::string title = "[";
+  for (size_t axis = 0; axis + 2 < cell.size(); ++axis) title += std::to_string(cell[axis]) + ", ";
+  return title + "*, *]\n";
+}
+
+}  // namespace
+
+std::string draw(const Ortho& ortho, std::span<const std::string> words) {
+  const Shape shape(ortho.dims);
+  size_t width = 4;
+  for (const uint32_t word : ortho.payload) {
+    if (word != kEmptyCell) width = std::max(width, words[word].size());
+  }
+  std::vector<Cell> cells = all_cells(ortho.dims);  // row by row
+  const size_t axes = ortho.dims.size();
+  std::string text;
+  for (const Cell& cell : cells) {
+    const uint32_t row = cell[axes - 2], column = cell[axes - 1];
+    if (column > 0) {
+      text += ' ';
+    } else if (!text.empty()) {
+      text += row > 0 ? "\n" : "\n\n";
+    }
+    if (axes > 2 && row == 0 && column == 0) text += slice_title(cell);
+    const uint32_t word = ortho.payload[shape.index(cell)];
+    text += padded(word == kEmptyCell ? "·" : words[word], width);
+  }
+  return text;
+}
+
+namespace {
+
 void add_optional(SipHash13& hash, std::optional<uint64_t> value) {
   hash.add(value ? 1 : 0);
   if (value) hash.add(*value);

@@ -15,6 +15,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "expand/ortho_text.hpp"
@@ -79,6 +80,10 @@ std::vector<Ortho> add(const Ortho& ortho, uint32_t word, OrthoRules rules);
 
 // The words that may stand at the cursor, ascending.
 std::vector<uint32_t> next_words(const Ortho& ortho, OrthoRules rules, const PhraseIndex& index);
+
+// The box as text, by the words of the vocabulary: rows of the last two axes, right-aligned, `·`
+// for an empty cell; more axes give one such slice after the other, each under its coordinates.
+std::string draw(const Ortho& ortho, std::span<const std::string> words);
 
 // The 63-bit id of an ortho: SipHash-1-3 of its dims, payload and (current) up_axis.
 uint64_t ortho_id(const Ortho& ortho, OrthoRules rules);

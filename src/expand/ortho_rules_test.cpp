@@ -103,6 +103,16 @@ TEST(OrthoRules, FillsTheHoleBeforeItGrows) {
                           Ortho{{2, 2, 2}, {10, E, 15, 20, E, E, 30, E}, 0}));
 }
 
+TEST(OrthoRules, DrawsRowsAndSlices) {
+  const std::vector<std::string> words = {"a", "b", "c", "d", "élan vital"};
+  EXPECT_EQ(draw({{2, 2}, {0, 1, 2, 3}, {}}, words), "   a    b\n   c    d");
+  EXPECT_EQ(draw({{2, 3}, {0, 1, 2, E, 3, E}, {}}, words), "   a    b    ·\n   c    d    ·");
+  EXPECT_EQ(draw({{2, 2, 2}, {0, 1, 2, E, 3, E, E, E}, 2}, words),
+            "[0, *, *]\n   a    b\n   c    d\n\n[1, *, *]\n   ·    ·\n   ·    ·");
+  EXPECT_EQ(draw({{2, 2}, {4, 1, E, E}, {}}, words),
+            " élan vital           b\n          ·           ·");
+}
+
 TEST(OrthoRules, IdsAreThePublishedOnes) {
   EXPECT_EQ(ortho_id({{2, 2}, {0, 1, E, E}, {}}, kCurrent), 9025308801283370351u);
   EXPECT_EQ(ortho_id({{2, 3}, {0, 1, 2, E, 3, E}, {}}, kCurrent), 5670357403030002192u);

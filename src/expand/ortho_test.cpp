@@ -10,6 +10,7 @@
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <thread>
 #include <unordered_set>
 
 #include "expand/ortho_rules.hpp"
@@ -270,8 +271,8 @@ TEST(Ortho, TheOrderOfTextsDoesNotMatter) {
 // 9,000 more words, each a sentence: two bytes a word, lists in the place of bitsets, and one more
 // state a word.
 TEST(Ortho, LargeVocabulariesFindTheSame) {
-  const Found small = search(*problem_of({ascp(7)}));
-  std::string text = ascp(7);
+  const Found small = search(*problem_of({pairs(5)}));
+  std::string text = pairs(5);
   for (int i = 0; i < 9000; ++i) {
     text += {' ',
              'w',
@@ -284,6 +285,88 @@ TEST(Ortho, LargeVocabulariesFindTheSame) {
   EXPECT_EQ(large.states.size(), small.states.size() + 9000);
   EXPECT_EQ(large.generated, small.generated + 9000);
   EXPECT_EQ(large.best_score, small.best_score);
+  EXPECT_EQ(large.xor_of_ids ^ small.xor_of_ids, [] {
+    uint64_t ids = 0;  // the new words sort behind the five letters
+    for (uint32_t word = 5; word < 9005; ++word) {
+      ids ^=
+          ortho_id({{2, 2}, {word, kEmptyCell, kEmptyCell, kEmptyCell}, {}}, OrthoRules::kCurrent);
+    }
+    return ids;
+  }());
+}
+
+// A grid of words whose rows and columns are sentences: boxes as large as the grid.
+std::string grid(int rows, int columns) {
+  const auto word = [](int row, int column) {
+    return std::string{static_cast<char>('a' + row / 26), static_cast<char>('a' + row % 26),
+                       static_cast<char>('a' + column / 26), static_cast<char>('a' + column % 26),
+                       ' '};
+  };
+  std::string text;
+  for (int row = 0; row < rows; ++row, text += ". ") {
+    for (int column = 0; column < columns; ++column) text += word(row, column);
+  }
+  for (int column = 0; column < columns; ++column, text += ". ") {
+    for (int row = 0; row < rows; ++row) text += word(row, column);
+  }
+  return text;
+}
+
+// The first child of the first child ... of the start, until there is none.
+std::vector<State> first_children(const Problem& problem, size_t limit) {
+  OneExpander expand(problem);
+  const auto initial = *problem.initial();
+  std::vector<State> walk = {State(initial[0].begin(), initial[0].end())};
+  while (walk.size() < limit) {
+    const auto children = expand(walk.back());
+    if (children.empty()) break;
+    walk.push_back(children.front());
+  }
+  return walk;
+}
+
+TEST(Ortho, FillsBoxesOfManyCells) {
+  const auto problem = problem_of({grid(16, 16)});
+  const auto walk = first_children(*problem, 1000);
+  Ortho last = decode(*problem, walk.back());
+  EXPECT_EQ(last.dims, (Dims{16, 17}));  // 16 x 16 is complete; its first child cannot go on
+  EXPECT_EQ(problem->score(view(walk.back())), (Score{15 * 16, 256}));
+  EXPECT_EQ(problem->id(view(walk.back())), ortho_id(last, OrthoRules::kCurrent));
+}
+
+TEST(Ortho, ABoxBeyondTheLimitIsAnError) {
+  const auto problem = problem_of({grid(33, 33)});
+  const auto expander = *problem->expander();
+  std::vector<uint8_t> bytes(1 << 14);
+  std::vector<uint32_t> ends(2000), parents(1);
+  const auto initial = *problem->initial();
+  std::vector<uint8_t> state = initial[0];
+  for (int step = 0; step < 1100; ++step) {
+    Successors out(StateForm::kBytes, {}, bytes, ends, parents);
+    const auto end = static_cast<uint32_t>(state.size());
+    const StateBlock block{.packed = {}, .data = state.data(), .ends = {&end, 1}};
+    const auto complete = expander->expand(block, 0, out);
+    if (!complete) {
+      EXPECT_EQ(complete.error().code(), Code::kTooLarge);
+      EXPECT_THAT(complete.error().message(), HasSubstr("32x32"));
+      return;
+    }
+    ASSERT_GT(out.count(), 0u);
+    ASSERT_LE(out[0].bytes.size(), problem->traits().max_state_bytes);
+    state.assign(out[0].bytes.begin(), out[0].bytes.end());
+  }
+  FAIL() << "never too large";
+}
+
+TEST(Ortho, ThreadsShareOneProblem) {
+  const auto problem = problem_of({ascp(7)});
+  std::vector<uint64_t> ids(4);
+  std::vector<std::thread> threads;
+  for (uint64_t& result : ids) {
+    threads.emplace_back([&problem, &result] { result = search(*problem).xor_of_ids; });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_THAT(ids, testing::Each(search(*problem_of({ascp(7)})).xor_of_ids));
 }
 
 TEST(Ortho, ComesBackWhenTheRoomIsFull) {
