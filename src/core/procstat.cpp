@@ -1,0 +1,111 @@
+#include "core/procstat.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sched.h>
+#include <unistd.h>
+
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <string_view>
+#include <vector>
+
+namespace spillway {
+namespace {
+
+// The number behind "Key:" in a /proc status text, in kB.
+Bytes field(std::string_view text, std::string_view key) {
+  const size_t at = text.find(key);
+  if (at == std::string_view::npos) return Bytes(0);
+  const char* from = text.data() + at + key.size();
+  const char* const end = text.data() + text.size();
+  while (from < end && (*from == ' ' || *from == '\t')) ++from;
+  uint64_t kilobytes = 0;
+  std::from_chars(from, end, kilobytes);
+  return Bytes(kilobytes * 1024);
+}
+
+std::string whole(const std::string& path) {
+  std::ifstream in(path);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+std::optional<Bytes> number_in(const std::string& path) {
+  const std::string text = whole(path);
+  uint64_t value = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (parsed.ec != std::errc() || parsed.ptr == text.data()) return std::nullopt;  // "max", or no such file
+  return Bytes(value);
+}
+
+// This process's folder in the hierarchy of `controller` ("" is version 2).
+std::string cgroup_of(std::string_view controller) {
+  std::istringstream lines(whole("/proc/self/cgroup"));
+  std::string line;
+  while (std::getline(lines, line)) {
+    const size_t first = line.find(':');
+    const size_t second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string names = line.substr(first + 1, second - first - 1);
+    if (names == controller || (!controller.empty() && ("," + names + ",").find("," + std::string(controller) + ",") != std::string::npos)) {
+      return line.substr(second + 1);
+    }
+  }
+  return "";
+}
+
+// The least limit in `file` from the process's group up to the root.
+std::optional<Bytes> least_on_path(const std::string& mount, std::string group, const std::string& file) {
+  std::optional<Bytes> least;
+  while (true) {
+    const auto here = number_in(mount + group + "/" + file);
+    if (here && (!least || *here < *least)) least = here;
+    const size_t slash = group.rfind('/');
+    if (group.empty() || slash == std::string::npos) return least;
+    group.resize(slash);
+  }
+}
+
+}  // namespace
+
+ProcessMemory process_memory() {
+  std::array<char, 4096> text;
+  const int fd = ::open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return {};
+  const ssize_t size = ::read(fd, text.data(), text.size());
+  ::close(fd);
+  if (size <= 0) return {};
+  const std::string_view status(text.data(), static_cast<size_t>(size));
+  return {field(status, "RssAnon:"), field(status, "RssFile:"), field(status, "RssShmem:")};
+}
+
+MemoryLimit default_memory_limit() {
+  const Bytes machine = field(whole("/proc/meminfo"), "MemTotal:");
+  Bytes least = machine;
+  std::string source = "the machine's";
+  const auto consider = [&](std::optional<Bytes> limit, const char* name) {
+    if (limit && *limit < least) {
+      least = *limit;
+      source = name;
+    }
+  };
+  consider(least_on_path("/sys/fs/cgroup", cgroup_of(""), "memory.max"), "the cgroup's");
+  consider(least_on_path("/sys/fs/cgroup/memory", cgroup_of("memory"), "memory.limit_in_bytes"), "the cgroup's");
+  return {least / 10 * 7, fmt::format("70 % of {} {}", source, to_string(least))};
+}
+
+unsigned default_threads() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return 1;
+  const int count = CPU_COUNT(&set);
+  return count > 0 ? static_cast<unsigned>(count) : 1;
+}
+
+}  // namespace spillway
