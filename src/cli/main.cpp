@@ -1,0 +1,144 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <atomic>
+#include <csignal>
+#include <cstdio>
+#include <stop_token>
+#include <thread>
+
+#include "cli/expand_command.hpp"
+#include "cli/options.hpp"
+#include "expand/problem.hpp"
+
+namespace spillway::cli {
+namespace {
+
+// The first SIGINT or SIGTERM asks the job to stop at a checkpoint, the second ends the process at once. Signals are
+// blocked in every thread and taken by one, so that nothing runs in a signal handler.
+class Signals {
+ public:
+  Signals() {
+    std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);
+    sigemptyset(&set_);
+    for (const int number : {SIGINT, SIGTERM, SIGUSR1}) sigaddset(&set_, number);
+    pthread_sigmask(SIG_BLOCK, &set_, nullptr);
+    thread_ = std::jthread([this](const std::stop_token& end) { wait(end); });
+  }
+  ~Signals() {
+    thread_.request_stop();
+    pthread_kill(thread_.native_handle(), SIGUSR1);
+  }
+  std::stop_token token() const { return source_.get_token(); }
+
+ private:
+  void wait(const std::stop_token& end) {
+    while (!end.stop_requested()) {
+      int number = 0;
+      if (sigwait(&set_, &number) != 0 || number == SIGUSR1) continue;
+      if (source_.stop_requested()) _exit(130);
+      std::fputs("\nspillway: stopping at a checkpoint; once more to stop at once\n", stderr);
+      source_.request_stop();
+    }
+  }
+  sigset_t set_{};
+  std::stop_source source_;
+  std::jthread thread_;
+};
+
+int report(const Error& error) {
+  std::string line = error.message();
+  for (char& c : line) {
+    if (c == '\n') c = ' ';
+  }
+  if (error.code() == Code::kCancelled) {
+    fmt::print(stderr, "spillway: {}; the same command continues\n", line);
+  } else if (error.code() == Code::kInternal) {
+    fmt::print(stderr, "spillway: internal error: {}\n", line);
+  } else {
+    fmt::print(stderr, "spillway: {}\n", line);
+  }
+  return exit_code(error.code());
+}
+
+int usage_error(const CLI::App& app, const std::vector<std::string>& words, const CLI::ParseError& error) {
+  std::string line = error.what();
+  if (!words.empty() && !words[0].starts_with("-")) {
+    std::vector<std::string> commands;
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) commands.push_back(command->get_name());
+    commands.emplace_back("help");
+    if (std::find(commands.begin(), commands.end(), words[0]) == commands.end()) {
+      const std::string near = nearest(words[0], commands);
+      line = fmt::format("unknown command '{}'{}", words[0], near.empty() ? "; see spillway --help" : "; did you mean '" + near + "'?");
+    }
+  } else if (!words.empty()) {
+    const std::vector<std::string> options{"--help", "--version"};
+    const std::string near = nearest(words[0], options);
+    line = fmt::format("unknown option '{}'{}", words[0], near.empty() ? "; see spillway --help" : "; did you mean '" + near + "'?");
+  }
+  for (char& c : line) {
+    if (c == '\n') c = ' ';
+  }
+  fmt::print(stderr, "spillway: {}\n", line);
+  return 2;
+}
+
+int help_text(const CLI::App& app, const std::vector<std::string>& words) {
+  const std::string topic = words.size() > 1 ? words[1] : "";
+  if (topic == "man") {
+    fmt::print("{}", man_page(app));
+  } else if (topic == "completion") {
+    fmt::print("{}", bash_completion(app));
+  } else if (topic == "problems") {
+    for (const expand::ProblemKind& kind : expand::problem_kinds()) fmt::print("{}\n", kind.name);
+  } else if (topic.empty()) {
+    fmt::print("{}", app.help());
+  } else {
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+      if (command->get_name() != topic) continue;
+      fmt::print("{}", command->help());
+      return 0;
+    }
+    fmt::print(stderr, "spillway: no help on '{}'; try: spillway help [COMMAND|man|completion|problems]\n", topic);
+    return 2;
+  }
+  return 0;
+}
+
+int run(std::vector<std::string> words) {
+  CLI::App app("spillway: datasets bigger than your memory, in the memory you give.", "spillway");
+  app.set_version_flag("--version", std::string("spillway ") + SPILLWAY_VERSION);
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  app.footer("spillway COMMAND --help tells more. spillway help man | completion prints the man page or the bash completion.\n"
+             "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a limit was reached, 130 interrupted.");
+  ExpandCommand expand;
+  expand.add_to(app);
+  if (!words.empty() && words[0] == "help") return help_text(app, words);
+
+  std::vector<std::string> after;
+  const auto dashes = std::find(words.begin(), words.end(), "--");
+  const bool had_dashes = dashes != words.end();
+  if (had_dashes) {
+    after.assign(dashes + 1, words.end());
+    words.erase(dashes, words.end());
+  }
+  try {
+    std::vector<std::string> reversed(words.rbegin(), words.rend());
+    app.parse(reversed);
+  } catch (const CLI::Success& wanted) {
+    return app.exit(wanted);
+  } catch (const CLI::ParseError& error) {
+    return usage_error(app, words, error);
+  }
+  Signals signals;
+  auto done = expand.run(after, had_dashes, signals.token());
+  return done ? 0 : report(done.error());
+}
+
+}  // namespace
+}  // namespace spillway::cli
+
+int main(int argc, char** argv) { return spillway::cli::run({argv + 1, argv + argc}); }

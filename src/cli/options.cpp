@@ -1,0 +1,183 @@
+#include "cli/options.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <numeric>
+
+#include "core/procstat.hpp"
+
+namespace spillway::cli {
+namespace {
+
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t above = row[j];
+      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+// Text as troff wants it: no line starts with a control character, hyphens stay hyphens.
+std::string troff(const std::string& text) {
+  std::string out;
+  bool line_start = true;
+  for (const char c : text) {
+    if (line_start && (c == '.' || c == '\'')) out += "\\&";
+    if (c == '\\') out += "\\\\";
+    else if (c == '-') out += "\\-";
+    else out += c;
+    line_start = c == '\n';
+  }
+  return out;
+}
+
+std::vector<const CLI::Option*> shown_options(const CLI::App& app) {
+  std::vector<const CLI::Option*> shown;
+  for (const CLI::Option* option : app.get_options()) {
+    if (!option->get_lnames().empty() && !option->get_group().empty()) shown.push_back(option);
+  }
+  return shown;
+}
+
+}  // namespace
+
+void CommonOptions::add_to(CLI::App& app) {
+  const std::string group = "Options of every job";
+  app.add_option("--memory", memory, "limit on the process's memory, RssAnon + RssShmem (default: 70 % of the least of cgroup limit and RAM)")
+      ->type_name("SIZE")
+      ->group(group);
+  app.add_option("--threads", job.threads, "worker threads (default: all processors)")
+      ->type_name("N")
+      ->check(CLI::Range(1u, 256u))
+      ->group(group);
+  app.add_option("--scratch", job.scratch, "folder for scratch, on a disk (default: in the output folder)")->type_name("DIR")->group(group);
+  app.add_option("--scratch-limit", scratch_limit, "most disk that scratch may use (default: 90 % of what is free)")
+      ->type_name("SIZE")
+      ->group(group);
+  app.add_option("--progress", progress, "live line (auto), a line every 5 s (plain), JSON lines (json), or none")
+      ->type_name("auto|plain|json|none")
+      ->check(CLI::IsMember({"auto", "plain", "json", "none"}))
+      ->group(group);
+  app.add_option("--report", job.report, "also write the report here, as JSON or as a page (.html)")->type_name("FILE")->group(group);
+  app.add_flag("--explain-memory", job.explain_memory, "print who would get how much memory, and the least that works; then exit")
+      ->group(group);
+}
+
+Result<JobOptions> CommonOptions::finish() const {
+  JobOptions made = job;
+  if (memory.empty()) {
+    const MemoryLimit limit = default_memory_limit();
+    made.memory = limit.bytes;
+    made.memory_source = limit.source;
+  } else {
+    auto parsed = parse_bytes(memory);
+    if (!parsed) return fail(std::move(parsed).error().with("--memory"));
+    made.memory = *parsed;
+    made.memory_source = "--memory";
+  }
+  if (!scratch_limit.empty()) {
+    auto parsed = parse_bytes(scratch_limit);
+    if (!parsed) return fail(std::move(parsed).error().with("--scratch-limit"));
+    made.scratch_limit = *parsed;
+  }
+  made.progress = progress == "plain"  ? ProgressMode::kPlain
+                  : progress == "json" ? ProgressMode::kJson
+                  : progress == "none" ? ProgressMode::kNone
+                                       : ProgressMode::kAuto;
+  if (!made.report.empty() && !made.report.ends_with(".json") && !made.report.ends_with(".html")) {
+    return fail(Code::kUsage, fmt::format("--report {}: wants a name that ends in .json or .html", made.report));
+  }
+  return made;
+}
+
+Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
+  double value = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+  const std::string_view unit(parsed.ptr, static_cast<size_t>(text.data() + text.size() - parsed.ptr));
+  const double factor = unit == "ms" ? 1 : unit == "s" || unit.empty() ? 1e3 : unit == "m" || unit == "min" ? 6e4 : unit == "h" ? 3.6e6 : 0;
+  if (parsed.ec != std::errc() || factor == 0 || value < 0 || value * factor > 1e12) {
+    return fail(Code::kUsage, fmt::format("'{}' is not a duration; write it like 60s, 500ms or 2m", text));
+  }
+  return std::chrono::milliseconds(static_cast<int64_t>(value * factor));
+}
+
+std::string nearest(std::string_view word, std::span<const std::string> candidates) {
+  std::string best;
+  size_t least = std::max<size_t>(2, word.size() / 3) + 1;
+  for (const std::string& candidate : candidates) {
+    const size_t distance = edit_distance(word, candidate);
+    if (distance < least) {
+      least = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+std::vector<std::string> long_options(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::Option* option : app.get_options()) {
+    for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+  }
+  return names;
+}
+
+std::string man_page(const CLI::App& app) {
+  std::string page = fmt::format(".TH SPILLWAY 1 \"\" \"spillway {}\" \"User Commands\"\n.SH NAME\nspillway \\- {}\n.SH SYNOPSIS\n",
+                                 SPILLWAY_VERSION, troff("datasets bigger than your memory, in the memory you give"));
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    page += fmt::format(".B spillway {}\n[OPTIONS] ...\n.br\n", command->get_name());
+  }
+  page += fmt::format(".SH DESCRIPTION\n{}\n", troff(app.get_description()));
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    page += fmt::format(".SH SPILLWAY {}\n.nf\n{}\n.fi\n", command->get_name(), troff(command->get_description()));
+    for (const CLI::Option* option : shown_options(*command)) {
+      page += fmt::format(".TP\n.B {} {}\n{}\n", troff("--" + option->get_lnames().front()),
+                          option->get_expected_max() > 0 ? troff(option->get_type_name()) : "", troff(option->get_description()));
+    }
+    page += fmt::format(".PP\n.nf\n{}\n.fi\n", troff(command->get_footer()));
+  }
+  return page + ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 3 a limit was reached, 130 interrupted.\n";
+}
+
+std::string bash_completion(const CLI::App& app) {
+  std::string commands, cases;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    commands += command->get_name() + " ";
+    std::string words;
+    for (const std::string& option : long_options(*command)) words += option + " ";
+    if (command->get_name() == "expand") words += "$(spillway help problems 2>/dev/null)";
+    cases += fmt::format("    {}) words=\"{}\" ;;\n", command->get_name(), words);
+  }
+  return fmt::format(R"(# bash completion for spillway
+_spillway() {{
+  local cur=${{COMP_WORDS[COMP_CWORD]}} prev=${{COMP_WORDS[COMP_CWORD-1]}} words=
+  case $prev in
+    --out|--scratch) COMPREPLY=($(compgen -d -- "$cur")); return ;;
+    --report) COMPREPLY=($(compgen -f -- "$cur")); return ;;
+    --identity) COMPREPLY=($(compgen -W "fp128 exact fp64" -- "$cur")); return ;;
+    --states) COMPREPLY=($(compgen -W "none ids all" -- "$cur")); return ;;
+    --resume) COMPREPLY=($(compgen -W "auto never" -- "$cur")); return ;;
+    --progress) COMPREPLY=($(compgen -W "auto plain json none" -- "$cur")); return ;;
+  esac
+  case ${{COMP_WORDS[1]}} in
+{}    *) words="{}help --help --version" ;;
+  esac
+  COMPREPLY=($(compgen -W "$words" -- "$cur") $(compgen -f -- "$cur"))
+}}
+complete -o filenames -F _spillway spillway
+)",
+                     cases, commands);
+}
+
+}  // namespace spillway::cli

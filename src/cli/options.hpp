@@ -1,0 +1,43 @@
+// What all commands share on the command line: the common options, suggestions, and the texts made from them.
+//
+// The help text, the man page and the shell completion all come from the CLI11 description of the commands, so that they
+// cannot drift apart.
+#pragma once
+
+#include <chrono>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/job.hpp"
+#include "core/result.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace spillway::cli {
+
+// --memory, --threads, --scratch, --scratch-limit, --progress, --report, --explain-memory. Sizes stay text until finish().
+struct CommonOptions {
+  std::string memory, scratch_limit, progress = "auto";
+  JobOptions job;
+
+  void add_to(CLI::App& app);
+  [[nodiscard]] Result<JobOptions> finish() const;
+};
+
+// "60s", "500ms", "2m", "1h".
+[[nodiscard]] Result<std::chrono::milliseconds> parse_duration(std::string_view text);
+
+// The candidate nearest to `word` by edit distance, or "" when none is near.
+std::string nearest(std::string_view word, std::span<const std::string> candidates);
+
+// All long options of a command ("--memory"), in help order.
+std::vector<std::string> long_options(const CLI::App& app);
+
+std::string man_page(const CLI::App& app);
+std::string bash_completion(const CLI::App& app);
+
+}  // namespace spillway::cli
