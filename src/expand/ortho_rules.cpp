@@ -5,7 +5,7 @@
 
 #include "expand/siphash13.hpp"
 
-namespace spillway::expand {
+namespace spillway::expand::ortho {
 namespace {
 
 uint32_t shell(const Cell& cell) { return std::accumulate(cell.begin(), cell.end(), 0u); }
@@ -291,4 +291,4 @@ uint64_t ortho_id(const Ortho& ortho, OrthoRules rules) {
   return hash.finish() & 0x7FFF'FFFF'FFFF'FFFF;
 }
 
-}  // namespace spillway::expand
+}  // namespace spillway::expand::ortho

@@ -7,8 +7,8 @@
 // shell. A box that completes grows at once, "over" (one axis longer) or "up" (one axis more), so a
 // stored box always has an empty cell.
 //
-// These functions favour clarity and allocate freely. The search itself (ortho.cpp) runs on tables
-// made from them, and its tests compare the two.
+// These functions favour clarity and allocate freely; they are pure and safe from any thread. The
+// search itself (ortho.cpp) runs on tables made from them, and its tests compare the two.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@
 
 #include "expand/ortho_text.hpp"
 
-namespace spillway::expand {
+namespace spillway::expand::ortho {
 
 using Dims = std::vector<uint32_t>;
 using Cell = std::vector<uint32_t>;  // one coordinate an axis
@@ -30,8 +30,8 @@ inline constexpr uint32_t kEmptyCell = UINT32_MAX;
 struct Ortho {
   Dims dims;
   std::vector<uint32_t> payload;  // one word id or kEmptyCell a cell, in cell order
-  std::optional<uint32_t>
-      up_axis;  // current rules: the axis of the last up; none at the start and after an over
+  // Current rules: the axis of the last up; none at the start and after an over.
+  std::optional<uint32_t> up_axis;
 
   static Ortho start();
   friend auto operator<=>(const Ortho&, const Ortho&) = default;
@@ -88,4 +88,4 @@ std::string draw(const Ortho& ortho, std::span<const std::string> words);
 // The 63-bit id of an ortho: SipHash-1-3 of its dims, payload and (current) up_axis.
 uint64_t ortho_id(const Ortho& ortho, OrthoRules rules);
 
-}  // namespace spillway::expand
+}  // namespace spillway::expand::ortho

@@ -5,7 +5,7 @@
 
 #include "expand/siphash13.hpp"
 
-namespace spillway::expand {
+namespace spillway::expand::ortho {
 namespace {
 
 using testing::ElementsAre;
@@ -121,4 +121,4 @@ TEST(OrthoRules, IdsAreThePublishedOnes) {
 }
 
 }  // namespace
-}  // namespace spillway::expand
+}  // namespace spillway::expand::ortho

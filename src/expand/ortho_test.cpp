@@ -18,6 +18,8 @@
 namespace spillway::expand {
 namespace {
 
+using namespace ortho;
+
 using testing::ElementsAre;
 using testing::HasSubstr;
 using State = std::string;

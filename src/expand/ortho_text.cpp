@@ -11,7 +11,7 @@
 #include <cerrno>
 #include <unordered_map>
 
-namespace spillway::expand {
+namespace spillway::expand::ortho {
 namespace {
 
 bool is_alphabetic(utf8proc_int32_t c) {
@@ -278,4 +278,4 @@ Result<std::string> read_text_file(const std::string& path) {
   }
 }
 
-}  // namespace spillway::expand
+}  // namespace spillway::expand::ortho

@@ -3,11 +3,13 @@
 // A sentence ends at a blank line ("\n\n") and at . ? ; ! (current rules: also ,). In it,
 // everything that is not alphabetic, white space or ' separates words like a space; words are
 // lowercased. Alphabetic means the Unicode categories L* and Nl and the circled and squared Latin
-// letters; white space and lowercase (one character to one) are Unicode's too.
+// letters; lowercase is Unicode's, one character to one.
 //
-// Memory   Bounded by limits below; PhraseIndex keeps about 16 B a phrase, and V/8 bytes more when
-// the vocabulary V is small. Threads  PhraseIndex is immutable after make(). Fails    kInvalid: not
-// UTF-8 (names the file and the byte offset); kTooLarge: above a limit, which the message names.
+// Memory   Bounded by the limits below: about 16 B a phrase, and up to 16 MiB of tables that make
+//          look-ups fast (PhraseIndex::Options). Building it takes about 60 B a phrase more.
+// Threads  PhraseIndex is immutable after make().
+// Fails    kInvalid: not UTF-8 (names the file and the byte offset); kTooLarge: above a limit,
+//          which the message names.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +22,7 @@
 #include "core/bytes.hpp"
 #include "core/result.hpp"
 
-namespace spillway::expand {
+namespace spillway::expand::ortho {
 
 enum class OrthoRules { kCurrent, kClassic };
 
@@ -47,8 +49,8 @@ class PhraseIndex {
   static constexpr uint32_t kNone = UINT32_MAX;
 
   struct Options {
-    size_t dense_bytes = 8u << 20;  // room for bitsets and child tables; what does not fit is
-                                    // looked up by binary search
+    // Room for the bitsets, and as much for the child tables. Without room: binary search.
+    size_t dense_bytes = 8u << 20;
   };
   [[nodiscard]] static Result<PhraseIndex> make(std::span<const Sentence> sentences,
                                                 std::span<const std::string> words,
@@ -99,4 +101,4 @@ class PhraseIndex {
 // Reads a whole text file. Fails with kNotFound, kIo, and kTooLarge above kMaxOrthoText.
 [[nodiscard]] Result<std::string> read_text_file(const std::string& path);
 
-}  // namespace spillway::expand
+}  // namespace spillway::expand::ortho

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace spillway::expand {
+namespace spillway::expand::ortho {
 namespace {
 
 using testing::ElementsAre;
@@ -106,4 +106,4 @@ TEST(PhraseIndex, RefusesMorePhrasesThanItsLimit) {
 }
 
 }  // namespace
-}  // namespace spillway::expand
+}  // namespace spillway::expand::ortho

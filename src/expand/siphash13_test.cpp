@@ -8,10 +8,9 @@ namespace spillway::expand {
 namespace {
 
 // Word i of the message is 0x0123456789abcdef * (i + 1). The values (bytes, so here least
-// significant first) are OpenSSL's:
-//   openssl mac -macopt hexkey:00000000000000000000000000000000 -macopt c-rounds:1 -macopt
-//   d-rounds:3 -macopt size:8
-//     -in MESSAGE SIPHASH
+// significant first) are OpenSSL's, by:
+//   openssl mac -macopt hexkey:00000000000000000000000000000000 -macopt c-rounds:1
+//     -macopt d-rounds:3 -macopt size:8 -in MESSAGE SIPHASH
 TEST(SipHash13, EqualsOpenSsl) {
   const std::pair<int, uint64_t> expected[] = {
       {0, 0x2C530C1562A7FBD1},  {1, 0xB84D26526E046286}, {2, 0x5B369EB864FF5BE7},
