@@ -19,6 +19,12 @@ std::span<const uint8_t> bytes_of(std::string_view text) {
   return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
 }
 
+Result<void> publish(const std::string& from, const std::string& to) {
+  if (::rename(from.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);
+  const std::string folder = std::filesystem::path(to).parent_path().string();
+  return sync_folder(folder.empty() ? "." : folder);
+}
+
 }  // namespace
 
 Result<DurableFile> DurableFile::create(std::string path) {
@@ -60,10 +66,18 @@ Result<void> DurableFile::write_at(uint64_t offset, std::span<const uint8_t> dat
 
 Result<void> DurableFile::commit() && {
   TRY(sync_file(fd_, path_));
-  if (::rename(partial(path_).c_str(), path_.c_str()) != 0) return fail_errno("renaming to " + path_);
+  TRY(publish(partial(path_), path_));
   ::close(std::exchange(fd_, -1));
-  const std::string folder = std::filesystem::path(path_).parent_path().string();
-  return sync_folder(folder.empty() ? "." : folder);
+  return {};
+}
+
+Result<void> adopt_durably(const std::string& from, const std::string& to) {
+  const int fd = ::open(from.c_str(), O_RDWR | O_CLOEXEC);
+  if (fd < 0) return fail_errno("opening " + from);
+  auto synced = sync_file(fd, from);
+  ::close(fd);
+  TRY(std::move(synced));
+  return publish(from, to);
 }
 
 Result<void> sync_folder(const std::string& folder) {

@@ -44,6 +44,8 @@ class DurableFile {
 // Whole small files: for results and configuration, at most a few MiB.
 [[nodiscard]] Result<void> write_durably(const std::string& path, std::string_view content);
 [[nodiscard]] Result<std::string> read_small_file(const std::string& path, uint64_t max_size);
+// Gives a whole file that a library wrote its final name: fsync, rename, fsync of the folder.
+[[nodiscard]] Result<void> adopt_durably(const std::string& from, const std::string& to);
 [[nodiscard]] Result<void> sync_folder(const std::string& folder);
 
 }  // namespace spillway

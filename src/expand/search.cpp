@@ -31,6 +31,9 @@ constexpr uint64_t kBucketRecords = 65536;              // aimed at
 constexpr uint64_t kRescanFactor = 1;                   // ending a round early pays while runs hold fewer keys than this
                                                         // many times the round's candidates
 
+// A layer's end is a checkpoint when the last one is at least this old (or --checkpoint, if shorter).
+constexpr std::chrono::seconds kLayerCheckpoint{15};
+
 size_t align64(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
 // Hands out pieces of one mapping.
@@ -385,7 +388,11 @@ template <class K>
 bool SearchOf<K>::is_small(uint64_t parents) const {
   const double expected = static_cast<double>(parents) * branching_;
   const double least = traits_.keep_successors ? 2048 : 16384;
-  return expected < least + static_cast<double>(seen_->run_keys()) / 200;
+  // Looking a successor up costs tens of ns when filters for all runs fit, several us when they do not; joining a round
+  // costs about 1 ns for every key in the runs.
+  const double runs = static_cast<double>(seen_->run_keys());
+  const bool filtered = SeenSet<K>::filter_bytes(seen_->run_keys()) <= plan_.store_ceiling / 4;
+  return expected < least + runs / (filtered ? 200 : 5000);
 }
 
 template <class K>
@@ -402,7 +409,7 @@ Result<void> SearchOf<K>::expand_layer(std::stop_token stop, const std::function
     const auto since = Clock::now() - last_checkpoint_;
     const bool at_end = place_.visited == size;
     const bool due = since >= options_.checkpoint ||
-                     (at_end && since >= std::min<std::chrono::milliseconds>(options_.checkpoint, std::chrono::seconds(5)));
+                     (at_end && since >= std::min<std::chrono::milliseconds>(options_.checkpoint, kLayerCheckpoint));
     if (due || stop.stop_requested()) {
       const auto begin = Clock::now();
       set_phase("checkpoint");

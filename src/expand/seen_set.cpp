@@ -43,6 +43,11 @@ size_t SeenSet<K>::merge_room_bytes() {
 }
 
 template <class K>
+Bytes SeenSet<K>::filter_bytes(uint64_t keys) {
+  return Bytes(keys * kFilterBitsPerKey / 8);
+}
+
+template <class K>
 SeenSet<K>::SeenSet(Options options) : options_(std::move(options)), decoded_(kBlockKeys), raw_(kMaxBlockBytes) {
   slots_ = reinterpret_cast<K*>(options_.recent_room.data());
   slot_count_ = options_.recent_room.size() / sizeof(K);

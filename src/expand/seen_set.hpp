@@ -32,7 +32,7 @@ namespace spillway::expand {
 template <class K>
 class SeenSet {
  public:
-  static constexpr size_t kMaxRuns = 12;
+  static constexpr size_t kMaxRuns = 20;
 
   struct Options {
     unsigned align = 0;                                   // zero bits at the bottom of every key's top half
@@ -56,6 +56,7 @@ class SeenSet {
   uint64_t size() const;                                  // all keys
   uint64_t run_keys() const;
   uint64_t run_bytes() const;
+  static Bytes filter_bytes(uint64_t keys);               // of filters for that many keys
   void drop_filters() { filters_.clear(); }
 
  private:

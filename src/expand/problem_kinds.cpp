@@ -1,0 +1,111 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "expand/cube2.hpp"
+#include "expand/hanoi.hpp"
+#include "expand/ortho.hpp"
+#include "expand/pancake.hpp"
+#if __has_include("expand/petri.hpp")
+#include "expand/petri.hpp"
+#endif
+#if __has_include("expand/pipe.hpp")
+#include "expand/pipe.hpp"
+#endif
+#if __has_include("expand/plugin.hpp")
+#include "expand/plugin.hpp"
+#endif
+#include "expand/problem.hpp"
+#include "expand/puzzle.hpp"
+
+namespace spillway::expand {
+namespace {
+
+constexpr ProblemKind kKinds[] = {
+    {"puzzle", "puzzle RxC [--blank r,c]", "positions of the sliding-tile puzzle",
+     "R rows and C columns, 2 to 25 cells. The search starts from the solved puzzle with the blank "
+     "at row r, column c (counted from 0; default 0,0) and the tiles in order in the other cells. "
+     "The blank moves up, down, left, right. Up to 16 cells a state is 8 bytes; above, one byte a "
+     "cell.",
+     make_puzzle},
+    {"pancake", "pancake N", "stacks of N pancakes under prefix reversal",
+     "N is 2 to 16. The search starts from the sorted stack; a step flips the first 2, 3, ... N "
+     "pancakes. There are N! stacks.",
+     make_pancake},
+    {"cube2", "cube2 htm|qtm", "the 2x2x2 cube with one corner fixed",
+     "The faces up, right and front turn; the corner they do not touch stays, so each position "
+     "counts once: 3,674,160 of them. htm: a half turn is one step. qtm: only quarter turns are.",
+     make_cube2},
+    {"hanoi", "hanoi --pegs P --discs N", "the towers of Hanoi",
+     "P is 3 to 16. The search starts with all discs on peg 0 and meets all P^N positions. A "
+     "position must fit 64 bits: at most 32 discs on 3 or 4 pegs, 21 on 5 to 8, 16 on more.",
+     make_hanoi},
+    {"ortho", "ortho FILE... [--rules current|classic]",
+     "boxes of words whose lines are phrases of the texts",
+     "The files are UTF-8 texts; the phrases are those of all of them. The search starts from the "
+     "empty 2x2 box and adds words; a box that is full grows. The optimum is the first box found "
+     "of the largest volume, then of the most words, and is drawn at the end.",
+     make_ortho},
+#if __has_include("expand/petri.hpp")
+    {"petri", "petri FILE.pnml", "markings of a P/T net in PNML (ISO 15909-2)",
+     "All markings that can be reached from the initial one, transitions firing in the order of "
+     "the document. Several pages and reference nodes are understood; nets of other types are "
+     "refused. Markings are packed into as few bits as they need, and packed again when a count "
+     "grows too large; a place holds at most 2147483647 tokens.",
+     make_petri},
+#endif
+#if __has_include("expand/plugin.hpp")
+    {"plugin", "plugin FILE.so [args]", "your own problem, from a shared library",
+     "The library has the C interface of spillway_problem.h; the words after its name are handed "
+     "to it.",
+     make_plugin},
+#endif
+#if __has_include("expand/pipe.hpp")
+    {"pipe", "pipe -- CMD ARGS...", "your own problem, from a program that answers on its output",
+     "The program gets states on its standard input and answers with their successors. It is "
+     "started several times; it must answer the same for the same state.",
+     make_pipe},
+#endif
+};
+
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i + 1);
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i] != b[j]);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, diagonal + 1, row[j] + 1});
+    }
+  }
+  return row.back();
+}
+
+constexpr size_t kLongestName = 64;  // of a word worth comparing
+
+}  // namespace
+
+std::span<const ProblemKind> problem_kinds() { return kKinds; }
+
+Result<std::unique_ptr<Problem>> make_problem(std::string_view name,
+                                              const ProblemArguments& arguments) {
+  for (const ProblemKind& kind : kKinds) {
+    if (kind.name == name) return kind.make(arguments);
+  }
+  const std::string_view compared = name.substr(0, kLongestName);
+  const ProblemKind& nearest = *std::ranges::min_element(
+      kKinds, {},
+      [compared](const ProblemKind& kind) { return edit_distance(compared, kind.name); });
+  if (edit_distance(compared, nearest.name) <= 3) {
+    return fail(Code::kUsage,
+                fmt::format("unknown problem \"{}\"; did you mean \"{}\"?", name, nearest.name));
+  }
+  std::vector<std::string_view> names;
+  for (const ProblemKind& kind : kKinds) names.push_back(kind.name);
+  return fail(Code::kUsage,
+              fmt::format("unknown problem \"{}\"; known: {}", name, fmt::join(names, ", ")));
+}
+
+}  // namespace spillway::expand

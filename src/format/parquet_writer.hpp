@@ -1,0 +1,56 @@
+// Writes rows to one Parquet file, column by column, in bounded memory.
+//
+// The file appears under its name only when it is whole: written beside it, footer, fsync, read back, renamed. Row groups
+// hold 122,880 rows whatever the memory; zstd; the same rows give the same bytes.
+//
+// Memory   Arrow's allocations are charged to `account`; about cost() for the widths given. Refusal fails with kMemoryLimit.
+// Threads  One. Arrow's own thread pools are not used.
+// Fails    kDiskFull, kIo, kMemoryLimit. Destroyed without close(): nothing is left.
+// Source   Apache Parquet format 2.6, through Apache Arrow C++.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "core/budget.hpp"
+#include "core/result.hpp"
+
+namespace spillway::format {
+
+enum class ColumnType { kUint8, kUint16, kUint32, kUint64, kString, kBinary, kUint32List };
+
+struct ColumnSpec {
+  std::string name;
+  ColumnType type = ColumnType::kUint64;
+  bool nullable = false;
+};
+
+struct ParquetOptions {
+  std::vector<ColumnSpec> columns;
+  std::vector<std::pair<std::string, std::string>> metadata;  // into the footer
+};
+
+class ParquetWriter {
+ public:
+  static constexpr int64_t kRowGroupRows = 122880;
+
+  [[nodiscard]] static Result<std::unique_ptr<ParquetWriter>> create(std::string path, ParquetOptions options, Account account);
+  virtual ~ParquetWriter() = default;
+
+  // One value a column, in the order of the columns; then end_row().
+  virtual void number(uint64_t value) = 0;
+  virtual void text(std::string_view value) = 0;
+  virtual void list(std::span<const uint32_t> values) = 0;
+  virtual void null() = 0;
+  [[nodiscard]] virtual Result<void> end_row() = 0;
+
+  [[nodiscard]] virtual Result<void> close() && = 0;
+  virtual uint64_t rows() const = 0;
+};
+
+}  // namespace spillway::format
