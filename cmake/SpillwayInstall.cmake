@@ -7,4 +7,17 @@ install(TARGETS spillway RUNTIME DESTINATION bin)
 if(SPILLWAY_ARROW_LIBRARIES)
   install(FILES ${SPILLWAY_ARROW_LIBRARIES} DESTINATION lib)
 endif()
+
+# The man page and the completion come from the program's own description of its commands.
+set(texts ${CMAKE_BINARY_DIR}/share)
+file(MAKE_DIRECTORY ${texts})
+add_custom_command(
+  OUTPUT ${texts}/spillway.1 ${texts}/spillway
+  COMMAND spillway help man >${texts}/spillway.1
+  COMMAND spillway help completion >${texts}/spillway
+  DEPENDS spillway)
+add_custom_target(spillway_texts ALL DEPENDS ${texts}/spillway.1 ${texts}/spillway)
+install(FILES ${texts}/spillway.1 DESTINATION share/man/man1)
+install(FILES ${texts}/spillway DESTINATION share/bash-completion/completions)
+
 install(FILES ${CMAKE_SOURCE_DIR}/LICENSE ${CMAKE_SOURCE_DIR}/README.md DESTINATION share/doc/spillway)
