@@ -146,8 +146,8 @@ def check(spillway: str, work: pathlib.Path, words, plain, to_state) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--spillway", required=True, type=pathlib.Path)
-    parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser.add_argument("--spillway", required=True, type=lambda path: pathlib.Path(path).resolve())
+    parser.add_argument("--work", required=True, type=lambda path: pathlib.Path(path).resolve())
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     work = pathlib.Path(tempfile.mkdtemp(prefix="order_oracle.", dir=options.work))

@@ -280,8 +280,8 @@ class Comparison:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--spillway", required=True, type=pathlib.Path)
-    parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser.add_argument("--spillway", required=True, type=lambda path: pathlib.Path(path).resolve())
+    parser.add_argument("--work", required=True, type=lambda path: pathlib.Path(path).resolve())
     parser.add_argument("--texts", type=int, default=20)
     parser.add_argument("--seed", type=int, default=None)
     options = parser.parse_args()

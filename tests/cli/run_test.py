@@ -236,7 +236,7 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, default=300)
     parser.add_argument("test", type=pathlib.Path)
     options = parser.parse_args()
-    work = options.work or options.spillway.resolve().parent
+    work = (options.work or options.spillway.parent).resolve()
     work.mkdir(parents=True, exist_ok=True)
     tmp = pathlib.Path(tempfile.mkdtemp(prefix=f"{options.test.stem}.", dir=work))
     try:

@@ -98,8 +98,8 @@ def one_kill(case: Case, rng: random.Random) -> tuple[int, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--spillway", required=True, type=pathlib.Path)
-    parser.add_argument("--work", required=True, type=pathlib.Path, help="a folder on a real disk")
+    parser.add_argument("--spillway", required=True, type=lambda path: pathlib.Path(path).resolve())
+    parser.add_argument("--work", required=True, type=lambda path: pathlib.Path(path).resolve(), help="a folder on a real disk")
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--states", default="ids")

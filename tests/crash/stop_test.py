@@ -15,7 +15,8 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "memcap"))
 import jobs  # noqa: E402
 
-SPILLWAY, WORK = sys.argv.pop(1), pathlib.Path(sys.argv.pop(1))
+SPILLWAY = str(pathlib.Path(sys.argv.pop(1)).resolve())
+WORK = pathlib.Path(sys.argv.pop(1)).resolve()
 JOB = ["pancake", "10"]
 
 

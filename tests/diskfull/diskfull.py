@@ -146,8 +146,8 @@ class Suite:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--spillway", required=True, type=pathlib.Path)
-    parser.add_argument("--work", required=True, type=pathlib.Path, help="a folder on a real disk")
+    parser.add_argument("--spillway", required=True, type=lambda path: pathlib.Path(path).resolve())
+    parser.add_argument("--work", required=True, type=lambda path: pathlib.Path(path).resolve(), help="a folder on a real disk")
     parser.add_argument("--job", default="pancake10")
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)

@@ -48,8 +48,8 @@ def check(options, name: str, work: pathlib.Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--spillway", required=True, type=pathlib.Path)
-    parser.add_argument("--work", required=True, type=pathlib.Path, help="a folder on a real disk")
+    parser.add_argument("--spillway", required=True, type=lambda path: pathlib.Path(path).resolve())
+    parser.add_argument("--work", required=True, type=lambda path: pathlib.Path(path).resolve(), help="a folder on a real disk")
     parser.add_argument("--states", default="ids")
     parser.add_argument("--identity", default="fp128")
     parser.add_argument("--memory", nargs="+", default=["64MiB", "256MiB"], help="beside the minimum")
