@@ -58,17 +58,26 @@ void ExpandCommand::add_to(CLI::App& app) {
   common_.job.threads = default_threads();
   app_ = app.add_subcommand("expand", kDescription);
   app_->allow_extras();
-  app_->add_option("PROBLEM", problem_, "what to search, then its own arguments (see below)")->required();
+  app_->add_option("PROBLEM", problem_, "what to search, then its own arguments (see below)")
+      ->required();
   app_->add_option("--out", out_, "output folder (default: ./<problem>-expand)")->type_name("DIR");
-  app_->add_option("--identity", identity_, "how states are told apart: 128-bit fingerprint, the bytes, 64-bit fingerprint")
+  app_->add_option("--identity", identity_,
+                   "how states are told apart: 128-bit fingerprint, the bytes, 64-bit fingerprint")
       ->type_name("fp128|exact|fp64")
       ->check(CLI::IsMember({"fp128", "exact", "fp64"}));
-  app_->add_option("--states", states_, "also write every state, in discovery order, as Parquet: ids, or ids and contents")
+  app_->add_option(
+          "--states", states_,
+          "also write every state, in discovery order, as Parquet: ids, or ids and contents")
       ->type_name("none|ids|all")
       ->check(CLI::IsMember({"none", "ids", "all"}));
-  app_->add_option("--max-depth", max_depth_, "stop when this depth is reached; its states are counted, not expanded")->type_name("D");
-  app_->add_option("--checkpoint", checkpoint_, "how often to make the work safe (default: 60s)")->type_name("DURATION");
-  app_->add_option("--resume", resume_, "continue what a stopped run left in the folder (auto), or throw it away (never)")
+  app_->add_option("--max-depth", max_depth_,
+                   "stop when this depth is reached; its states are counted, not expanded")
+      ->type_name("D");
+  app_->add_option("--checkpoint", checkpoint_, "how often to make the work safe (default: 60s)")
+      ->type_name("DURATION");
+  app_->add_option(
+          "--resume", resume_,
+          "continue what a stopped run left in the folder (auto), or throw it away (never)")
       ->type_name("auto|never")
       ->check(CLI::IsMember({"auto", "never"}));
   common_.add_to(*app_);
@@ -89,12 +98,14 @@ Result<void> ExpandCommand::check_extras(const std::vector<std::string>& extras)
     const std::string name = word.substr(0, word.find('='));
     if (known.find(name) != std::string::npos) continue;
     const std::string near = nearest(name, options);
-    if (!near.empty()) return fail(Code::kUsage, fmt::format("unknown option '{}'; did you mean '{}'?", name, near));
+    if (!near.empty())
+      return fail(Code::kUsage, fmt::format("unknown option '{}'; did you mean '{}'?", name, near));
   }
   return {};
 }
 
-Result<void> ExpandCommand::run(const std::vector<std::string>& after_dashes, bool had_dashes, std::stop_token stop) {
+Result<void> ExpandCommand::run(const std::vector<std::string>& after_dashes, bool had_dashes,
+                                std::stop_token stop) {
   std::vector<std::string> words = app_->remaining();
   if (problem_ != "plugin" && problem_ != "pipe") TRY(check_extras(words));
   if (had_dashes) {
@@ -122,7 +133,8 @@ Result<void> ExpandCommand::run(const std::vector<std::string>& after_dashes, bo
     return {};
   }
   if (options.job.memory_source != "--memory" && options.job.progress != ProgressMode::kNone) {
-    fmt::print(stderr, "spillway: memory limit {} ({})\n", to_string(options.job.memory), options.job.memory_source);
+    fmt::print(stderr, "spillway: memory limit {} ({})\n", to_string(options.job.memory),
+               options.job.memory_source);
   }
   const auto begin = std::chrono::steady_clock::now();
   const expand::ExpandSummary summary = TRY(expand::run(*problem, options, stop));
@@ -131,8 +143,9 @@ Result<void> ExpandCommand::run(const std::vector<std::string>& after_dashes, bo
 }
 
 void ExpandCommand::print(const expand::ExpandSummary& summary, double seconds) const {
-  fmt::print("{} states, {} generated, {} duplicates, depth {}{}\n", grouped(summary.states), grouped(summary.generated),
-             grouped(summary.duplicates), summary.depth, summary.complete ? "" : " (stopped there: --max-depth)");
+  fmt::print("{} states, {} generated, {} duplicates, depth {}{}\n", grouped(summary.states),
+             grouped(summary.generated), grouped(summary.duplicates), summary.depth,
+             summary.complete ? "" : " (stopped there: --max-depth)");
   fmt::print("{:.2f} s; results in {}\n", seconds, summary.out);
   if (!summary.best_drawing.empty()) {
     fmt::print("\n{}{}", summary.best_drawing, summary.best_drawing.ends_with('\n') ? "" : "\n");

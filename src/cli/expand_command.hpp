@@ -16,7 +16,8 @@ class ExpandCommand {
   void add_to(CLI::App& app);
   bool chosen() const;
   // `after_dashes`: the words behind "--", for the problem.
-  [[nodiscard]] Result<void> run(const std::vector<std::string>& after_dashes, bool had_dashes, std::stop_token stop);
+  [[nodiscard]] Result<void> run(const std::vector<std::string>& after_dashes, bool had_dashes,
+                                 std::stop_token stop);
 
  private:
   Result<void> check_extras(const std::vector<std::string>& extras) const;
@@ -24,7 +25,8 @@ class ExpandCommand {
 
   CLI::App* app_ = nullptr;
   CommonOptions common_;
-  std::string problem_, out_, identity_ = "fp128", states_ = "none", checkpoint_ = "60s", resume_ = "auto";
+  std::string problem_, out_, identity_ = "fp128", states_ = "none", checkpoint_ = "60s",
+                              resume_ = "auto";
   std::optional<uint32_t> max_depth_;
 };
 

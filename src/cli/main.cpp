@@ -15,8 +15,9 @@
 namespace spillway::cli {
 namespace {
 
-// The first SIGINT or SIGTERM asks the job to stop at a checkpoint, the second ends the process at once. Signals are
-// blocked in every thread and taken by one, so that nothing runs in a signal handler.
+// The first SIGINT or SIGTERM asks the job to stop at a checkpoint, the second ends the process at
+// once. Signals are blocked in every thread and taken by one, so that nothing runs in a signal
+// handler.
 class Signals {
  public:
   Signals() {
@@ -63,20 +64,24 @@ int report(const Error& error) {
   return exit_code(error.code());
 }
 
-int usage_error(const CLI::App& app, const std::vector<std::string>& words, const CLI::ParseError& error) {
+int usage_error(const CLI::App& app, const std::vector<std::string>& words,
+                const CLI::ParseError& error) {
   std::string line = error.what();
   if (!words.empty() && !words[0].starts_with("-")) {
     std::vector<std::string> commands;
-    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) commands.push_back(command->get_name());
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+      commands.push_back(command->get_name());
     commands.emplace_back("help");
     if (std::find(commands.begin(), commands.end(), words[0]) == commands.end()) {
       const std::string near = nearest(words[0], commands);
-      line = fmt::format("unknown command '{}'{}", words[0], near.empty() ? "; see spillway --help" : "; did you mean '" + near + "'?");
+      line = fmt::format("unknown command '{}'{}", words[0],
+                         near.empty() ? "; see spillway --help" : "; did you mean '" + near + "'?");
     }
   } else if (!words.empty()) {
     const std::vector<std::string> options{"--help", "--version"};
     const std::string near = nearest(words[0], options);
-    line = fmt::format("unknown option '{}'{}", words[0], near.empty() ? "; see spillway --help" : "; did you mean '" + near + "'?");
+    line = fmt::format("unknown option '{}'{}", words[0],
+                       near.empty() ? "; see spillway --help" : "; did you mean '" + near + "'?");
   }
   for (char& c : line) {
     if (c == '\n') c = ' ';
@@ -101,7 +106,9 @@ int help_text(const CLI::App& app, const std::vector<std::string>& words) {
       fmt::print("{}", command->help());
       return 0;
     }
-    fmt::print(stderr, "spillway: no help on '{}'; try: spillway help [COMMAND|man|completion|problems]\n", topic);
+    fmt::print(stderr,
+               "spillway: no help on '{}'; try: spillway help [COMMAND|man|completion|problems]\n",
+               topic);
     return 2;
   }
   return 0;
@@ -112,8 +119,10 @@ int run(std::vector<std::string> words) {
   app.set_version_flag("--version", std::string("spillway ") + SPILLWAY_VERSION);
   app.require_subcommand(1);
   app.get_formatter()->column_width(34);
-  app.footer("spillway COMMAND --help tells more. spillway help man | completion prints the man page or the bash completion.\n"
-             "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a limit was reached, 130 interrupted.");
+  app.footer(
+      "spillway COMMAND --help tells more. spillway help man | completion prints the man page or "
+      "the bash completion.\n"
+      "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a limit was reached, 130 interrupted.");
   ExpandCommand expand;
   expand.add_to(app);
   if (!words.empty() && words[0] == "help") return help_text(app, words);

@@ -33,9 +33,12 @@ std::string troff(const std::string& text) {
   bool line_start = true;
   for (const char c : text) {
     if (line_start && (c == '.' || c == '\'')) out += "\\&";
-    if (c == '\\') out += "\\\\";
-    else if (c == '-') out += "\\-";
-    else out += c;
+    if (c == '\\')
+      out += "\\\\";
+    else if (c == '-')
+      out += "\\-";
+    else
+      out += c;
     line_start = c == '\n';
   }
   return out;
@@ -53,23 +56,33 @@ std::vector<const CLI::Option*> shown_options(const CLI::App& app) {
 
 void CommonOptions::add_to(CLI::App& app) {
   const std::string group = "Options of every job";
-  app.add_option("--memory", memory, "limit on the process's memory, RssAnon + RssShmem (default: 70 % of the least of cgroup limit and RAM)")
+  app.add_option("--memory", memory,
+                 "limit on the process's memory, RssAnon + RssShmem (default: 70 % of the least of "
+                 "cgroup limit and RAM)")
       ->type_name("SIZE")
       ->group(group);
   app.add_option("--threads", job.threads, "worker threads (default: all processors)")
       ->type_name("N")
       ->check(CLI::Range(1u, 256u))
       ->group(group);
-  app.add_option("--scratch", job.scratch, "folder for scratch, on a disk (default: in the output folder)")->type_name("DIR")->group(group);
-  app.add_option("--scratch-limit", scratch_limit, "most disk that scratch may use (default: 90 % of what is free)")
+  app.add_option("--scratch", job.scratch,
+                 "folder for scratch, on a disk (default: in the output folder)")
+      ->type_name("DIR")
+      ->group(group);
+  app.add_option("--scratch-limit", scratch_limit,
+                 "most disk that scratch may use (default: 90 % of what is free)")
       ->type_name("SIZE")
       ->group(group);
-  app.add_option("--progress", progress, "live line (auto), a line every 5 s (plain), JSON lines (json), or none")
+  app.add_option("--progress", progress,
+                 "live line (auto), a line every 5 s (plain), JSON lines (json), or none")
       ->type_name("auto|plain|json|none")
       ->check(CLI::IsMember({"auto", "plain", "json", "none"}))
       ->group(group);
-  app.add_option("--report", job.report, "also write the report here, as JSON or as a page (.html)")->type_name("FILE")->group(group);
-  app.add_flag("--explain-memory", job.explain_memory, "print who would get how much memory, and the least that works; then exit")
+  app.add_option("--report", job.report, "also write the report here, as JSON or as a page (.html)")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_flag("--explain-memory", job.explain_memory,
+               "print who would get how much memory, and the least that works; then exit")
       ->group(group);
 }
 
@@ -95,7 +108,8 @@ Result<JobOptions> CommonOptions::finish() const {
                   : progress == "none" ? ProgressMode::kNone
                                        : ProgressMode::kAuto;
   if (!made.report.empty() && !made.report.ends_with(".json") && !made.report.ends_with(".html")) {
-    return fail(Code::kUsage, fmt::format("--report {}: wants a name that ends in .json or .html", made.report));
+    return fail(Code::kUsage,
+                fmt::format("--report {}: wants a name that ends in .json or .html", made.report));
   }
   return made;
 }
@@ -103,10 +117,16 @@ Result<JobOptions> CommonOptions::finish() const {
 Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
   double value = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-  const std::string_view unit(parsed.ptr, static_cast<size_t>(text.data() + text.size() - parsed.ptr));
-  const double factor = unit == "ms" ? 1 : unit == "s" || unit.empty() ? 1e3 : unit == "m" || unit == "min" ? 6e4 : unit == "h" ? 3.6e6 : 0;
+  const std::string_view unit(parsed.ptr,
+                              static_cast<size_t>(text.data() + text.size() - parsed.ptr));
+  const double factor = unit == "ms"                   ? 1
+                        : unit == "s" || unit.empty()  ? 1e3
+                        : unit == "m" || unit == "min" ? 6e4
+                        : unit == "h"                  ? 3.6e6
+                                                       : 0;
   if (parsed.ec != std::errc() || factor == 0 || value < 0 || value * factor > 1e12) {
-    return fail(Code::kUsage, fmt::format("'{}' is not a duration; write it like 60s, 500ms or 2m", text));
+    return fail(Code::kUsage,
+                fmt::format("'{}' is not a duration; write it like 60s, 500ms or 2m", text));
   }
   return std::chrono::milliseconds(static_cast<int64_t>(value * factor));
 }
@@ -133,21 +153,27 @@ std::vector<std::string> long_options(const CLI::App& app) {
 }
 
 std::string man_page(const CLI::App& app) {
-  std::string page = fmt::format(".TH SPILLWAY 1 \"\" \"spillway {}\" \"User Commands\"\n.SH NAME\nspillway \\- {}\n.SH SYNOPSIS\n",
-                                 SPILLWAY_VERSION, troff("datasets bigger than your memory, in the memory you give"));
+  std::string page = fmt::format(
+      ".TH SPILLWAY 1 \"\" \"spillway {}\" \"User Commands\"\n.SH NAME\nspillway \\- {}\n.SH "
+      "SYNOPSIS\n",
+      SPILLWAY_VERSION, troff("datasets bigger than your memory, in the memory you give"));
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     page += fmt::format(".B spillway {}\n[OPTIONS] ...\n.br\n", command->get_name());
   }
   page += fmt::format(".SH DESCRIPTION\n{}\n", troff(app.get_description()));
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    page += fmt::format(".SH SPILLWAY {}\n.nf\n{}\n.fi\n", command->get_name(), troff(command->get_description()));
+    page += fmt::format(".SH SPILLWAY {}\n.nf\n{}\n.fi\n", command->get_name(),
+                        troff(command->get_description()));
     for (const CLI::Option* option : shown_options(*command)) {
       page += fmt::format(".TP\n.B {} {}\n{}\n", troff("--" + option->get_lnames().front()),
-                          option->get_expected_max() > 0 ? troff(option->get_type_name()) : "", troff(option->get_description()));
+                          option->get_expected_max() > 0 ? troff(option->get_type_name()) : "",
+                          troff(option->get_description()));
     }
     page += fmt::format(".PP\n.nf\n{}\n.fi\n", troff(command->get_footer()));
   }
-  return page + ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 3 a limit was reached, 130 interrupted.\n";
+  return page +
+         ".SH EXIT STATUS\n0 done, 1 failed, 2 wrong usage, 3 a limit was reached, 130 "
+         "interrupted.\n";
 }
 
 std::string bash_completion(const CLI::App& app) {

@@ -1,7 +1,8 @@
-// What all commands share on the command line: the common options, suggestions, and the texts made from them.
+// What all commands share on the command line: the common options, suggestions, and the texts made
+// from them.
 //
-// The help text, the man page and the shell completion all come from the CLI11 description of the commands, so that they
-// cannot drift apart.
+// The help text, the man page and the shell completion all come from the CLI11 description of the
+// commands, so that they cannot drift apart.
 #pragma once
 
 #include <chrono>
@@ -19,7 +20,8 @@ class App;
 
 namespace spillway::cli {
 
-// --memory, --threads, --scratch, --scratch-limit, --progress, --report, --explain-memory. Sizes stay text until finish().
+// --memory, --threads, --scratch, --scratch-limit, --progress, --report, --explain-memory. Sizes
+// stay text until finish().
 struct CommonOptions {
   std::string memory, scratch_limit, progress = "auto";
   JobOptions job;

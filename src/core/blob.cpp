@@ -15,11 +15,13 @@ namespace {
 constexpr size_t kFirstChunk = size_t{16} << 10;
 }  // namespace
 
-std::unique_ptr<Blob> Blob::create(std::string path, Account account, std::shared_ptr<ScratchSpace> space) {
+std::unique_ptr<Blob> Blob::create(std::string path, Account account,
+                                   std::shared_ptr<ScratchSpace> space) {
   return std::unique_ptr<Blob>(new Blob(std::move(path), std::move(account), std::move(space)));
 }
 
-Result<std::unique_ptr<Blob>> Blob::open(std::string path, uint64_t size, std::shared_ptr<ScratchSpace> space) {
+Result<std::unique_ptr<Blob>> Blob::open(std::string path, uint64_t size,
+                                         std::shared_ptr<ScratchSpace> space) {
   auto blob = create(std::move(path), Account(), std::move(space));
   blob->keep_ = true;  // not ours to remove until the caller says so
   blob->fd_ = ::open(blob->path_.c_str(), O_RDWR | O_CLOEXEC);
@@ -27,7 +29,8 @@ Result<std::unique_ptr<Blob>> Blob::open(std::string path, uint64_t size, std::s
   struct stat info {};
   if (::fstat(blob->fd_, &info) != 0) return fail_errno("reading " + blob->path_);
   if (static_cast<uint64_t>(info.st_size) < size) {
-    return fail(Code::kCorrupt, blob->path_ + ": shorter than its checkpoint says; run again with --resume never");
+    return fail(Code::kCorrupt,
+                blob->path_ + ": shorter than its checkpoint says; run again with --resume never");
   }
   TRY(blob->space_->reserve(Bytes(size)));
   blob->size_ = blob->written_ = size;
@@ -84,7 +87,8 @@ Result<uint64_t> Blob::append(std::span<const uint8_t> piece) {
   const bool in_file = fd_ >= 0 && chunks_.empty() && size_ > 0;
   if (!in_file) {
     if (chunks_.empty() || chunks_.back().pages.size() - chunks_.back().used < piece.size()) {
-      const size_t grown = std::min<size_t>(kMaxPiece, chunks_.empty() ? kFirstChunk : chunks_.back().pages.size() * 2);
+      const size_t grown = std::min<size_t>(
+          kMaxPiece, chunks_.empty() ? kFirstChunk : chunks_.back().pages.size() * 2);
       auto lease = account_.try_acquire(Bytes(std::max(grown, piece.size())));
       if (lease) {
         chunks_.push_back(Chunk{TRY(Pages::map(std::move(*lease))), size_, 0});

@@ -48,8 +48,8 @@ struct LeaseMaker {
 struct Budget::Impl : std::enable_shared_from_this<Budget::Impl> {
   mutable std::mutex mutex;
   uint64_t capacity = 0;
-  uint64_t floors = 0;   // of all accounts: nobody else's
-  uint64_t shared = 0;   // lent above the floors
+  uint64_t floors = 0;  // of all accounts: nobody else's
+  uint64_t shared = 0;  // lent above the floors
   uint64_t used = 0, peak = 0;
   std::vector<std::shared_ptr<detail::AccountState>> accounts;
   std::list<Waiter*> waiting;  // by rank, then by arrival
@@ -61,7 +61,8 @@ struct Budget::Impl : std::enable_shared_from_this<Budget::Impl> {
     return more == 0 || floors + shared + more <= capacity;
   }
   uint64_t ceiling_of(const detail::AccountState& account) const {
-    return account.spec.ceiling ? account.spec.ceiling->count() : capacity - floors + account.spec.floor.count();
+    return account.spec.ceiling ? account.spec.ceiling->count()
+                                : capacity - floors + account.spec.floor.count();
   }
   void take(detail::AccountState& account, uint64_t bytes) {
     const uint64_t floor = account.spec.floor.count();
@@ -71,8 +72,9 @@ struct Budget::Impl : std::enable_shared_from_this<Budget::Impl> {
     used += bytes;
     peak = std::max(peak, used);
   }
-  // Grants what can be granted: an account's own floor passes the queue; beyond that nobody overtakes a waiter of a
-  // higher or the same rank. Returns the asynchronous ones, to be called without the mutex.
+  // Grants what can be granted: an account's own floor passes the queue; beyond that nobody
+  // overtakes a waiter of a higher or the same rank. Returns the asynchronous ones, to be called
+  // without the mutex.
   std::vector<std::unique_ptr<Waiter>> grant() {
     std::vector<std::unique_ptr<Waiter>> ready;
     bool blocked = false;
@@ -103,7 +105,8 @@ struct Budget::Impl : std::enable_shared_from_this<Budget::Impl> {
     waiting.insert(at, waiter);
   }
   static void deliver(std::vector<std::unique_ptr<Waiter>> ready) {
-    for (auto& waiter : ready) waiter->done(detail::LeaseMaker::make(waiter->account, waiter->bytes));
+    for (auto& waiter : ready)
+      waiter->done(detail::LeaseMaker::make(waiter->account, waiter->bytes));
   }
   void give_back(detail::AccountState& account, uint64_t bytes) {
     std::vector<std::unique_ptr<Waiter>> ready;
@@ -123,8 +126,8 @@ struct Budget::Impl : std::enable_shared_from_this<Budget::Impl> {
 Budget::Budget() : impl_(std::make_shared<Impl>()) {}
 Budget::~Budget() {
   std::lock_guard lock(impl_->mutex);
-  DCHECK(impl_->used == 0);     // a lease outlives its budget
-  impl_->accounts.clear();      // they hold the budget, it holds them
+  DCHECK(impl_->used == 0);  // a lease outlives its budget
+  impl_->accounts.clear();   // they hold the budget, it holds them
 }
 
 std::unique_ptr<Budget> Budget::create(Bytes capacity) {
@@ -138,11 +141,12 @@ Result<Account> Budget::open(AccountSpec spec) {
   if (impl_->floors + spec.floor.count() > impl_->capacity) {
     std::string parts;
     for (const auto& account : impl_->accounts) {
-      if (account->spec.floor > Bytes(0)) parts += fmt::format("{} {}, ", account->spec.name, to_string(account->spec.floor));
+      if (account->spec.floor > Bytes(0))
+        parts += fmt::format("{} {}, ", account->spec.name, to_string(account->spec.floor));
     }
-    return fail(Code::kMemoryLimit,
-                fmt::format("needs at least {}: {}{} {}", to_string(Bytes(impl_->floors) + spec.floor), parts, spec.name,
-                            to_string(spec.floor)));
+    return fail(Code::kMemoryLimit, fmt::format("needs at least {}: {}{} {}",
+                                                to_string(Bytes(impl_->floors) + spec.floor), parts,
+                                                spec.name, to_string(spec.floor)));
   }
   impl_->floors += spec.floor.count();
   Account account;
@@ -182,14 +186,17 @@ std::vector<AccountUsage> Budget::usage() const {
   std::lock_guard lock(impl_->mutex);
   std::vector<AccountUsage> list;
   for (const auto& account : impl_->accounts) {
-    list.push_back({account->spec.name, account->spec.rank, account->spec.floor, Bytes(impl_->ceiling_of(*account)),
-                    Bytes(account->used), Bytes(account->peak), account->waits, account->waited, account->refusals});
+    list.push_back({account->spec.name, account->spec.rank, account->spec.floor,
+                    Bytes(impl_->ceiling_of(*account)), Bytes(account->used), Bytes(account->peak),
+                    account->waits, account->waited, account->refusals});
   }
   return list;
 }
 
 namespace {
-Budget::Impl& impl_of(const detail::AccountState& account) { return *static_cast<Budget::Impl*>(account.owner.get()); }
+Budget::Impl& impl_of(const detail::AccountState& account) {
+  return *static_cast<Budget::Impl*>(account.owner.get());
+}
 }  // namespace
 
 const std::string& Account::name() const { return state_->spec.name; }
@@ -219,7 +226,8 @@ std::optional<Lease> Account::try_acquire(Bytes bytes) {
   std::lock_guard lock(impl.mutex);
   const bool by_floor = state_->used + bytes.count() <= state_->spec.floor.count();
   // Whoever waits with the same or a higher rank comes first.
-  const bool behind = !by_floor && !impl.waiting.empty() && impl.waiting.front()->account->spec.rank >= state_->spec.rank;
+  const bool behind = !by_floor && !impl.waiting.empty() &&
+                      impl.waiting.front()->account->spec.rank >= state_->spec.rank;
   if (behind || !impl.fits(*state_, bytes.count())) {
     ++state_->refusals;
     return std::nullopt;
@@ -232,8 +240,9 @@ Result<Lease> Account::acquire(Bytes bytes, std::stop_token stop) {
   Budget::Impl& impl = impl_of(*state_);
   std::unique_lock lock(impl.mutex);
   if (bytes.count() > impl.ceiling_of(*state_)) {
-    return fail(Code::kTooLarge, fmt::format("{} wants {} at once and can have {}; raise --memory", state_->spec.name,
-                                             to_string(bytes), to_string(Bytes(impl.ceiling_of(*state_)))));
+    return fail(Code::kTooLarge, fmt::format("{} wants {} at once and can have {}; raise --memory",
+                                             state_->spec.name, to_string(bytes),
+                                             to_string(Bytes(impl.ceiling_of(*state_)))));
   }
   Waiter waiter;
   waiter.account = state_;
@@ -281,8 +290,8 @@ void Account::acquire_async(Bytes bytes, std::function<void(Result<Lease>)> done
     }
   }
   if (too_large) {
-    done(fail(Code::kTooLarge, fmt::format("{} wants {} at once, more than it can ever have", state_->spec.name,
-                                           to_string(bytes))));
+    done(fail(Code::kTooLarge, fmt::format("{} wants {} at once, more than it can ever have",
+                                           state_->spec.name, to_string(bytes))));
     return;
   }
   Budget::Impl::deliver(std::move(ready));

@@ -3,15 +3,18 @@
 // The rules, which are the proof that nothing deadlocks (asserted in builds with SPILLWAY_DCHECK):
 //  1. Lease before allocate, once a unit, for the unit's peak; then shrink_to() the truth.
 //  2. Floor: each account owns `floor` bytes nobody else can take, enough for one unit of its work.
-//  3. No hold-and-wait: a thread waits in acquire() only at the start of a unit, holding only that unit's input.
-//  4. Accumulators never wait: they use try_acquire() and spill their own state on refusal. Spilling acquires nothing.
+//  3. No hold-and-wait: a thread waits in acquire() only at the start of a unit, holding only that
+//  unit's input.
+//  4. Accumulators never wait: they use try_acquire() and spill their own state on refusal.
+//  Spilling acquires nothing.
 //  5. Sink first: grants go to the highest rank; FIFO within a rank.
 //  6. A stage that waits for a particular input has a floor along that input's whole path.
 //  7. A request above the account's ceiling fails at once with kTooLarge.
 //
 // Threads  Budget, Account: any. Lease: one owner at a time.
-// Cost     One mutex; about 100 ns for an acquire and release without contention. Not for small allocations.
-// Source   specs: floors and ranks as measured for three-stage pipelines (docs/memory.md).
+// Cost     One mutex; about 100 ns for an acquire and release without contention. Not for small
+// allocations. Source   specs: floors and ranks as measured for three-stage pipelines
+// (docs/memory.md).
 #pragma once
 
 #include <cstdint>
@@ -42,9 +45,9 @@ class [[nodiscard]] Lease {
   ~Lease();
 
   Bytes bytes() const { return bytes_; }
-  void shrink_to(Bytes bytes);           // bytes <= this->bytes()
-  Lease split(Bytes bytes);              // takes `bytes` out into a lease of its own
-  void join(Lease&& other);              // same account, or this one is empty
+  void shrink_to(Bytes bytes);  // bytes <= this->bytes()
+  Lease split(Bytes bytes);     // takes `bytes` out into a lease of its own
+  void join(Lease&& other);     // same account, or this one is empty
   void release() { shrink_to(Bytes(0)); }
 
  private:
@@ -57,9 +60,9 @@ class [[nodiscard]] Lease {
 
 struct AccountSpec {
   std::string name;
-  int rank = 0;                      // higher is nearer to the sink
+  int rank = 0;  // higher is nearer to the sink
   Bytes floor;
-  std::optional<Bytes> ceiling;      // none: the capacity
+  std::optional<Bytes> ceiling;  // none: the capacity
 };
 
 // A handle; copies mean the same account. Accounts live as long as the budget.
@@ -73,7 +76,8 @@ class Account {
 
   std::optional<Lease> try_acquire(Bytes bytes);
   [[nodiscard]] Result<Lease> acquire(Bytes bytes, std::stop_token stop);
-  // For event loops: `done` runs on the thread that frees the bytes (or at once on this one), never under a lock.
+  // For event loops: `done` runs on the thread that frees the bytes (or at once on this one), never
+  // under a lock.
   void acquire_async(Bytes bytes, std::function<void(Result<Lease>)> done);
 
  private:
@@ -85,22 +89,24 @@ struct AccountUsage {
   std::string name;
   int rank;
   Bytes floor, ceiling, used, peak;
-  uint64_t waits;             // acquire() calls that had to wait
+  uint64_t waits;  // acquire() calls that had to wait
   double waited_seconds;
-  uint64_t refusals;          // try_acquire() calls refused
+  uint64_t refusals;  // try_acquire() calls refused
 };
 
 class Budget {
  public:
-  // `capacity`: what leases may sum to, floors included. The Governor may lower it later (never below the floors).
+  // `capacity`: what leases may sum to, floors included. The Governor may lower it later (never
+  // below the floors).
   static std::unique_ptr<Budget> create(Bytes capacity);
   ~Budget();
 
-  // Fails with kMemoryLimit when the floors no longer fit; the message lists them: "needs at least 38 MiB: read 4, ...".
+  // Fails with kMemoryLimit when the floors no longer fit; the message lists them: "needs at least
+  // 38 MiB: read 4, ...".
   [[nodiscard]] Result<Account> open(AccountSpec spec);
 
   Bytes capacity() const;
-  void set_capacity(Bytes capacity);     // granted leases stand; new ones wait
+  void set_capacity(Bytes capacity);  // granted leases stand; new ones wait
   Bytes used() const;
   Bytes peak() const;
   std::vector<AccountUsage> usage() const;

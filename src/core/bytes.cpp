@@ -32,7 +32,8 @@ constexpr std::array<Unit, 13> kUnits{{{"", 1},
 
 Result<Bytes> parse_bytes(std::string_view text) {
   size_t digits = 0;
-  while (digits < text.size() && (std::isdigit(static_cast<unsigned char>(text[digits])) || text[digits] == '.')) {
+  while (digits < text.size() &&
+         (std::isdigit(static_cast<unsigned char>(text[digits])) || text[digits] == '.')) {
     ++digits;
   }
   const std::string number(text.substr(0, digits));
@@ -49,7 +50,8 @@ Result<Bytes> parse_bytes(std::string_view text) {
       if (bytes < 9e18) return Bytes(static_cast<uint64_t>(std::llround(bytes)));
     }
   }
-  return fail(Code::kUsage, fmt::format("'{}' is not a size; write it like 512MiB, 4GiB or 1500000", text));
+  return fail(Code::kUsage,
+              fmt::format("'{}' is not a size; write it like 512MiB, 4GiB or 1500000", text));
 }
 
 std::string to_string(Bytes bytes) {
@@ -61,7 +63,8 @@ std::string to_string(Bytes bytes) {
     ++unit;
   }
   const bool whole = std::abs(value - std::round(value)) < 0.05;
-  return whole ? fmt::format("{:.0f} {}", value, kNames[unit]) : fmt::format("{:.1f} {}", value, kNames[unit]);
+  return whole ? fmt::format("{:.0f} {}", value, kNames[unit])
+               : fmt::format("{:.1f} {}", value, kNames[unit]);
 }
 
 }  // namespace spillway

@@ -24,8 +24,14 @@ class Bytes {
   friend constexpr Bytes operator*(uint64_t n, Bytes a) { return a * n; }
   friend constexpr Bytes operator/(Bytes a, uint64_t n) { return Bytes(a.count_ / n); }
   friend constexpr uint64_t operator/(Bytes a, Bytes b) { return a.count_ / b.count_; }
-  constexpr Bytes& operator+=(Bytes b) { count_ += b.count_; return *this; }
-  constexpr Bytes& operator-=(Bytes b) { count_ -= b.count_; return *this; }
+  constexpr Bytes& operator+=(Bytes b) {
+    count_ += b.count_;
+    return *this;
+  }
+  constexpr Bytes& operator-=(Bytes b) {
+    count_ -= b.count_;
+    return *this;
+  }
 
  private:
   uint64_t count_ = 0;
@@ -39,7 +45,8 @@ constexpr Bytes operator""_GiB(unsigned long long n) { return Bytes(n << 30); }
 }  // namespace literals
 using namespace literals;  // NOLINT: sizes are written everywhere
 
-// "512MiB", "4GiB", "1.5GiB", "64K", "1000" (bytes), "2GB" (decimal). Fails with kUsage and says what is accepted.
+// "512MiB", "4GiB", "1.5GiB", "64K", "1000" (bytes), "2GB" (decimal). Fails with kUsage and says
+// what is accepted.
 [[nodiscard]] Result<Bytes> parse_bytes(std::string_view text);
 
 // "64 MiB", "1.2 GiB", "512 B": one decimal at most, binary units.

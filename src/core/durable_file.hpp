@@ -1,5 +1,6 @@
-// A file that survives the process: written under a temporary name, fsynced, renamed, its folder fsynced.
-// Whoever sees the final name sees the whole content. Not a scratch file: the two types share nothing.
+// A file that survives the process: written under a temporary name, fsynced, renamed, its folder
+// fsynced. Whoever sees the final name sees the whole content. Not a scratch file: the two types
+// share nothing.
 //
 // Threads  One owner.
 // Fails    kIo, kDiskFull. A file that is destroyed without commit() is unlinked.
@@ -26,7 +27,8 @@ class DurableFile {
 
   [[nodiscard]] Result<void> append(std::span<const uint8_t> data);
   [[nodiscard]] Result<void> append(std::string_view text);
-  [[nodiscard]] Result<void> write_at(uint64_t offset, std::span<const uint8_t> data);  // within what was appended
+  [[nodiscard]] Result<void> write_at(uint64_t offset,
+                                      std::span<const uint8_t> data);  // within what was appended
   uint64_t size() const { return size_; }
   int fd() const { return fd_; }
   const std::string& path() const { return path_; }

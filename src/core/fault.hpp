@@ -11,7 +11,8 @@ namespace spillway::fault {
 enum class Site { kWrite, kShortWrite, kRead, kSync, kCount };
 
 #ifdef SPILLWAY_FAULTS
-// The `nth` call (1 is the next) at `site` fails with `error`, and all after it while `sticky`. 0 disarms.
+// The `nth` call (1 is the next) at `site` fails with `error`, and all after it while `sticky`. 0
+// disarms.
 void arm(Site site, uint64_t nth, int error, bool sticky = false);
 void disarm_all();
 // 0, or the errno with which this call must fail.

@@ -21,7 +21,8 @@ ssize_t write_some(int fd, const uint8_t* data, size_t size, uint64_t offset) {
 
 }  // namespace
 
-Result<void> write_fully_at(int fd, uint64_t offset, std::span<const uint8_t> data, const std::string& path) {
+Result<void> write_fully_at(int fd, uint64_t offset, std::span<const uint8_t> data,
+                            const std::string& path) {
   while (!data.empty()) {
     const ssize_t written = write_some(fd, data.data(), data.size(), offset);
     if (written < 0) {
@@ -34,7 +35,8 @@ Result<void> write_fully_at(int fd, uint64_t offset, std::span<const uint8_t> da
   return {};
 }
 
-Result<void> read_fully_at(int fd, uint64_t offset, std::span<uint8_t> out, const std::string& path) {
+Result<void> read_fully_at(int fd, uint64_t offset, std::span<uint8_t> out,
+                           const std::string& path) {
   while (!out.empty()) {
     if (const int error = fault::hit(fault::Site::kRead); error != 0) {
       errno = error;

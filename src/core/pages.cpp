@@ -15,13 +15,15 @@ Result<Pages> Pages::map(Lease lease) {
   Pages pages;
   const size_t size = lease.bytes().count();
   if (size > 0) {
-    void* const at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* const at =
+        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) {
       const int error = errno;
-      return fail(Code::kMemoryLimit, "the system has no memory for a buffer of " + to_string(lease.bytes()), error);
+      return fail(Code::kMemoryLimit,
+                  "the system has no memory for a buffer of " + to_string(lease.bytes()), error);
     }
-    // Large buffers are filled once and soon: huge pages halve the time of that. Never below 2 MiB, where one huge page
-    // could hold more than the lease.
+    // Large buffers are filled once and soon: huge pages halve the time of that. Never below 2 MiB,
+    // where one huge page could hold more than the lease.
     if (size >= kHugePage) ::madvise(at, size, MADV_HUGEPAGE);
     pages.data_ = static_cast<uint8_t*>(at);
     pages.size_ = size;
@@ -31,7 +33,9 @@ Result<Pages> Pages::map(Lease lease) {
 }
 
 Pages::Pages(Pages&& other) noexcept
-    : lease_(std::move(other.lease_)), data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : lease_(std::move(other.lease_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
 
 Pages& Pages::operator=(Pages&& other) noexcept {
   if (this != &other) {

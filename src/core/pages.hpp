@@ -1,7 +1,7 @@
 // A big buffer straight from the system, so that what the ledger says is what is resident.
 //
-// Owns the lease it was made with and an mmap'd region of that size (rounded up to pages). Freed at once on destruction:
-// never returned to an allocator that might keep it.
+// Owns the lease it was made with and an mmap'd region of that size (rounded up to pages). Freed at
+// once on destruction: never returned to an allocator that might keep it.
 //
 // Cost     A mmap and a page fault a page; for buffers of 64 KiB and more. Contents start as zeros.
 // Threads  One owner at a time.

@@ -27,7 +27,8 @@ Bytes Partitioner::buffer_bytes(const PartitionerOptions& options) {
   return Bytes(options.writers * options.partitions * (kHeaderBytes + usable(options)));
 }
 
-Result<std::unique_ptr<Partitioner>> Partitioner::create(PartitionerOptions options, Lease buffers, Account frames,
+Result<std::unique_ptr<Partitioner>> Partitioner::create(PartitionerOptions options, Lease buffers,
+                                                         Account frames,
                                                          std::shared_ptr<ScratchSpace> space) {
   CHECK(options.record_bytes > 0 && options.frame_bytes >= options.record_bytes);
   CHECK(usable(options) + sizeof(FrameHeader) <= kExtentBytes);
@@ -119,20 +120,24 @@ Result<void> Partitioner::Writer::spill(size_t partition, uint32_t bytes) {
   return {};
 }
 
-Result<void> Partitioner::load(const Writer& writer, const Writer::Extent& extent, std::span<uint8_t> buffer) const {
+Result<void> Partitioner::load(const Writer& writer, const Writer::Extent& extent,
+                               std::span<uint8_t> buffer) const {
   CHECK(buffer.size() >= extent.bytes);
   return writer.file_.read_at(extent.offset, buffer.first(extent.bytes));
 }
 
-Result<std::span<const uint8_t>> Partitioner::frame_at(std::span<const uint8_t> buffer, const Writer::Extent& extent,
+Result<std::span<const uint8_t>> Partitioner::frame_at(std::span<const uint8_t> buffer,
+                                                       const Writer::Extent& extent,
                                                        size_t& at) const {
   FrameHeader header{};
   if (at + sizeof header <= extent.bytes) std::memcpy(&header, buffer.data() + at, sizeof header);
-  const std::span<const uint8_t> rest = buffer.subspan(std::min<size_t>(at + sizeof header, extent.bytes));
+  const std::span<const uint8_t> rest =
+      buffer.subspan(std::min<size_t>(at + sizeof header, extent.bytes));
   const bool sane = header.magic == kMagic && header.bytes <= extent.bytes - at - sizeof header;
   if (!sane || XXH3_64bits(rest.data(), header.bytes) != header.checksum) {
-    return fail(Code::kCorrupt, fmt::format("scratch in {}: a frame at offset {} does not match its checksum",
-                                            space_->folder(), extent.offset + at));
+    return fail(Code::kCorrupt,
+                fmt::format("scratch in {}: a frame at offset {} does not match its checksum",
+                            space_->folder(), extent.offset + at));
   }
   at += sizeof header + header.bytes;
   return rest.first(header.bytes);

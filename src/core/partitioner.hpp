@@ -1,14 +1,17 @@
 // Scatters fixed-size records over partitions, in memory while the account lends, then on scratch.
 //
-// Several writers scatter at once, each with a small buffer a partition; full buffers become frames that are kept in
-// leased memory or, once that is refused, appended to scratch in extents of one partition each, so that reading a
-// partition back is mostly sequential. Later, each partition is read whole, by any thread, in no particular order.
+// Several writers scatter at once, each with a small buffer a partition; full buffers become frames
+// that are kept in leased memory or, once that is refused, appended to scratch in extents of one
+// partition each, so that reading a partition back is mostly sequential. Later, each partition is
+// read whole, by any thread, in no particular order.
 //
-// Memory   Writers' buffers: writers * partitions * frame_bytes, leased at creation. Frames: try_acquire, 1 MiB at a time;
-//          a refusal spills and acquires nothing. The index costs 16 bytes a frame in memory, 24 an extent on scratch.
-// Cost     A record is copied once into a buffer, once into a frame; spilled bytes are written once and read once.
-// Threads  Writer: one thread each, side by side. read(): any, after all writers flushed.
-// Fails    kScratchFull, kIo; read: kCorrupt when a frame does not match its checksum.
+// Memory   Writers' buffers: writers * partitions * frame_bytes, leased at creation. Frames:
+// try_acquire, 1 MiB at a time;
+//          a refusal spills and acquires nothing. The index costs 16 bytes a frame in memory, 24 an
+//          extent on scratch.
+// Cost     A record is copied once into a buffer, once into a frame; spilled bytes are written once
+// and read once. Threads  Writer: one thread each, side by side. read(): any, after all writers
+// flushed. Fails    kScratchFull, kIo; read: kCorrupt when a frame does not match its checksum.
 #pragma once
 
 #include <atomic>
@@ -28,7 +31,7 @@ namespace spillway {
 struct PartitionerOptions {
   size_t partitions = 1;
   size_t record_bytes = 0;
-  size_t frame_bytes = 8192;   // rounded down to whole records
+  size_t frame_bytes = 8192;  // rounded down to whole records
   size_t writers = 1;
 };
 
@@ -37,10 +40,12 @@ class Partitioner {
   static constexpr size_t kHeaderBytes = 16;
 
  public:
-  // `buffers` covers the writers' buffers (see buffer_bytes); `frames` lends for what stays in memory.
+  // `buffers` covers the writers' buffers (see buffer_bytes); `frames` lends for what stays in
+  // memory.
   static Bytes buffer_bytes(const PartitionerOptions& options);
-  [[nodiscard]] static Result<std::unique_ptr<Partitioner>> create(PartitionerOptions options, Lease buffers,
-                                                                   Account frames, std::shared_ptr<ScratchSpace> space);
+  [[nodiscard]] static Result<std::unique_ptr<Partitioner>> create(
+      PartitionerOptions options, Lease buffers, Account frames,
+      std::shared_ptr<ScratchSpace> space);
 
   class Writer {
    public:
@@ -48,7 +53,8 @@ class Partitioner {
     template <class Record>
     [[nodiscard]] Result<void> append(size_t partition, const Record& record) {
       uint32_t& fill = fill_[partition];
-      if (fill + sizeof(Record) > frame_bytes_) [[unlikely]] TRY(flush(partition));
+      if (fill + sizeof(Record) > frame_bytes_) [[unlikely]]
+        TRY(flush(partition));
       std::memcpy(buffer_ + partition * stride_ + kHeaderBytes + fill, &record, sizeof(Record));
       fill += static_cast<uint32_t>(sizeof(Record));
       return {};
@@ -63,7 +69,7 @@ class Partitioner {
     };
     struct Extent {
       uint64_t offset;
-      uint32_t bytes;          // used
+      uint32_t bytes;  // used
       uint32_t frames;
     };
     Result<void> flush(size_t partition);
@@ -73,7 +79,7 @@ class Partitioner {
     Partitioner* owner_ = nullptr;
     uint8_t* buffer_ = nullptr;
     size_t frame_bytes_ = 0;
-    size_t stride_ = 0;         // of the buffers: a frame header, then frame_bytes_
+    size_t stride_ = 0;  // of the buffers: a frame header, then frame_bytes_
     std::vector<uint32_t> fill_;
     std::vector<std::vector<Frame>> kept_;
     std::vector<std::vector<Extent>> extents_;
@@ -87,14 +93,16 @@ class Partitioner {
   Writer& writer(size_t index) { return writers_[index]; }
 
   uint64_t records(size_t partition) const;
-  uint64_t spilled_bytes() const;   // after the writers flushed
+  uint64_t spilled_bytes() const;  // after the writers flushed
   bool is_spilling() const { return spilling_.load(std::memory_order_relaxed); }  // any time
 
-  // Calls `take(span of whole records)` for every frame of the partition. `buffer`: at least read_buffer_bytes().
+  // Calls `take(span of whole records)` for every frame of the partition. `buffer`: at least
+  // read_buffer_bytes().
   template <class Take>
   [[nodiscard]] Result<void> read(size_t partition, std::span<uint8_t> buffer, Take&& take) const {
     for (const Writer& writer : writers_) {
-      for (const Writer::Frame& frame : writer.kept_[partition]) take(std::span(frame.data, frame.bytes));
+      for (const Writer::Frame& frame : writer.kept_[partition])
+        take(std::span(frame.data, frame.bytes));
       for (const Writer::Extent& extent : writer.extents_[partition]) {
         TRY(load(writer, extent, buffer));
         size_t at = 0;
@@ -109,9 +117,10 @@ class Partitioner {
 
  private:
   Partitioner() = default;
-  Result<void> load(const Writer& writer, const Writer::Extent& extent, std::span<uint8_t> buffer) const;
-  Result<std::span<const uint8_t>> frame_at(std::span<const uint8_t> buffer, const Writer::Extent& extent,
-                                            size_t& at) const;
+  Result<void> load(const Writer& writer, const Writer::Extent& extent,
+                    std::span<uint8_t> buffer) const;
+  Result<std::span<const uint8_t>> frame_at(std::span<const uint8_t> buffer,
+                                            const Writer::Extent& extent, size_t& at) const;
 
   PartitionerOptions options_;
   Pages buffers_;

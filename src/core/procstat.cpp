@@ -40,7 +40,8 @@ std::optional<Bytes> number_in(const std::string& path) {
   const std::string text = whole(path);
   uint64_t value = 0;
   const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (parsed.ec != std::errc() || parsed.ptr == text.data()) return std::nullopt;  // "max", or no such file
+  if (parsed.ec != std::errc() || parsed.ptr == text.data())
+    return std::nullopt;  // "max", or no such file
   return Bytes(value);
 }
 
@@ -53,7 +54,9 @@ std::string cgroup_of(std::string_view controller) {
     const size_t second = line.find(':', first + 1);
     if (second == std::string::npos) continue;
     const std::string names = line.substr(first + 1, second - first - 1);
-    if (names == controller || (!controller.empty() && ("," + names + ",").find("," + std::string(controller) + ",") != std::string::npos)) {
+    if (names == controller ||
+        (!controller.empty() &&
+         ("," + names + ",").find("," + std::string(controller) + ",") != std::string::npos)) {
       return line.substr(second + 1);
     }
   }
@@ -61,7 +64,8 @@ std::string cgroup_of(std::string_view controller) {
 }
 
 // The least limit in `file` from the process's group up to the root.
-std::optional<Bytes> least_on_path(const std::string& mount, std::string group, const std::string& file) {
+std::optional<Bytes> least_on_path(const std::string& mount, std::string group,
+                                   const std::string& file) {
   std::optional<Bytes> least;
   while (true) {
     const auto here = number_in(mount + group + "/" + file);
@@ -96,7 +100,8 @@ MemoryLimit default_memory_limit() {
     }
   };
   consider(least_on_path("/sys/fs/cgroup", cgroup_of(""), "memory.max"), "the cgroup's");
-  consider(least_on_path("/sys/fs/cgroup/memory", cgroup_of("memory"), "memory.limit_in_bytes"), "the cgroup's");
+  consider(least_on_path("/sys/fs/cgroup/memory", cgroup_of("memory"), "memory.limit_in_bytes"),
+           "the cgroup's");
   return {least / 10 * 7, fmt::format("70 % of {} {}", source, to_string(least))};
 }
 

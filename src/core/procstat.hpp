@@ -22,7 +22,8 @@ struct MemoryLimit {
   Bytes bytes;
   std::string source;  // "70 % of the cgroup's 2 GiB", ...
 };
-// 70 % of the least of: cgroup v2 memory.max on the path to the root, cgroup v1 limit, the machine's memory.
+// 70 % of the least of: cgroup v2 memory.max on the path to the root, cgroup v1 limit, the
+// machine's memory.
 MemoryLimit default_memory_limit();
 
 unsigned default_threads();  // processors this process may use

@@ -22,7 +22,8 @@ enum class Style { kLive, kPlain, kJson, kNone };
 
 std::string clock_time(double seconds) {
   const auto whole = static_cast<uint64_t>(seconds);
-  if (whole >= 3600) return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+  if (whole >= 3600)
+    return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
 
@@ -30,7 +31,8 @@ class Drawer final : public Progress {
  public:
   Drawer(Style style, Bytes limit, std::function<ProgressSnapshot()> pull)
       : style_(style), limit_(limit), pull_(std::move(pull)) {
-    if (style_ != Style::kNone) thread_ = std::jthread([this](std::stop_token stop) { draw_until(stop); });
+    if (style_ != Style::kNone)
+      thread_ = std::jthread([this](std::stop_token stop) { draw_until(stop); });
   }
 
   ~Drawer() override {
@@ -46,7 +48,8 @@ class Drawer final : public Progress {
     std::lock_guard lock(mutex_);
     if (style_ == Style::kNone) return;
     if (style_ == Style::kLive) std::fputs("\r\x1b[K", stderr);
-    std::fprintf(stderr, style_ == Style::kJson ? "{\"note\":\"%s\"}\n" : "spillway: %s\n", line.c_str());
+    std::fprintf(stderr, style_ == Style::kJson ? "{\"note\":\"%s\"}\n" : "spillway: %s\n",
+                 line.c_str());
   }
 
  private:
@@ -85,20 +88,25 @@ class Drawer final : public Progress {
   }
 
   std::string text(const ProgressSnapshot& now) {
-    const std::string share = now.fraction < 0 ? "" : fmt::format(" {:.0f} %", 100 * std::min(1.0, now.fraction));
-    return fmt::format("{}  {}{}  {}  memory {} of {}  scratch {}{}", clock_time(seconds()), now.phase, share, now.text,
-                       to_string(process_memory().counted()), to_string(limit_), to_string(now.spilled), eta(now));
+    const std::string share =
+        now.fraction < 0 ? "" : fmt::format(" {:.0f} %", 100 * std::min(1.0, now.fraction));
+    return fmt::format("{}  {}{}  {}  memory {} of {}  scratch {}{}", clock_time(seconds()),
+                       now.phase, share, now.text, to_string(process_memory().counted()),
+                       to_string(limit_), to_string(now.spilled), eta(now));
   }
 
   std::string json(const ProgressSnapshot& now) const {
-    return fmt::format("{{\"seconds\":{:.1f},\"phase\":\"{}\",\"fraction\":{:.4f},\"memory\":{},\"memory_limit\":{},\"scratch\":{}{}{}}}",
-                       seconds(), now.phase, now.fraction, process_memory().counted().count(), limit_.count(),
-                       now.spilled.count(), now.json.empty() ? "" : ",", now.json);
+    return fmt::format(
+        "{{\"seconds\":{:.1f},\"phase\":\"{}\",\"fraction\":{:.4f},\"memory\":{},\"memory_limit\":{"
+        "},\"scratch\":{}{}{}}}",
+        seconds(), now.phase, now.fraction, process_memory().counted().count(), limit_.count(),
+        now.spilled.count(), now.json.empty() ? "" : ",", now.json);
   }
 
   static size_t columns() {
     struct winsize window {};
-    return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 20 ? window.ws_col : 80;
+    return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 20 ? window.ws_col
+                                                                                  : 80;
   }
 
   const Style style_;
@@ -115,7 +123,8 @@ class Drawer final : public Progress {
 
 }  // namespace
 
-std::unique_ptr<Progress> Progress::start(ProgressMode mode, Bytes limit, std::function<ProgressSnapshot()> pull) {
+std::unique_ptr<Progress> Progress::start(ProgressMode mode, Bytes limit,
+                                          std::function<ProgressSnapshot()> pull) {
   Style style = Style::kNone;
   if (mode == ProgressMode::kAuto) style = ::isatty(STDERR_FILENO) ? Style::kLive : Style::kPlain;
   if (mode == ProgressMode::kPlain) style = Style::kPlain;

@@ -83,10 +83,12 @@ class Sampler final : public Report {
                                   {"waited_seconds", account.waited_seconds},
                                   {"refusals", account.refusals}});
     }
-    json["machine"] = {{"threads", options_.threads}, {"processors", ::sysconf(_SC_NPROCESSORS_ONLN)}};
+    json["machine"] = {{"threads", options_.threads},
+                       {"processors", ::sysconf(_SC_NPROCESSORS_ONLN)}};
     json["tables"] = Json::array();
     for (const ReportTable& table : data_.tables) {
-      json["tables"].push_back({{"title", table.title}, {"columns", table.columns}, {"rows", table.rows}});
+      json["tables"].push_back(
+          {{"title", table.title}, {"columns", table.columns}, {"rows", table.rows}});
     }
     json["ledger"] = Json::array();
     for (const ReportSample& sample : data_.samples) {
@@ -129,7 +131,8 @@ class Sampler final : public Report {
     data_.peak.file = std::max(data_.peak.file, memory.file);
     data_.peak.shared = std::max(data_.peak.shared, memory.shared);
     if (memory.counted().count() > sample.accounted) {
-      data_.peak_unaccounted = std::max(data_.peak_unaccounted, Bytes(memory.counted().count() - sample.accounted));
+      data_.peak_unaccounted =
+          std::max(data_.peak_unaccounted, Bytes(memory.counted().count() - sample.accounted));
     }
     data_.samples.push_back(std::move(sample));
     if (data_.samples.size() < kMaxSamples) return;
@@ -152,7 +155,8 @@ class Sampler final : public Report {
 
 }  // namespace
 
-std::unique_ptr<Report> Report::start(std::string command, const JobOptions& options, const Budget& budget) {
+std::unique_ptr<Report> Report::start(std::string command, const JobOptions& options,
+                                      const Budget& budget) {
   return std::make_unique<Sampler>(std::move(command), options, budget);
 }
 

@@ -1,7 +1,8 @@
 // The report of a job: JSON for programs, one self-contained HTML page for people.
 //
-// Holds what may differ from run to run (times, peaks, waits, machine); results that must repeat are never here only.
-// A sampler thread keeps the memory ledger over time: at most 2,000 points, thinned by halves, so it is bounded.
+// Holds what may differ from run to run (times, peaks, waits, machine); results that must repeat
+// are never here only. A sampler thread keeps the memory ledger over time: at most 2,000 points,
+// thinned by halves, so it is bounded.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +21,7 @@ struct ReportTable {
   std::vector<std::string> columns;
   std::vector<std::vector<std::string>> rows;
 };
-struct ReportSeries {                 // drawn as one line over time
+struct ReportSeries {  // drawn as one line over time
   std::string title, unit;
   std::vector<std::pair<double, double>> points;  // seconds, value
 };
@@ -28,10 +29,12 @@ struct ReportSeries {                 // drawn as one line over time
 class Report {
  public:
   // Starts sampling /proc/self and `budget` (which must outlive the Report).
-  static std::unique_ptr<Report> start(std::string command, const JobOptions& options, const Budget& budget);
+  static std::unique_ptr<Report> start(std::string command, const JobOptions& options,
+                                       const Budget& budget);
   virtual ~Report() = default;
 
-  // Figures under "job" in the JSON and at the top of the page, in this order. `json_value` is a JSON literal.
+  // Figures under "job" in the JSON and at the top of the page, in this order. `json_value` is a
+  // JSON literal.
   virtual void fact(const std::string& key, const std::string& json_value) = 0;
   virtual void table(ReportTable table) = 0;
   virtual void series(ReportSeries series) = 0;

@@ -11,8 +11,9 @@ namespace spillway {
 namespace {
 
 constexpr double kWidth = 860, kHeight = 260, kLeft = 78, kRight = 14, kTop = 12, kBottom = 30;
-constexpr std::array<const char*, 10> kColors{"#4e79a7", "#f28e2b", "#59a14f", "#edc948", "#b07aa1",
-                                              "#76b7b2", "#ff9da7", "#9c755f", "#86bcb6", "#bab0ac"};
+constexpr std::array<const char*, 10> kColors{"#4e79a7", "#f28e2b", "#59a14f", "#edc948",
+                                              "#b07aa1", "#76b7b2", "#ff9da7", "#9c755f",
+                                              "#86bcb6", "#bab0ac"};
 
 constexpr const char* kStyle = R"(
 :root{color-scheme:light dark;--ink:#1b1f24;--soft:#6a737d;--line:#d8dee4;--paper:#fff;--card:#f6f8fa}
@@ -31,11 +32,20 @@ std::string escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '&': out += "&amp;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '&':
+        out += "&amp;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
@@ -78,32 +88,42 @@ class Plot {
       : seconds_(std::max(seconds, 1e-3)), top_(std::max(top, 1e-9)) {
     svg_ = fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\">", kWidth, kHeight);
     for (double value = 0; value <= top_ * 1.0001; value += step) {
-      svg_ += fmt::format("<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>"
-                          "<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>",
-                          kLeft, kWidth - kRight, y(value), y(value), kLeft - 6, y(value) + 4, label(value));
+      svg_ += fmt::format(
+          "<line class=\"grid\" x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>"
+          "<text x=\"{}\" y=\"{:.1f}\" text-anchor=\"end\">{}</text>",
+          kLeft, kWidth - kRight, y(value), y(value), kLeft - 6, y(value) + 4, label(value));
     }
     const double tick = nice_step(seconds_);
     for (double at = 0; at <= seconds_ * 1.0001; at += tick) {
-      svg_ += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{:g} s</text>", x(at), kHeight - 10, at);
+      svg_ += fmt::format("<text x=\"{:.1f}\" y=\"{}\" text-anchor=\"middle\">{:g} s</text>", x(at),
+                          kHeight - 10, at);
     }
   }
   double x(double at) const { return kLeft + at / seconds_ * (kWidth - kLeft - kRight); }
-  double y(double value) const { return kHeight - kBottom - value / top_ * (kHeight - kTop - kBottom); }
+  double y(double value) const {
+    return kHeight - kBottom - value / top_ * (kHeight - kTop - kBottom);
+  }
 
-  void line(const std::vector<std::pair<double, double>>& points, const char* color, const char* extra = "") {
-    svg_ += fmt::format("<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"1.6\" {} points=\"", color, extra);
+  void line(const std::vector<std::pair<double, double>>& points, const char* color,
+            const char* extra = "") {
+    svg_ += fmt::format("<polyline fill=\"none\" stroke=\"{}\" stroke-width=\"1.6\" {} points=\"",
+                        color, extra);
     for (const auto& [at, value] : points) svg_ += fmt::format("{:.1f},{:.1f} ", x(at), y(value));
     svg_ += "\"/>";
   }
-  void band(const std::vector<double>& at, const std::vector<double>& low, const std::vector<double>& high, const char* color) {
+  void band(const std::vector<double>& at, const std::vector<double>& low,
+            const std::vector<double>& high, const char* color) {
     svg_ += fmt::format("<polygon fill=\"{}\" fill-opacity=\"0.75\" points=\"", color);
-    for (size_t i = 0; i < at.size(); ++i) svg_ += fmt::format("{:.1f},{:.1f} ", x(at[i]), y(high[i]));
+    for (size_t i = 0; i < at.size(); ++i)
+      svg_ += fmt::format("{:.1f},{:.1f} ", x(at[i]), y(high[i]));
     for (size_t i = at.size(); i-- > 0;) svg_ += fmt::format("{:.1f},{:.1f} ", x(at[i]), y(low[i]));
     svg_ += "\"/>";
   }
   void level(double value, const char* color) {
-    svg_ += fmt::format("<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" stroke-width=\"2\" stroke-dasharray=\"6 4\"/>",
-                        kLeft, kWidth - kRight, y(value), y(value), color);
+    svg_ += fmt::format(
+        "<line x1=\"{}\" x2=\"{}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" stroke-width=\"2\" "
+        "stroke-dasharray=\"6 4\"/>",
+        kLeft, kWidth - kRight, y(value), y(value), color);
   }
   std::string done() { return svg_ + "</svg>"; }
 
@@ -114,7 +134,8 @@ class Plot {
 
 std::string legend(const std::vector<std::pair<std::string, std::string>>& entries) {
   std::string out = "<div class=\"legend\">";
-  for (const auto& [name, color] : entries) out += fmt::format("<span><i style=\"background:{}\"></i>{}</span>", color, escaped(name));
+  for (const auto& [name, color] : entries)
+    out += fmt::format("<span><i style=\"background:{}\"></i>{}</span>", color, escaped(name));
   return out + "</div>";
 }
 
@@ -123,7 +144,8 @@ std::string bytes_label(double value) { return to_string(Bytes(static_cast<uint6
 std::string memory_plot(const ReportData& data) {
   const double limit = static_cast<double>(data.limit.count());
   double most = 0;
-  for (const ReportSample& sample : data.samples) most = std::max(most, static_cast<double>(std::max(sample.anonymous, sample.accounted)));
+  for (const ReportSample& sample : data.samples)
+    most = std::max(most, static_cast<double>(std::max(sample.anonymous, sample.accounted)));
   const bool show_limit = limit < most * 20 && limit > 0;
   const double top = (show_limit ? std::max(limit, most) : most) * 1.06;
   Plot plot(data.seconds, top, nice_bytes_step(top), bytes_label);
@@ -138,7 +160,8 @@ std::string memory_plot(const ReportData& data) {
     if (data.accounts[account].peak == Bytes(0)) continue;
     for (size_t i = 0; i < data.samples.size(); ++i) {
       low[i] = high[i];
-      if (account < data.samples[i].accounts.size()) high[i] += static_cast<double>(data.samples[i].accounts[account]);
+      if (account < data.samples[i].accounts.size())
+        high[i] += static_cast<double>(data.samples[i].accounts[account]);
     }
     const char* const color = kColors[account % kColors.size()];
     plot.band(at, low, high, color);
@@ -153,7 +176,8 @@ std::string memory_plot(const ReportData& data) {
   return plot.done() + legend(names);
 }
 
-std::string line_plot(double seconds, const std::vector<std::pair<double, double>>& points, const char* color, bool bytes) {
+std::string line_plot(double seconds, const std::vector<std::pair<double, double>>& points,
+                      const char* color, bool bytes) {
   double most = 0;
   for (const auto& point : points) most = std::max(most, point.second);
   if (most <= 0) return "";
@@ -181,10 +205,13 @@ std::string table_html(const ReportTable& table) {
 }
 
 ReportTable accounts_table(const ReportData& data) {
-  ReportTable table{"Who held the memory", {"account", "floor", "peak", "waits", "waited", "refused"}, {}};
+  ReportTable table{
+      "Who held the memory", {"account", "floor", "peak", "waits", "waited", "refused"}, {}};
   for (const AccountUsage& account : data.accounts) {
-    table.rows.push_back({account.name, to_string(account.floor), to_string(account.peak), fmt::format("{}", account.waits),
-                          fmt::format("{:.2f} s", account.waited_seconds), fmt::format("{}", account.refusals)});
+    table.rows.push_back({account.name, to_string(account.floor), to_string(account.peak),
+                          fmt::format("{}", account.waits),
+                          fmt::format("{:.2f} s", account.waited_seconds),
+                          fmt::format("{}", account.refusals)});
   }
   return table;
 }
@@ -196,10 +223,13 @@ std::string fact_box(std::string_view name, std::string_view value) {
 }  // namespace
 
 std::string report_page(const ReportData& data) {
-  std::string page = fmt::format("<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>spillway {}</title><style>{}</style>"
-                                 "<h1>spillway {}</h1><p class=\"sub\">{:.1f} s; peak {} of {} (RssAnon + RssShmem), mapped files {}</p>",
-                                 escaped(data.command), kStyle, escaped(data.command), data.seconds,
-                                 to_string(data.peak.counted()), to_string(data.limit), to_string(data.peak.file));
+  std::string page = fmt::format(
+      "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>spillway "
+      "{}</title><style>{}</style>"
+      "<h1>spillway {}</h1><p class=\"sub\">{:.1f} s; peak {} of {} (RssAnon + RssShmem), mapped "
+      "files {}</p>",
+      escaped(data.command), kStyle, escaped(data.command), data.seconds,
+      to_string(data.peak.counted()), to_string(data.limit), to_string(data.peak.file));
   page += "<div class=\"facts\">";
   for (const auto& [key, value] : data.facts) page += fact_box(key, unquoted(value));
   page += fact_box("unaccounted peak", to_string(data.peak_unaccounted)) + "</div>";
@@ -211,13 +241,18 @@ std::string report_page(const ReportData& data) {
     if (i == 0) continue;
     const double span = data.samples[i].seconds - data.samples[i - 1].seconds;
     if (span > 0 && data.samples[i].units >= data.samples[i - 1].units) {
-      rate.emplace_back(data.samples[i].seconds, static_cast<double>(data.samples[i].units - data.samples[i - 1].units) / span);
+      rate.emplace_back(
+          data.samples[i].seconds,
+          static_cast<double>(data.samples[i].units - data.samples[i - 1].units) / span);
     }
   }
-  if (const std::string plot = line_plot(data.seconds, rate, "#4e79a7", false); !plot.empty()) page += "<h2>Rate (units a second)</h2>" + plot;
-  if (const std::string plot = line_plot(data.seconds, spill, "#b07aa1", true); !plot.empty()) page += "<h2>Scratch in use</h2>" + plot;
+  if (const std::string plot = line_plot(data.seconds, rate, "#4e79a7", false); !plot.empty())
+    page += "<h2>Rate (units a second)</h2>" + plot;
+  if (const std::string plot = line_plot(data.seconds, spill, "#b07aa1", true); !plot.empty())
+    page += "<h2>Scratch in use</h2>" + plot;
   for (const ReportSeries& series : data.series) {
-    page += fmt::format("<h2>{} ({})</h2>", escaped(series.title), escaped(series.unit)) + line_plot(data.seconds, series.points, "#59a14f", false);
+    page += fmt::format("<h2>{} ({})</h2>", escaped(series.title), escaped(series.unit)) +
+            line_plot(data.seconds, series.points, "#59a14f", false);
   }
   page += table_html(accounts_table(data));
   for (const ReportTable& table : data.tables) page += table_html(table);

@@ -1,4 +1,5 @@
-// Draws a report as one HTML page that needs nothing else: styles, figures and pictures (SVG) are in it.
+// Draws a report as one HTML page that needs nothing else: styles, figures and pictures (SVG) are
+// in it.
 //
 // Cost     Proportional to the samples (at most 2,000) times the accounts.
 #pragma once
@@ -15,10 +16,10 @@ namespace spillway {
 
 struct ReportSample {
   double seconds = 0;
-  uint64_t anonymous = 0;   // RssAnon + RssShmem
-  uint64_t accounted = 0;   // leases
-  uint64_t spilled = 0;     // bytes on scratch
-  uint64_t units = 0;       // done so far
+  uint64_t anonymous = 0;  // RssAnon + RssShmem
+  uint64_t accounted = 0;  // leases
+  uint64_t spilled = 0;    // bytes on scratch
+  uint64_t units = 0;      // done so far
   std::vector<uint64_t> accounts;
 };
 
@@ -26,7 +27,7 @@ struct ReportData {
   std::string command;
   Bytes limit;
   double seconds = 0;
-  ProcessMemory peak;       // each figure's own peak
+  ProcessMemory peak;  // each figure's own peak
   Bytes accounted_peak, peak_unaccounted;
   std::vector<std::pair<std::string, std::string>> facts;
   std::vector<ReportTable> tables;

@@ -9,31 +9,47 @@ namespace spillway {
 
 std::string_view name(Code code) {
   switch (code) {
-    case Code::kUsage: return "usage";
-    case Code::kInvalid: return "invalid";
-    case Code::kNotFound: return "not_found";
-    case Code::kIo: return "io";
-    case Code::kCorrupt: return "corrupt";
-    case Code::kInternal: return "internal";
-    case Code::kTooLarge: return "too_large";
-    case Code::kMemoryLimit: return "memory_limit";
-    case Code::kScratchFull: return "scratch_full";
-    case Code::kDiskFull: return "disk_full";
-    case Code::kCancelled: return "cancelled";
-    case Code::kOverflow: return "overflow";
+    case Code::kUsage:
+      return "usage";
+    case Code::kInvalid:
+      return "invalid";
+    case Code::kNotFound:
+      return "not_found";
+    case Code::kIo:
+      return "io";
+    case Code::kCorrupt:
+      return "corrupt";
+    case Code::kInternal:
+      return "internal";
+    case Code::kTooLarge:
+      return "too_large";
+    case Code::kMemoryLimit:
+      return "memory_limit";
+    case Code::kScratchFull:
+      return "scratch_full";
+    case Code::kDiskFull:
+      return "disk_full";
+    case Code::kCancelled:
+      return "cancelled";
+    case Code::kOverflow:
+      return "overflow";
   }
   return "unknown";
 }
 
 int exit_code(Code code) {
   switch (code) {
-    case Code::kUsage: return 2;
+    case Code::kUsage:
+      return 2;
     case Code::kTooLarge:
     case Code::kMemoryLimit:
     case Code::kScratchFull:
-    case Code::kDiskFull: return 3;
-    case Code::kCancelled: return 130;
-    default: return 1;
+    case Code::kDiskFull:
+      return 3;
+    case Code::kCancelled:
+      return 130;
+    default:
+      return 1;
   }
 }
 
@@ -43,8 +59,10 @@ Error::Error(Code code, std::string message, int system_errno)
 Error Error::from_errno(std::string_view what, int system_errno) {
   Code code = Code::kIo;
   if (system_errno == ENOENT) code = Code::kNotFound;
-  if (system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG) code = Code::kDiskFull;
-  return Error(code, std::string(what) + ": " + std::generic_category().message(system_errno), system_errno);
+  if (system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG)
+    code = Code::kDiskFull;
+  return Error(code, std::string(what) + ": " + std::generic_category().message(system_errno),
+               system_errno);
 }
 
 Error Error::with(std::string_view context) && {

@@ -1,8 +1,9 @@
 // Expected failures as values.
 //
-// Every function that can fail for a reason outside the program (disk, input, limits) returns Result<T>. A caller either
-// handles the Error or passes it up with TRY, adding what only it knows with Error::with(). Exceptions stay at library
-// borders: they are caught where the library is called and turned into an Error.
+// Every function that can fail for a reason outside the program (disk, input, limits) returns
+// Result<T>. A caller either handles the Error or passes it up with TRY, adding what only it knows
+// with Error::with(). Exceptions stay at library borders: they are caught where the library is
+// called and turned into an Error.
 //
 // Cost     An Error is one pointer; making one allocates. The success path allocates nothing.
 // Threads  An Error belongs to one thread at a time; moving it to another is fine.
@@ -17,18 +18,19 @@
 namespace spillway {
 
 enum class Code {
-  kUsage,           // the command line or an option is wrong                      exit 2
-  kInvalid,         // the input's content is wrong                                exit 1
-  kNotFound,        // a file or a name is not there                               exit 1
-  kIo,              // the system refused a read, a write, an open                 exit 1
-  kCorrupt,         // a checksum, a length or a sequence number does not match    exit 1
-  kInternal,        // a bug of ours                                               exit 1
-  kTooLarge,        // one item is above what its limit can ever give              exit 3
-  kMemoryLimit,     // --memory is too small, or the process outgrew it            exit 3
-  kScratchFull,     // --scratch-limit is reached, or the disk under it is full    exit 3
-  kDiskFull,        // the disk under an output is full                            exit 3
-  kCancelled,       // stopped by the user                                         exit 130
-  kOverflow,        // a packed field is too narrow: the caller widens and retries (never reaches the user)
+  kUsage,        // the command line or an option is wrong                      exit 2
+  kInvalid,      // the input's content is wrong                                exit 1
+  kNotFound,     // a file or a name is not there                               exit 1
+  kIo,           // the system refused a read, a write, an open                 exit 1
+  kCorrupt,      // a checksum, a length or a sequence number does not match    exit 1
+  kInternal,     // a bug of ours                                               exit 1
+  kTooLarge,     // one item is above what its limit can ever give              exit 3
+  kMemoryLimit,  // --memory is too small, or the process outgrew it            exit 3
+  kScratchFull,  // --scratch-limit is reached, or the disk under it is full    exit 3
+  kDiskFull,     // the disk under an output is full                            exit 3
+  kCancelled,    // stopped by the user                                         exit 130
+  kOverflow,     // a packed field is too narrow: the caller widens and retries (never reaches the
+                 // user)
 };
 
 std::string_view name(Code code);
@@ -84,12 +86,12 @@ T take(Result<T>& result) {
 #define TRY(expression) SPILLWAY_TRY_(expression, SPILLWAY_NAME_(try_result_, __COUNTER__))
 #define SPILLWAY_NAME_(a, b) SPILLWAY_NAME2_(a, b)
 #define SPILLWAY_NAME2_(a, b) a##b
-#define SPILLWAY_TRY_(expression, result)                                \
-  __extension__({                                                       \
-    auto result = (expression);                                         \
-    if (!result) [[unlikely]]                                           \
+#define SPILLWAY_TRY_(expression, result)                                    \
+  __extension__({                                                            \
+    auto result = (expression);                                              \
+    if (!result) [[unlikely]]                                                \
       return ::tl::unexpected<::spillway::Error>(std::move(result).error()); \
-    ::spillway::detail::take(result);                                   \
+    ::spillway::detail::take(result);                                        \
   })
 
 #define CHECK(condition) \

@@ -17,10 +17,13 @@ namespace spillway {
 
 Result<std::shared_ptr<ScratchSpace>> ScratchSpace::create(Options options) {
   struct statfs disk {};
-  if (::statfs(options.folder.c_str(), &disk) != 0) return fail_errno("--scratch " + options.folder);
+  if (::statfs(options.folder.c_str(), &disk) != 0)
+    return fail_errno("--scratch " + options.folder);
   if (disk.f_type == TMPFS_MAGIC && !options.allow_tmpfs) {
-    return fail(Code::kInvalid,
-                fmt::format("{}: is on tmpfs, which is memory; choose a folder on a disk with --scratch", options.folder));
+    return fail(
+        Code::kInvalid,
+        fmt::format("{}: is on tmpfs, which is memory; choose a folder on a disk with --scratch",
+                    options.folder));
   }
   auto space = std::shared_ptr<ScratchSpace>(new ScratchSpace);
   space->folder_ = options.folder;
@@ -33,9 +36,11 @@ Result<void> ScratchSpace::reserve(Bytes bytes) {
   const uint64_t used = used_.fetch_add(bytes.count(), std::memory_order_relaxed) + bytes.count();
   if (used > limit_.count()) {
     used_.fetch_sub(bytes.count(), std::memory_order_relaxed);
-    return fail(Code::kScratchFull,
-                fmt::format("scratch in {} is full: raise --scratch-limit (used {} of {}, needed {} more)", folder_,
-                            to_string(Bytes(used - bytes.count())), to_string(limit_), to_string(bytes)));
+    return fail(
+        Code::kScratchFull,
+        fmt::format("scratch in {} is full: raise --scratch-limit (used {} of {}, needed {} more)",
+                    folder_, to_string(Bytes(used - bytes.count())), to_string(limit_),
+                    to_string(bytes)));
   }
   written_.fetch_add(bytes.count(), std::memory_order_relaxed);
   uint64_t peak = peak_.load(std::memory_order_relaxed);
@@ -44,7 +49,9 @@ Result<void> ScratchSpace::reserve(Bytes bytes) {
   return {};
 }
 
-void ScratchSpace::give_back(Bytes bytes) { used_.fetch_sub(bytes.count(), std::memory_order_relaxed); }
+void ScratchSpace::give_back(Bytes bytes) {
+  used_.fetch_sub(bytes.count(), std::memory_order_relaxed);
+}
 
 Result<ScratchFile> ScratchSpace::open() {
   ScratchFile file;
@@ -93,9 +100,11 @@ Result<void> ScratchFile::write_at(uint64_t offset, std::span<const uint8_t> dat
     space_->give_back(Bytes(data.size()));
     Error error = std::move(written).error();
     if (error.code() != Code::kDiskFull) return fail(std::move(error));
-    return fail(Code::kScratchFull, fmt::format("the disk under scratch in {} is full (used {} of it); make room or choose "
-                                                "another folder with --scratch",
-                                                space_->folder(), to_string(space_->used())));
+    return fail(
+        Code::kScratchFull,
+        fmt::format("the disk under scratch in {} is full (used {} of it); make room or choose "
+                    "another folder with --scratch",
+                    space_->folder(), to_string(space_->used())));
   }
   charged_.fetch_add(data.size(), std::memory_order_relaxed);
   size_ = std::max(size_, offset + data.size());

@@ -1,11 +1,13 @@
 // Disk space that dies with the process: unnamed files in one folder, under one limit.
 //
-// Files are made with O_TMPFILE (or made and unlinked), so a killed process leaves nothing. Every byte written counts
-// against --scratch-limit until its file is closed or the range is punched out. ENOSPC is an ordinary error that names the
-// folder, what is used and what was needed. tmpfs is memory and is refused.
+// Files are made with O_TMPFILE (or made and unlinked), so a killed process leaves nothing. Every
+// byte written counts against --scratch-limit until its file is closed or the range is punched out.
+// ENOSPC is an ordinary error that names the folder, what is used and what was needed. tmpfs is
+// memory and is refused.
 //
-// Threads  ScratchSpace: any. ScratchFile: append() by one thread at a time; read() by any, also beside an append.
-// Fails    kScratchFull, kIo; create(): kInvalid for tmpfs, kNotFound for a missing folder.
+// Threads  ScratchSpace: any. ScratchFile: append() by one thread at a time; read() by any, also
+// beside an append. Fails    kScratchFull, kIo; create(): kInvalid for tmpfs, kNotFound for a
+// missing folder.
 #pragma once
 
 #include <atomic>
@@ -25,8 +27,8 @@ class ScratchSpace : public std::enable_shared_from_this<ScratchSpace> {
  public:
   struct Options {
     std::string folder;
-    Bytes limit;                  // 0: 90 % of what the disk has free at creation
-    bool allow_tmpfs = false;     // tests only
+    Bytes limit;               // 0: 90 % of what the disk has free at creation
+    bool allow_tmpfs = false;  // tests only
   };
   [[nodiscard]] static Result<std::shared_ptr<ScratchSpace>> create(Options options);
 
@@ -36,8 +38,11 @@ class ScratchSpace : public std::enable_shared_from_this<ScratchSpace> {
   Bytes limit() const { return limit_; }
   Bytes used() const { return Bytes(used_.load(std::memory_order_relaxed)); }
   Bytes peak() const { return Bytes(peak_.load(std::memory_order_relaxed)); }
-  Bytes written() const { return Bytes(written_.load(std::memory_order_relaxed)); }  // in total, for the report
-  // Accounts for bytes that another kind of file (a checkpoint) keeps in the same folder. kScratchFull when over the limit.
+  Bytes written() const {
+    return Bytes(written_.load(std::memory_order_relaxed));
+  }  // in total, for the report
+  // Accounts for bytes that another kind of file (a checkpoint) keeps in the same folder.
+  // kScratchFull when over the limit.
   [[nodiscard]] Result<void> reserve(Bytes bytes);
   void give_back(Bytes bytes);
 
@@ -54,13 +59,14 @@ class ScratchFile {
   ScratchFile() = default;  // closed
   ScratchFile(ScratchFile&& other) noexcept;
   ScratchFile& operator=(ScratchFile&& other) noexcept;
-  ~ScratchFile();           // gives the space back
+  ~ScratchFile();  // gives the space back
 
   bool is_open() const { return fd_ >= 0; }
   uint64_t size() const { return size_; }
   // Writes all of `data` at the end; returns its offset.
   [[nodiscard]] Result<uint64_t> append(std::span<const uint8_t> data);
-  // Writes all of `data` at `offset`, which may lie beyond the end (extents handed out by the caller).
+  // Writes all of `data` at `offset`, which may lie beyond the end (extents handed out by the
+  // caller).
   [[nodiscard]] Result<void> write_at(uint64_t offset, std::span<const uint8_t> data);
   // Reads exactly `out.size()` bytes; a short file is kCorrupt.
   [[nodiscard]] Result<void> read_at(uint64_t offset, std::span<uint8_t> out) const;

@@ -1,9 +1,11 @@
 // Threads that work side by side and leave their results in order.
 //
-// parallel() runs one function on several threads and returns the first error. A Turn lets them pass one by one, in the
-// order of the tickets they drew: thread A with ticket 7 waits until 0..6 have passed.
+// parallel() runs one function on several threads and returns the first error. A Turn lets them
+// pass one by one, in the order of the tickets they drew: thread A with ticket 7 waits until 0..6
+// have passed.
 //
-// Threads  Turn: any. A failed Turn lets nobody wait any more: wait() returns false and the thread gives up.
+// Threads  Turn: any. A failed Turn lets nobody wait any more: wait() returns false and the thread
+// gives up.
 #pragma once
 
 #include <condition_variable>
@@ -48,7 +50,8 @@ class Turn {
   bool failed_ = false;
 };
 
-// `work(thread index)` on `threads` threads, the calling one among them; `on_error` is called once, at the first error.
+// `work(thread index)` on `threads` threads, the calling one among them; `on_error` is called once,
+// at the first error.
 template <class Work, class OnError>
 [[nodiscard]] Result<void> parallel(unsigned threads, Work&& work, OnError&& on_error) {
   std::mutex mutex;

@@ -1,11 +1,11 @@
-// The duplicate detection of one bucket: the distinct keys of a range, each with its smallest ordinal.
+// The duplicate detection of one bucket: the distinct keys of a range, each with its smallest
+// ordinal.
 //
-// Open addressing in key order: a key's slot is its place in the range scaled to the slots, so that a sweep meets the keys
-// nearly sorted and the new ones leave as a sorted run almost for free.
+// Open addressing in key order: a key's slot is its place in the range scaled to the slots, so that
+// a sweep meets the keys nearly sorted and the new ones leave as a sorted run almost for free.
 //
-// Memory   The caller's `room`, sized for a level-2 cache; never grows. insert() says when it is full.
-// Cost     A few ns an insert or a probe while the room fits the cache.
-// Threads  One.
+// Memory   The caller's `room`, sized for a level-2 cache; never grows. insert() says when it is
+// full. Cost     A few ns an insert or a probe while the room fits the cache. Threads  One.
 #pragma once
 
 #include <algorithm>
@@ -25,15 +25,17 @@ class BucketTable {
   static constexpr size_t kSlack = 512;          // slots behind the last home slot
   using Entry = Candidate<K>;
 
-  explicit BucketTable(std::span<uint8_t> room)
-      : entries_(reinterpret_cast<Entry*>(room.data())), room_(room.size() / sizeof(Entry)) {}
+  // `most_slots` narrows the table further than the room does (tests).
+  explicit BucketTable(std::span<uint8_t> room, uint64_t most_slots = ~uint64_t{0})
+      : entries_(reinterpret_cast<Entry*>(room.data())),
+        max_slots_(std::max<uint64_t>(
+            64, std::min<uint64_t>(most_slots, room.size() / sizeof(Entry) - kSlack))) {}
 
-  size_t max_slots() const { return room_ - kSlack; }
-
-  // Empties the table for keys whose top `prefix_bits` bits are equal; `expected` keys at most, if known.
+  // Empties the table for keys whose top `prefix_bits` bits are equal; `expected` keys at most, if
+  // known.
   void reset(unsigned prefix_bits, uint64_t expected) {
     prefix_bits_ = prefix_bits;
-    slots_ = std::clamp<uint64_t>(expected + expected / 2, 64, max_slots());
+    slots_ = std::clamp<uint64_t>(expected + expected / 2, 64, max_slots_);
     limit_ = slots_ - slots_ / 4;
     count_ = 0;
     std::memset(static_cast<void*>(entries_), 0xFF, (slots_ + kSlack) * sizeof(Entry));
@@ -49,7 +51,8 @@ class BucketTable {
       }
       ++entry;
     }
-    if (count_ == limit_ || entry >= entries_ + slots_ + kSlack - 1) [[unlikely]] return false;
+    if (count_ == limit_ || entry >= entries_ + slots_ + kSlack - 1) [[unlikely]]
+      return false;
     entry->key = key;
     entry->ordinal = ordinal;
     ++count_;
@@ -67,7 +70,8 @@ class BucketTable {
     }
   }
 
-  // Calls `found(ordinal)` for every key not seen and returns those keys, ascending, in the table's own memory.
+  // Calls `found(ordinal)` for every key not seen and returns those keys, ascending, in the table's
+  // own memory.
   template <class Found>
   std::span<const K> take_new(Found&& found) {
     uint8_t* const base = reinterpret_cast<uint8_t*>(entries_);
@@ -98,7 +102,7 @@ class BucketTable {
   }
 
   Entry* entries_;
-  size_t room_;
+  uint64_t max_slots_;
   uint64_t slots_ = 0;
   uint64_t limit_ = 0;
   uint64_t count_ = 0;

@@ -1,8 +1,10 @@
 // The keys by which the engine tells states apart.
 //
-// Key64     a packed state, mixed by a bijection of its key_bits and left-aligned: exact, 8 bytes. With --identity fp64
+// Key64     a packed state, mixed by a bijection of its key_bits and left-aligned: exact, 8 bytes.
+// With --identity fp64
 //           also a 64-bit fingerprint of bytes.
-// Key128    XXH3-128 of a state's bytes. Two different states among n collide with odds n^2 / 2^129.
+// Key128    XXH3-128 of a state's bytes. Two different states among n collide with odds n^2 /
+// 2^129.
 //
 // Both are uniform in their top bits, which partition and order them.
 #pragma once
@@ -28,7 +30,8 @@ struct Key128 {
   friend auto operator<=>(const Key128&, const Key128&) = default;
 };
 
-// A candidate: a key and its place among the successors of a round (its ordinal). Packed: it is spilled as it stands.
+// A candidate: a key and its place among the successors of a round (its ordinal). Packed: it is
+// spilled as it stands.
 template <class K>
 struct [[gnu::packed]] Candidate {
   K key;
@@ -36,11 +39,14 @@ struct [[gnu::packed]] Candidate {
 };
 static_assert(sizeof(Candidate<Key64>) == 12 && sizeof(Candidate<Key128>) == 20);
 
-// A bijection of the integers below 2^bits: two rounds of xor-shift and odd multiplication, each invertible.
+// A bijection of the integers below 2^bits: two rounds of xor-shift and odd multiplication, each
+// invertible.
 class Mixer {
  public:
   explicit Mixer(unsigned bits)
-      : align_(64 - bits), half_((bits + 1) / 2), mask_(bits == 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1) {}
+      : align_(64 - bits),
+        half_((bits + 1) / 2),
+        mask_(bits == 64 ? ~uint64_t{0} : (uint64_t{1} << bits) - 1) {}
 
   Key64 operator()(uint64_t x) const {
     x ^= x >> half_;

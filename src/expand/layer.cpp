@@ -19,10 +19,10 @@ struct FrameHeader {
   uint32_t magic;
   uint32_t parents;
   uint32_t states;
-  uint32_t ends;        // 0 for packed frames, else = states
-  uint32_t bytes;       // of state data
+  uint32_t ends;   // 0 for packed frames, else = states
+  uint32_t bytes;  // of state data
   uint32_t reserved;
-  uint64_t checksum;    // XXH3-64 of all after the header
+  uint64_t checksum;  // XXH3-64 of all after the header
 };
 static_assert(sizeof(FrameHeader) == 32);
 
@@ -30,9 +30,11 @@ size_t body_bytes(const FrameHeader& header) {
   return size_t{4} * header.parents + size_t{4} * header.ends + header.bytes;
 }
 
-// Copies the states that the mask keeps to the front: data into `data`, ends into `ends`. Returns how many.
-size_t keep_marked(const uint32_t* from_ends, const uint8_t* from, size_t count, std::span<const uint64_t> mask,
-                   uint8_t* data, uint32_t* ends, uint32_t first, uint32_t last) {
+// Copies the states that the mask keeps to the front: data into `data`, ends into `ends`. Returns
+// how many.
+size_t keep_marked(const uint32_t* from_ends, const uint8_t* from, size_t count,
+                   std::span<const uint64_t> mask, uint8_t* data, uint32_t* ends, uint32_t first,
+                   uint32_t last) {
   size_t kept = 0;
   uint32_t seen = 0;
   uint32_t end = 0;
@@ -58,10 +60,12 @@ size_t keep_marked(const uint32_t* from_ends, const uint8_t* from, size_t count,
 
 }  // namespace
 
-Segment::Segment(StateForm form, unsigned key_bits, std::unique_ptr<Blob> states, std::unique_ptr<Blob> mask)
+Segment::Segment(StateForm form, unsigned key_bits, std::unique_ptr<Blob> states,
+                 std::unique_ptr<Blob> mask)
     : form_(form), width_((key_bits + 7) / 8), states_(std::move(states)), mask_(std::move(mask)) {}
 
-Result<std::unique_ptr<Segment>> Segment::open(StateForm form, unsigned key_bits, std::unique_ptr<Blob> states,
+Result<std::unique_ptr<Segment>> Segment::open(StateForm form, unsigned key_bits,
+                                               std::unique_ptr<Blob> states,
                                                std::unique_ptr<Blob> mask) {
   auto segment = std::make_unique<Segment>(form, key_bits, std::move(states), std::move(mask));
   Blob& blob = *segment->states_;
@@ -76,12 +80,15 @@ Result<std::unique_ptr<Segment>> Segment::open(StateForm form, unsigned key_bits
         header.states > FrameBuffer::kMaxEnds) {
       return fail(Code::kCorrupt, fmt::format("{}: bad frame at offset {}", blob.path(), offset));
     }
-    FrameRef ref{offset, static_cast<uint32_t>(length), header.parents, header.states, header.states, mask_offset};
+    FrameRef ref{offset,         static_cast<uint32_t>(length),
+                 header.parents, header.states,
+                 header.states,  mask_offset};
     if (segment->mask_) {
       const size_t bytes = (header.states + size_t{63}) / 64 * 8;
       const uint8_t* mask_words = TRY(segment->mask_->read(mask_offset, bytes, words));
       ref.kept = 0;
-      for (size_t i = 0; i < bytes; ++i) ref.kept += static_cast<uint32_t>(std::popcount(mask_words[i]));
+      for (size_t i = 0; i < bytes; ++i)
+        ref.kept += static_cast<uint32_t>(std::popcount(mask_words[i]));
       mask_offset += bytes;
     }
     segment->kept_ += ref.kept;
@@ -103,8 +110,8 @@ Result<void> Segment::append(std::span<const uint64_t> states) {
 }
 
 Result<void> Segment::append(std::span<const uint8_t> state) {
-  if (!pending_ends_.empty() &&
-      (pending_bytes_.size() + state.size() > kPendingBytes || pending_ends_.size() == kFrameStates)) {
+  if (!pending_ends_.empty() && (pending_bytes_.size() + state.size() > kPendingBytes ||
+                                 pending_ends_.size() == kFrameStates)) {
     TRY(write_bytes());
   }
   pending_bytes_.insert(pending_bytes_.end(), state.begin(), state.end());
@@ -124,8 +131,10 @@ Result<void> Segment::finish() {
 
 Result<void> Segment::write_packed() {
   std::array<uint8_t, kFrameStates * 8 + 8> bytes;
-  for (size_t i = 0; i < pending_.size(); ++i) std::memcpy(bytes.data() + i * width_, &pending_[i], 8);
-  TRY(write_frame({}, {}, std::span(bytes).first(pending_.size() * width_), static_cast<uint32_t>(pending_.size())));
+  for (size_t i = 0; i < pending_.size(); ++i)
+    std::memcpy(bytes.data() + i * width_, &pending_[i], 8);
+  TRY(write_frame({}, {}, std::span(bytes).first(pending_.size() * width_),
+                  static_cast<uint32_t>(pending_.size())));
   pending_.clear();
   return {};
 }
@@ -137,8 +146,9 @@ Result<void> Segment::write_bytes() {
   return {};
 }
 
-Result<void> Segment::write_frame(std::span<const uint32_t> parent_ends, std::span<const uint32_t> ends,
-                                  std::span<const uint8_t> data, uint32_t state_count) {
+Result<void> Segment::write_frame(std::span<const uint32_t> parent_ends,
+                                  std::span<const uint32_t> ends, std::span<const uint8_t> data,
+                                  uint32_t state_count) {
   FrameHeader header{kMagic,
                      static_cast<uint32_t>(parent_ends.size()),
                      state_count,
@@ -158,7 +168,8 @@ Result<void> Segment::write_frame(std::span<const uint32_t> parent_ends, std::sp
   header.checksum = XXH3_64bits(frame_.data() + sizeof header, frame_.size() - sizeof header);
   std::memcpy(frame_.data(), &header, sizeof header);
   const uint64_t offset = TRY(states_->append(frame_));
-  frames_.push_back(FrameRef{offset, static_cast<uint32_t>(frame_.size()), header.parents, state_count, state_count, 0});
+  frames_.push_back(FrameRef{offset, static_cast<uint32_t>(frame_.size()), header.parents,
+                             state_count, state_count, 0});
   kept_ += state_count;
   return {};
 }
@@ -168,7 +179,8 @@ Result<void> Segment::append_log(const Successors& successors) {
   uint32_t parent = 0;
   uint32_t state = 0;
   while (parent < successors.parent_count()) {
-    // As many whole parents as fit a frame; one always does (Successors' room is smaller than a frame's).
+    // As many whole parents as fit a frame; one always does (Successors' room is smaller than a
+    // frame's).
     const uint32_t first_state = state;
     const uint32_t first_byte = state == 0 ? 0 : successors.ends()[state - 1];
     parent_ends.clear();
@@ -184,7 +196,8 @@ Result<void> Segment::append_log(const Successors& successors) {
       ++parent;
     }
     const size_t bytes = ends.empty() ? 0 : ends.back();
-    TRY(write_frame(parent_ends, ends, {successors.data() + first_byte, bytes}, static_cast<uint32_t>(ends.size())));
+    TRY(write_frame(parent_ends, ends, {successors.data() + first_byte, bytes},
+                    static_cast<uint32_t>(ends.size())));
   }
   return {};
 }
@@ -202,16 +215,18 @@ Result<uint64_t> Segment::set_mask(std::span<const uint64_t> marks, std::unique_
     const unsigned shift = base % 64;
     for (size_t i = 0; i < words.size(); ++i) {
       words[i] = marks[base / 64 + i] >> shift;
-      if (shift != 0) words[i] |= marks[base / 64 + i + 1] << (64 - shift);  // marks has a word to spare
+      if (shift != 0)
+        words[i] |= marks[base / 64 + i + 1] << (64 - shift);  // marks has a word to spare
     }
     if (frame.states % 64 != 0) words.back() &= (uint64_t{1} << (frame.states % 64)) - 1;
     frame.kept = 0;
     for (const uint64_t word : words) frame.kept += static_cast<uint32_t>(std::popcount(word));
-    frame.mask_offset = TRY(mask_->append(
-        std::span(reinterpret_cast<const uint8_t*>(words.data()), words.size() * 8)));
+    frame.mask_offset = TRY(
+        mask_->append(std::span(reinterpret_cast<const uint8_t*>(words.data()), words.size() * 8)));
     kept_ += frame.kept;
 
-    const uint8_t* ends = TRY(states_->read(frame.offset + sizeof(FrameHeader), size_t{4} * frame.parents, room));
+    const uint8_t* ends =
+        TRY(states_->read(frame.offset + sizeof(FrameHeader), size_t{4} * frame.parents, room));
     uint32_t begin = 0;
     for (uint32_t parent = 0; parent < frame.parents; ++parent) {
       uint32_t end;
@@ -226,7 +241,8 @@ Result<uint64_t> Segment::set_mask(std::span<const uint64_t> marks, std::unique_
   return barren;
 }
 
-Result<StateBlock> Segment::load(size_t index, uint32_t first, uint32_t last, FrameBuffer& buffer) const {
+Result<StateBlock> Segment::load(size_t index, uint32_t first, uint32_t last,
+                                 FrameBuffer& buffer) const {
   const FrameRef& frame = frames_[index];
   const uint8_t* const at = TRY(states_->read(frame.offset, frame.length, buffer.raw));
   FrameHeader header;
@@ -235,8 +251,8 @@ Result<StateBlock> Segment::load(size_t index, uint32_t first, uint32_t last, Fr
   const bool from_file = at == buffer.raw.data();
   if (header.magic != kMagic || sizeof header + body_bytes(header) != frame.length ||
       (from_file && XXH3_64bits(body, frame.length - sizeof header) != header.checksum)) {
-    return fail(Code::kCorrupt,
-                fmt::format("{}: frame at offset {} does not match its checksum", states_->path(), frame.offset));
+    return fail(Code::kCorrupt, fmt::format("{}: frame at offset {} does not match its checksum",
+                                            states_->path(), frame.offset));
   }
   StateBlock block;
   if (form_ == StateForm::kPacked) {
@@ -260,10 +276,13 @@ Result<StateBlock> Segment::load(size_t index, uint32_t first, uint32_t last, Fr
     return block;
   }
   const size_t words = (frame.states + size_t{63}) / 64;
-  const uint8_t* const mask = TRY(mask_->read(frame.mask_offset, words * 8,
-                                              {reinterpret_cast<uint8_t*>(buffer.mask.data()), buffer.mask.size() * 8}));
-  if (mask != reinterpret_cast<const uint8_t*>(buffer.mask.data())) std::memcpy(buffer.mask.data(), mask, words * 8);
-  // From a file, states move down within the buffer they were read into; from memory they are copied there.
+  const uint8_t* const mask =
+      TRY(mask_->read(frame.mask_offset, words * 8,
+                      {reinterpret_cast<uint8_t*>(buffer.mask.data()), buffer.mask.size() * 8}));
+  if (mask != reinterpret_cast<const uint8_t*>(buffer.mask.data()))
+    std::memcpy(buffer.mask.data(), mask, words * 8);
+  // From a file, states move down within the buffer they were read into; from memory they are
+  // copied there.
   uint8_t* const out = from_file ? buffer.raw.data() + (data - at) : buffer.raw.data();
   const size_t kept =
       keep_marked(ends, data, frame.states, buffer.mask, out, buffer.ends.data(), first, last);

@@ -1,12 +1,15 @@
-// One search problem, as the engine sees it: where it starts, what follows a state, and how a state is told to people.
+// One search problem, as the engine sees it: where it starts, what follows a state, and how a state
+// is told to people.
 //
-// A state has one of two forms. kPacked: an unsigned integer of `key_bits` <= 64 significant bits; equal states are equal
-// integers, so identity is exact and costs 8 bytes. kBytes: an encoding of 1..max_state_bytes bytes; equal states have
-// equal encodings; identity is a 128-bit fingerprint of them (or the bytes themselves, --identity exact).
+// A state has one of two forms. kPacked: an unsigned integer of `key_bits` <= 64 significant bits;
+// equal states are equal integers, so identity is exact and costs 8 bytes. kBytes: an encoding
+// of 1..max_state_bytes bytes; equal states have equal encodings; identity is a 128-bit fingerprint
+// of them (or the bytes themselves, --identity exact).
 //
-// Order    The search is FIFO-exact: the order of initial() and of the successors of a state decide the result.
-// Threads  A Problem is immutable during a search and shared; an Expander belongs to one thread.
-// Memory   Expanders write into the fixed room of a Successors; they keep no more than bounded working space.
+// Order    The search is FIFO-exact: the order of initial() and of the successors of a state decide
+// the result. Threads  A Problem is immutable during a search and shared; an Expander belongs to
+// one thread. Memory   Expanders write into the fixed room of a Successors; they keep no more than
+// bounded working space.
 #pragma once
 
 #include <array>
@@ -26,19 +29,22 @@ enum class StateForm { kPacked, kBytes };
 
 struct ProblemTraits {
   StateForm form = StateForm::kPacked;
-  unsigned key_bits = 64;         // kPacked: every state is < 2^key_bits
-  uint32_t max_state_bytes = 8;   // kBytes: the longest encoding
-  bool keep_successors = false;   // expansion costs more than writing its bytes to disk (pipe, ortho): never expand twice
-  unsigned max_expanders = 64;    // how many threads may expand at once
+  unsigned key_bits = 64;        // kPacked: every state is < 2^key_bits
+  uint32_t max_state_bytes = 8;  // kBytes: the longest encoding
+  bool keep_successors = false;  // expansion costs more than writing its bytes to disk (pipe,
+                                 // ortho): never expand twice
+  unsigned max_expanders = 64;   // how many threads may expand at once
 };
 
-// One state. `packed` is meant for kPacked, `bytes` for kBytes. A view: valid until the next call on where it came from.
+// One state. `packed` is meant for kPacked, `bytes` for kBytes. A view: valid until the next call
+// on where it came from.
 struct StateView {
   uint64_t packed = 0;
   std::span<const uint8_t> bytes;
 };
 
-// A block of states, in order. kPacked: `packed`. kBytes: state i is data[ends[i-1], ends[i]), ends[-1] = 0.
+// A block of states, in order. kPacked: `packed`. kBytes: state i is data[ends[i-1], ends[i]),
+// ends[-1] = 0.
 struct StateBlock {
   std::span<const uint64_t> packed;
   const uint8_t* data = nullptr;
@@ -52,30 +58,43 @@ struct StateBlock {
   }
 };
 
-// Room for the successors of a block of states, filled parent by parent. The memory is the engine's; it never grows.
+// Room for the successors of a block of states, filled parent by parent. The memory is the
+// engine's; it never grows.
 //
-// Use      for each parent: push() its successors in order, then end_parent(). When a push returns false the room is full:
+// Use      for each parent: push() its successors in order, then end_parent(). When a push returns
+// false the room is full:
 //          drop_parent() and stop; the engine takes what is complete and comes back with the rest.
 class Successors {
  public:
-  // `packed_room`, `byte_room`, `end_room`: which are used depends on the form; `parent_ends` needs one entry a parent.
+  // `packed_room`, `byte_room`, `end_room`: which are used depends on the form; `parent_ends` needs
+  // one entry a parent.
   Successors(StateForm form, std::span<uint64_t> packed_room, std::span<uint8_t> byte_room,
              std::span<uint32_t> end_room, std::span<uint32_t> parent_ends)
-      : form_(form), packed_(packed_room), bytes_(byte_room), ends_(end_room), parent_ends_(parent_ends) {}
+      : form_(form),
+        packed_(packed_room),
+        bytes_(byte_room),
+        ends_(end_room),
+        parent_ends_(parent_ends) {}
 
-  void clear() { count_ = byte_count_ = 0; parent_count_ = 0; }
+  void clear() {
+    count_ = byte_count_ = 0;
+    parent_count_ = 0;
+  }
 
   [[nodiscard]] bool push(uint64_t state) {
-    if (count_ == packed_.size()) [[unlikely]] return false;
+    if (count_ == packed_.size()) [[unlikely]]
+      return false;
     packed_[count_++] = state;
     return true;
   }
-  // For problems that know their largest number of successors: check room(n) once, then emit without checks.
+  // For problems that know their largest number of successors: check room(n) once, then emit
+  // without checks.
   bool has_room(uint32_t successors) const { return packed_.size() - count_ >= successors; }
   void emit(uint64_t state) { packed_[count_++] = state; }
 
   [[nodiscard]] bool push(std::span<const uint8_t> state) {
-    if (count_ == ends_.size() || bytes_.size() - byte_count_ < state.size()) [[unlikely]] return false;
+    if (count_ == ends_.size() || bytes_.size() - byte_count_ < state.size()) [[unlikely]]
+      return false;
     std::memcpy(bytes_.data() + byte_count_, state.data(), state.size());
     byte_count_ += static_cast<uint32_t>(state.size());
     ends_[count_++] = byte_count_;
@@ -91,8 +110,12 @@ class Successors {
   uint32_t count() const { return count_; }
   uint32_t parent_count() const { return parent_count_; }
   uint32_t parent_end(size_t parent) const { return parent_ends_[parent]; }
-  std::span<const uint64_t> packed() const { return packed_.first(form_ == StateForm::kPacked ? count_ : 0); }
-  std::span<const uint32_t> ends() const { return ends_.first(form_ == StateForm::kBytes ? count_ : 0); }
+  std::span<const uint64_t> packed() const {
+    return packed_.first(form_ == StateForm::kPacked ? count_ : 0);
+  }
+  std::span<const uint32_t> ends() const {
+    return ends_.first(form_ == StateForm::kBytes ? count_ : 0);
+  }
   const uint8_t* data() const { return bytes_.data(); }
   uint32_t byte_count() const { return byte_count_; }
   StateView operator[](size_t i) const {
@@ -115,10 +138,12 @@ class Successors {
 class Expander {
  public:
   virtual ~Expander() = default;
-  // Expands parents[first..], in order, into `out` (cleared by the caller) until the block or the room ends.
-  // Returns how many parents are complete; 0 means that one state's successors do not fit the room.
-  // Fails with kOverflow when a packed field is too narrow (see Problem::widen), with others for a problem's own errors.
-  [[nodiscard]] virtual Result<uint32_t> expand(const StateBlock& parents, size_t first, Successors& out) = 0;
+  // Expands parents[first..], in order, into `out` (cleared by the caller) until the block or the
+  // room ends. Returns how many parents are complete; 0 means that one state's successors do not
+  // fit the room. Fails with kOverflow when a packed field is too narrow (see Problem::widen), with
+  // others for a problem's own errors.
+  [[nodiscard]] virtual Result<uint32_t> expand(const StateBlock& parents, size_t first,
+                                                Successors& out) = 0;
 };
 
 // A column of the states table (--states all).
@@ -132,9 +157,9 @@ struct Column {
 class Row {
  public:
   virtual ~Row() = default;
-  virtual void number(uint64_t value) = 0;                             // the kUint types
-  virtual void text(std::string_view value) = 0;                       // kString, kBinary
-  virtual void list(std::span<const uint32_t> values) = 0;             // kUint32List
+  virtual void number(uint64_t value) = 0;                  // the kUint types
+  virtual void text(std::string_view value) = 0;            // kString, kBinary
+  virtual void list(std::span<const uint32_t> values) = 0;  // kUint32List
   virtual void null() = 0;
 };
 
@@ -144,17 +169,21 @@ class Problem {
  public:
   virtual ~Problem() = default;
 
-  virtual std::string name() const = 0;            // "pancake": names the output folder and the result
-  virtual std::string arguments_json() const = 0;  // a JSON object of what defines the search; part of the result and of resume
+  virtual std::string name() const = 0;  // "pancake": names the output folder and the result
+  virtual std::string arguments_json()
+      const = 0;  // a JSON object of what defines the search; part of the result and of resume
   virtual ProblemTraits traits() const = 0;
-  // The states of layer 0, in order; the engine drops repeats. Encodings as 8 little-endian bytes for kPacked.
+  // The states of layer 0, in order; the engine drops repeats. Encodings as 8 little-endian bytes
+  // for kPacked.
   [[nodiscard]] virtual Result<std::vector<std::vector<uint8_t>>> initial() const = 0;
   [[nodiscard]] virtual Result<std::unique_ptr<Expander>> expander() const = 0;
 
-  // The public id of a state (ids_xor, ids_sum, --states ids). Default: low 64 bits of XXH3-128 of canonical().
+  // The public id of a state (ids_xor, ids_sum, --states ids). Default: low 64 bits of XXH3-128 of
+  // canonical().
   virtual uint64_t id(const StateView& state) const;
   // The bytes the id is taken of. Default: kBytes: the encoding; kPacked: 8 little-endian bytes.
-  // Written to `out`, which has room for max(8, max canonical size) bytes as given by canonical_size(). Returns the size.
+  // Written to `out`, which has room for max(8, max canonical size) bytes as given by
+  // canonical_size(). Returns the size.
   virtual size_t canonical(const StateView& state, std::span<uint8_t> out) const;
   virtual size_t canonical_size() const { return traits().max_state_bytes; }
 
@@ -169,21 +198,24 @@ class Problem {
   virtual std::vector<Column> columns() const = 0;
   virtual void describe(const StateView& state, Row& row) const = 0;
 
-  // After kOverflow: widens the packing; the engine starts over with the new traits(). Fails when it cannot.
+  // After kOverflow: widens the packing; the engine starts over with the new traits(). Fails when
+  // it cannot.
   [[nodiscard]] virtual Result<void> widen();
 };
 
-// `arguments`: the words after the problem's name on the command line. Each built-in problem has one such function.
+// `arguments`: the words after the problem's name on the command line. Each built-in problem has
+// one such function.
 using ProblemArguments = std::vector<std::string>;
 struct ProblemKind {
-  std::string_view name;       // "pancake"
-  std::string_view synopsis;   // "pancake N"
-  std::string_view summary;    // one line for --help
-  std::string_view help;       // a paragraph: sizes, options, what the states are
+  std::string_view name;      // "pancake"
+  std::string_view synopsis;  // "pancake N"
+  std::string_view summary;   // one line for --help
+  std::string_view help;      // a paragraph: sizes, options, what the states are
   Result<std::unique_ptr<Problem>> (*make)(const ProblemArguments&);
 };
 std::span<const ProblemKind> problem_kinds();  // in help order
 // Unknown name: kUsage, suggests the nearest.
-[[nodiscard]] Result<std::unique_ptr<Problem>> make_problem(std::string_view name, const ProblemArguments& arguments);
+[[nodiscard]] Result<std::unique_ptr<Problem>> make_problem(std::string_view name,
+                                                            const ProblemArguments& arguments);
 
 }  // namespace spillway::expand

@@ -21,23 +21,30 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-// What the process needs beside its leases: code, libraries, stacks, the allocator's slack, small containers.
+// What the process needs beside its leases: code, libraries, stacks, the allocator's slack, small
+// containers.
 Bytes reserve_of(Bytes memory) { return std::max(12_MiB, memory / 24); }
 
 const char* name_of(Identity identity) {
   switch (identity) {
-    case Identity::kFp128: return "fp128";
-    case Identity::kExact: return "exact";
-    case Identity::kFp64: return "fp64";
+    case Identity::kFp128:
+      return "fp128";
+    case Identity::kExact:
+      return "exact";
+    case Identity::kFp64:
+      return "fp64";
   }
   return "";
 }
 
 const char* name_of(StatesOutput states) {
   switch (states) {
-    case StatesOutput::kNone: return "none";
-    case StatesOutput::kIds: return "ids";
-    case StatesOutput::kAll: return "all";
+    case StatesOutput::kNone:
+      return "none";
+    case StatesOutput::kIds:
+      return "ids";
+    case StatesOutput::kAll:
+      return "all";
   }
   return "";
 }
@@ -48,7 +55,8 @@ Bytes least_memory(const Problem& problem, const ExpandOptions& options) {
   const bool wide = traits.form == StateForm::kBytes && options.identity != Identity::kFp64;
   const unsigned threads = std::max(1u, std::min(options.job.threads, traits.max_expanders));
   Bytes memory = 1_MiB;
-  while (memory <= reserve_of(memory) || !MemoryPlan::make(memory - reserve_of(memory), threads, traits, wide)) {
+  while (memory <= reserve_of(memory) ||
+         !MemoryPlan::make(memory - reserve_of(memory), threads, traits, wide)) {
     memory += 1_MiB;
   }
   return memory;
@@ -62,9 +70,11 @@ Error too_small(const Problem& problem, const ExpandOptions& options) {
   const unsigned threads = std::max(1u, std::min(options.job.threads, traits.max_expanders));
   const auto plan = MemoryPlan::make(least - reserve, threads, traits, wide);
   std::string parts = fmt::format("program {}", to_string(reserve));
-  for (const MemoryPlan::Item& item : plan->items(threads)) parts += fmt::format(", {} {}", item.name, to_string(item.bytes));
-  return Error(Code::kMemoryLimit, fmt::format("--memory {} is too small: needs at least {}: {}",
-                                               to_string(options.job.memory), to_string(least), parts));
+  for (const MemoryPlan::Item& item : plan->items(threads))
+    parts += fmt::format(", {} {}", item.name, to_string(item.bytes));
+  return Error(Code::kMemoryLimit,
+               fmt::format("--memory {} is too small: needs at least {}: {}",
+                           to_string(options.job.memory), to_string(least), parts));
 }
 
 // What a checkpoint must agree with to be continued.
@@ -87,19 +97,24 @@ class WorkFolder {
     if (fs::exists(out, error) && !fs::is_directory(out, error)) {
       return fail(Code::kInvalid, fmt::format("{}: is a file; --out wants a folder", out));
     }
-    // With a work folder beside it the result is of a run that was killed while it tidied up: it is finished again.
+    // With a work folder beside it the result is of a run that was killed while it tidied up: it is
+    // finished again.
     if (fs::exists(out + "/result.json", error) && !fs::exists(out + "/.spillway", error)) {
-      return fail(Code::kInvalid,
-                  fmt::format("{}: holds a finished run; remove it or choose another folder with --out", out));
+      return fail(
+          Code::kInvalid,
+          fmt::format("{}: holds a finished run; remove it or choose another folder with --out",
+                      out));
     }
     WorkFolder folder;
     folder.path_ = out + "/.spillway";
     const bool fresh = !fs::exists(folder.path_, error);
     if (fresh && fs::exists(out, error) && !fs::is_empty(out, error)) {
-      return fail(Code::kInvalid, fmt::format("{}: is not empty; choose another folder with --out", out));
+      return fail(Code::kInvalid,
+                  fmt::format("{}: is not empty; choose another folder with --out", out));
     }
     fs::create_directories(folder.path_, error);
-    if (error) return fail(Code::kIo, fmt::format("creating {}: {}", folder.path_, error.message()));
+    if (error)
+      return fail(Code::kIo, fmt::format("creating {}: {}", folder.path_, error.message()));
     folder.lock_ = ::open(folder.path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder.lock_ < 0) return fail_errno("opening " + folder.path_);
     if (::flock(folder.lock_, LOCK_EX | LOCK_NB) != 0) {
@@ -107,7 +122,8 @@ class WorkFolder {
     }
     return folder;
   }
-  WorkFolder(WorkFolder&& other) noexcept : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
+  WorkFolder(WorkFolder&& other) noexcept
+      : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
   WorkFolder& operator=(WorkFolder&&) = delete;
   ~WorkFolder() {
     if (lock_ >= 0) ::close(lock_);
@@ -117,7 +133,8 @@ class WorkFolder {
   // Everything but the folder itself.
   void clear() const {
     std::error_code error;
-    for (const auto& entry : fs::directory_iterator(path_, error)) fs::remove_all(entry.path(), error);
+    for (const auto& entry : fs::directory_iterator(path_, error))
+      fs::remove_all(entry.path(), error);
   }
   void remove() const {
     std::error_code error;
@@ -130,18 +147,24 @@ class WorkFolder {
   int lock_ = -1;
 };
 
-// A checkpoint file: the configuration it belongs to, and the search's own text ("null": nothing done yet).
-Result<std::string> read_checkpoint(const WorkFolder& work, const std::string& configured, const std::string& out) {
+// A checkpoint file: the configuration it belongs to, and the search's own text ("null": nothing
+// done yet).
+Result<std::string> read_checkpoint(const WorkFolder& work, const std::string& configured,
+                                    const std::string& out) {
   std::error_code error;
   if (!fs::exists(work.checkpoint(), error)) return std::string();
   const std::string text = TRY(read_small_file(work.checkpoint(), uint64_t{1} << 30));
   const Json json = Json::parse(text, nullptr, false);
   if (json.is_discarded() || !json.contains("configuration") || !json.contains("search")) {
-    return fail(Code::kCorrupt, work.checkpoint() + ": cannot be read; run again with --resume never");
+    return fail(Code::kCorrupt,
+                work.checkpoint() + ": cannot be read; run again with --resume never");
   }
   if (json["configuration"].dump() != configured) {
-    return fail(Code::kInvalid, fmt::format("{}: holds another run ({}); give the same command, another --out, or --resume never",
-                                            out, json["configuration"].dump()));
+    return fail(
+        Code::kInvalid,
+        fmt::format(
+            "{}: holds another run ({}); give the same command, another --out, or --resume never",
+            out, json["configuration"].dump()));
   }
   return json["search"].dump();
 }
@@ -152,7 +175,8 @@ std::string layers_csv(const SearchState& state) {
   for (size_t depth = 0; depth < state.layers.size(); ++depth) {
     const LayerRow& row = state.layers[depth];
     cumulative += row.fresh;
-    csv += fmt::format("{},{},{},{},{}\n", depth, row.fresh, row.generated, row.duplicate, cumulative);
+    csv +=
+        fmt::format("{},{},{},{},{}\n", depth, row.fresh, row.generated, row.duplicate, cumulative);
   }
   return csv;
 }
@@ -170,8 +194,10 @@ Result<Sums> balance(const SearchState& state) {
     sums.duplicates += row.duplicate;
   }
   if (sums.states != state.layers.at(0).fresh + sums.generated - sums.duplicates) {
-    return fail(Code::kInternal, fmt::format("the counts do not balance: {} states, {} initial, {} generated, {} duplicates",
-                                             sums.states, state.layers.at(0).fresh, sums.generated, sums.duplicates));
+    return fail(
+        Code::kInternal,
+        fmt::format("the counts do not balance: {} states, {} initial, {} generated, {} duplicates",
+                    sums.states, state.layers.at(0).fresh, sums.generated, sums.duplicates));
   }
   return sums;
 }
@@ -182,8 +208,8 @@ StateView view_of(StateForm form, const std::vector<uint8_t>& bytes) {
   return view;
 }
 
-std::string result_json(const Problem& problem, const ExpandOptions& options, const SearchState& state, const Sums& sums,
-                        bool complete) {
+std::string result_json(const Problem& problem, const ExpandOptions& options,
+                        const SearchState& state, const Sums& sums, bool complete) {
   Json json;
   json["problem"] = problem.name();
   json["arguments"] = Json::parse(problem.arguments_json());
@@ -208,7 +234,11 @@ std::string result_json(const Problem& problem, const ExpandOptions& options, co
 class Job {
  public:
   Job(Problem& problem, const ExpandOptions& options, std::string out, WorkFolder& work)
-      : problem_(problem), options_(options), out_(std::move(out)), work_(work), configured_(configuration(problem, options)) {}
+      : problem_(problem),
+        options_(options),
+        out_(std::move(out)),
+        work_(work),
+        configured_(configuration(problem, options)) {}
 
   Result<ExpandSummary> run(std::stop_token stop);
   bool has_checkpoint() const { return has_checkpoint_; }
@@ -234,7 +264,8 @@ class Job {
 };
 
 Result<void> Job::prepare() {
-  if (options_.job.memory < least_memory(problem_, options_)) return fail(too_small(problem_, options_));
+  if (options_.job.memory < least_memory(problem_, options_))
+    return fail(too_small(problem_, options_));
   budget_ = Budget::create(options_.job.memory - reserve_of(options_.job.memory));
   ScratchSpace::Options scratch;
   scratch.folder = options_.job.scratch.empty() ? work_.path() : options_.job.scratch;
@@ -260,8 +291,9 @@ ProgressSnapshot Job::snapshot() const {
     snapshot.fraction = static_cast<double>(now.layer_done) / static_cast<double>(now.layer_states);
   }
   snapshot.spilled = space_->used();
-  snapshot.json = fmt::format("\"depth\":{},\"states\":{},\"generated\":{},\"frontier\":{},\"done\":{}", now.depth, now.states,
-                              now.generated, now.layer_states, now.layer_done);
+  snapshot.json =
+      fmt::format("\"depth\":{},\"states\":{},\"generated\":{},\"frontier\":{},\"done\":{}",
+                  now.depth, now.states, now.generated, now.layer_states, now.layer_done);
   return snapshot;
 }
 
@@ -270,7 +302,8 @@ Result<ExpandSummary> Job::run(std::stop_token stop) {
   report_ = Report::start("expand", options_.job, *budget_);
   const std::string checkpoint = TRY(read_checkpoint(work_, configured_, out_));
   const auto save = [&](const std::string& text) {
-    return write_durably(work_.checkpoint(), fmt::format("{{\"configuration\":{},\"search\":{}}}\n", configured_, text));
+    return write_durably(work_.checkpoint(), fmt::format("{{\"configuration\":{},\"search\":{}}}\n",
+                                                         configured_, text));
   };
   if (checkpoint.empty() || checkpoint == "null") {
     work_.clear();
@@ -279,8 +312,11 @@ Result<ExpandSummary> Job::run(std::stop_token stop) {
     TRY(search_->restore(checkpoint));
     resumed_ = has_checkpoint_ = true;
   }
-  progress_ = Progress::start(options_.job.progress, options_.job.memory, [this] { return snapshot(); });
-  if (resumed_) progress_->note(fmt::format("resuming {} at depth {}", out_, search_->state().layers.size() - 1));
+  progress_ =
+      Progress::start(options_.job.progress, options_.job.memory, [this] { return snapshot(); });
+  if (resumed_)
+    progress_->note(
+        fmt::format("resuming {} at depth {}", out_, search_->state().layers.size() - 1));
   auto searched = search_->run(stop, [&](const std::string& text) {
     has_checkpoint_ = true;
     return save(text);
@@ -290,7 +326,9 @@ Result<ExpandSummary> Job::run(std::stop_token stop) {
   if (!searched) {
     Error error = std::move(searched).error();
     if (error.code() == Code::kScratchFull || error.code() == Code::kDiskFull) {
-      return fail(Error(error.code(), error.message() + "; run the same command again when there is room: it resumes"));
+      return fail(
+          Error(error.code(),
+                error.message() + "; run the same command again when there is room: it resumes"));
     }
     return fail(std::move(error));
   }
@@ -311,8 +349,8 @@ void Job::describe_for_report(const Sums& sums) {
   ReportTable table{"Layers", {"depth", "new", "generated", "duplicate"}, {}};
   for (size_t depth = 0; depth < search_->state().layers.size(); ++depth) {
     const LayerRow& row = search_->state().layers[depth];
-    table.rows.push_back({fmt::format("{}", depth), fmt::format("{}", row.fresh), fmt::format("{}", row.generated),
-                          fmt::format("{}", row.duplicate)});
+    table.rows.push_back({fmt::format("{}", depth), fmt::format("{}", row.fresh),
+                          fmt::format("{}", row.generated), fmt::format("{}", row.duplicate)});
   }
   report_->table(std::move(table));
 }
@@ -330,7 +368,8 @@ Result<ExpandSummary> Job::finish() {
     TRY(write_durably(options_.job.report, html ? report_->html() : report_->json()));
   }
   TRY(write_durably(out_ + "/layers.csv", layers_csv(state)));
-  TRY(write_durably(out_ + "/result.json", result_json(problem_, options_, state, sums, search_->complete())));
+  TRY(write_durably(out_ + "/result.json",
+                    result_json(problem_, options_, state, sums, search_->complete())));
   ExpandSummary summary;
   summary.states = sums.states;
   summary.generated = sums.generated;
@@ -339,7 +378,8 @@ Result<ExpandSummary> Job::finish() {
   summary.depth = static_cast<uint32_t>(state.layers.size() - 1);
   summary.complete = search_->complete();
   summary.out = out_;
-  if (state.has_best) summary.best_drawing = problem_.draw(view_of(problem_.traits().form, state.best));
+  if (state.has_best)
+    summary.best_drawing = problem_.draw(view_of(problem_.traits().form, state.best));
   search_.reset();
   work_.remove();
   return summary;
@@ -352,6 +392,12 @@ std::string out_folder(const Problem& problem, const ExpandOptions& options) {
 }  // namespace
 
 Result<ExpandSummary> run(Problem& problem, const ExpandOptions& options, std::stop_token stop) {
+  if (options.identity == Identity::kExact && problem.traits().form == StateForm::kBytes) {
+    return fail(Code::kUsage, fmt::format("--identity exact: the states of {} do not fit 64 bits, "
+                                          "and comparing their bytes is not "
+                                          "supported yet; use fp128",
+                                          problem.name()));
+  }
   const std::string out = out_folder(problem, options);
   WorkFolder work = TRY(WorkFolder::open(out));
   if (options.resume == Resume::kNever) work.clear();
@@ -382,16 +428,20 @@ Result<std::string> explain_memory(Problem& problem, const ExpandOptions& option
   const Bytes least = least_memory(problem, options);
   if (options.job.memory < least) return fail(too_small(problem, options));
   const Bytes reserve = reserve_of(options.job.memory);
-  std::string text = fmt::format("memory     {:>10}  ({})\nleast      {:>10}  for this problem with {} threads\nprogram    {:>10}  "
-                                 "code, libraries, stacks, small containers\n",
-                                 to_string(options.job.memory), options.job.memory_source, to_string(least), threads,
-                                 to_string(reserve));
-  const MemoryPlan plan = TRY(MemoryPlan::make(options.job.memory - reserve, threads, traits, wide));
+  std::string text = fmt::format(
+      "memory     {:>10}  ({})\nleast      {:>10}  for this problem with {} threads\nprogram    "
+      "{:>10}  "
+      "code, libraries, stacks, small containers\n",
+      to_string(options.job.memory), options.job.memory_source, to_string(least), threads,
+      to_string(reserve));
+  const MemoryPlan plan =
+      TRY(MemoryPlan::make(options.job.memory - reserve, threads, traits, wide));
   for (const MemoryPlan::Item& item : plan.items(threads)) {
     text += fmt::format("{:<10} {:>10}  {}\n", item.name, to_string(item.bytes), item.purpose);
   }
   const Bytes free = options.job.memory - reserve - plan.fixed(threads);
-  text += fmt::format("{:<10} {:>10}  candidates and stores; what does not fit goes to scratch\n", "shared", to_string(free));
+  text += fmt::format("{:<10} {:>10}  candidates and stores; what does not fit goes to scratch\n",
+                      "shared", to_string(free));
   return text;
 }
 

@@ -22,16 +22,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr size_t kPackedRoom = size_t{1} << 16;         // successors of a block
+constexpr size_t kPackedRoom = size_t{1} << 16;  // successors of a block
 constexpr size_t kBytesRoom = 98304;
 constexpr size_t kSuccessorBytes = size_t{512} << 10;
-constexpr size_t kFilterSlots = size_t{1} << 15;        // recently emitted keys, a thread
-constexpr uint64_t kMaxRound = 0xFFFFFF00;              // ordinals fit 32 bits
-constexpr uint64_t kBucketRecords = 65536;              // aimed at
-constexpr uint64_t kRescanFactor = 1;                   // ending a round early pays while runs hold fewer keys than this
-                                                        // many times the round's candidates
+constexpr size_t kFilterSlots = size_t{1} << 15;  // recently emitted keys, a thread
+constexpr uint64_t kRescanFactor = 1;  // ending a round early pays while runs hold fewer keys than
+                                       // this many times the round's candidates
 
-// A layer's end is a checkpoint when the last one is at least this old (or --checkpoint, if shorter).
+// A layer's end is a checkpoint when the last one is at least this old (or --checkpoint, if
+// shorter).
 constexpr std::chrono::seconds kLayerCheckpoint{15};
 
 size_t align64(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -101,7 +100,8 @@ std::vector<MemoryPlan::Item> MemoryPlan::items(unsigned threads) const {
           {"index", index, "where frames, blocks and extents are"}};
 }
 
-Result<MemoryPlan> MemoryPlan::make(Bytes capacity, unsigned threads, const ProblemTraits& traits, bool wide) {
+Result<MemoryPlan> MemoryPlan::make(Bytes capacity, unsigned threads, const ProblemTraits& traits,
+                                    bool wide) {
   MemoryPlan plan;
   const size_t entry = wide ? sizeof(Candidate<Key128>) : sizeof(Candidate<Key64>);
   const auto share = [&](uint64_t part, Bytes least, Bytes most) {
@@ -112,7 +112,8 @@ Result<MemoryPlan> MemoryPlan::make(Bytes capacity, unsigned threads, const Prob
   plan.scatter = share(6, 256_KiB * threads, 64_MiB);
   plan.marks = share(10, 1_MiB, 512_MiB);
   plan.recent = share(16, 256_KiB, 1_GiB);
-  plan.merge = Bytes(wide ? SeenSet<Key128>::merge_room_bytes() : SeenSet<Key64>::merge_room_bytes());
+  plan.merge =
+      Bytes(wide ? SeenSet<Key128>::merge_room_bytes() : SeenSet<Key64>::merge_room_bytes());
   plan.index = share(32, 512_KiB, 1_GiB);
   const Bytes need = plan.fixed(threads);
   if (need > capacity) {
@@ -120,7 +121,8 @@ Result<MemoryPlan> MemoryPlan::make(Bytes capacity, unsigned threads, const Prob
     for (const Item& item : plan.items(threads)) {
       parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", item.name, to_string(item.bytes));
     }
-    return fail(Code::kMemoryLimit, fmt::format("needs {} of leases with {} threads: {}", to_string(need), threads, parts));
+    return fail(Code::kMemoryLimit, fmt::format("needs {} of leases with {} threads: {}",
+                                                to_string(need), threads, parts));
   }
   plan.store_ceiling = Bytes((capacity - need).count() / 20 * 11);
   return plan;
@@ -142,11 +144,13 @@ class SearchOf final : public Search {
 
   Result<void> prepare(Budget& budget, const MemoryPlan& plan);
   Result<void> restore(const std::string& checkpoint) override;
-  Result<void> run(std::stop_token stop, const std::function<Result<void>(const std::string&)>& save) override;
+  Result<void> run(std::stop_token stop,
+                   const std::function<Result<void>(const std::string&)>& save) override;
   const SearchState& state() const override { return state_; }
   bool complete() const override { return complete_; }
   SearchProgress progress() const override;
-  Result<void> each_state(const std::function<Result<void>(uint32_t, const StateView&)>& visit) override;
+  Result<void> each_state(
+      const std::function<Result<void>(uint32_t, const StateView&)>& visit) override;
   std::vector<std::pair<std::string, std::string>> figures() const override;
 
  private:
@@ -186,7 +190,7 @@ class SearchOf final : public Search {
     uint64_t generated = 0;          // ordinals drawn; changed by whose turn it is
     std::atomic<uint64_t> drawn{0};  // the same, for anyone to read
     Pages marks;
-    std::unique_ptr<Segment> log;    // keep_successors
+    std::unique_ptr<Segment> log;  // keep_successors
     std::unique_ptr<SeenRun<K>> run;
     uint64_t fresh = 0;
     Place begin, end;
@@ -202,26 +206,32 @@ class SearchOf final : public Search {
     }
   }
   std::unique_ptr<Blob> new_blob(const char* kind) {
-    return Blob::create(fmt::format("{}/{}-{}", options_.work_folder, kind, next_file_++), store_, space_);
+    return Blob::create(fmt::format("{}/{}-{}", options_.work_folder, kind, next_file_++), store_,
+                        space_);
   }
   std::unique_ptr<Segment> new_segment(bool masked = false) {
-    return std::make_unique<Segment>(traits_.form, traits_.key_bits, new_blob("layer"), masked ? new_blob("mask") : nullptr);
+    return std::make_unique<Segment>(traits_.form, traits_.key_bits, new_blob("layer"),
+                                     masked ? new_blob("mask") : nullptr);
   }
 
-  std::optional<Claim> claim(Place& place, const Layer& layer, uint64_t ticket, const Place* end) const;
+  std::optional<Claim> claim(Place& place, const Layer& layer, uint64_t ticket,
+                             const Place* end) const;
   Result<void> start();
-  Result<void> expand_layer(std::stop_token stop, const std::function<Result<void>(const std::string&)>& save);
+  Result<void> expand_layer(std::stop_token stop,
+                            const std::function<Result<void>(const std::string&)>& save);
   bool is_small(uint64_t parents) const;
   Result<void> small_stretch(std::stop_token stop);
   Result<void> round(std::stop_token stop);
   Result<void> expand_blocks(Round& round, std::stop_token stop);
-  Result<void> expand_block(Round& round, Worker& worker, unsigned index, const Claim& claim, Turn& turn);
+  Result<void> expand_block(Round& round, Worker& worker, unsigned index, const Claim& claim,
+                            Turn& turn);
   Result<void> scatter(Round& round, Worker& worker, unsigned index, uint64_t base);
   Result<void> detect(Round& round);
-  Result<void> detect_range(Round& round, Worker& worker, size_t bucket, uint64_t prefix, unsigned bits, Turn& turn);
+  Result<void> detect_range(Round& round, Worker& worker, size_t bucket, uint64_t prefix,
+                            unsigned bits, Turn& turn);
   Result<void> gather(Round& round);
-  Result<void> gather_block(Round& round, Worker& worker, const Claim& claim, Turn& draw, Turn& write, Segment& next,
-                            uint64_t& drawn);
+  Result<void> gather_block(Round& round, Worker& worker, const Claim& claim, Turn& draw,
+                            Turn& write, Segment& next, uint64_t& drawn);
   template <class Keep>
   void pick(const Round& round, Worker& worker, uint64_t base, Keep&& keep);
   void visit(Worker& worker, const StateBlock& block, uint64_t visited);
@@ -247,25 +257,28 @@ class SearchOf final : public Search {
   std::vector<Worker> workers_;
   std::optional<SeenSet<K>> seen_;
   Layer current_, next_;
-  std::vector<Layer> kept_;          // keep_layers
+  std::vector<Layer> kept_;  // keep_layers
   Place place_;
   SearchState state_;
-  uint64_t total_states_ = 0;        // up to and including the layer being expanded
+  uint64_t total_states_ = 0;  // up to and including the layer being expanded
   uint64_t next_file_ = 0;
-  uint64_t rounds_ = 0, small_layers_ = 0, spilled_candidates_ = 0, generated_total_ = 0, dropped_early_ = 0;
-  double seconds_expand_ = 0, seconds_detect_ = 0, seconds_gather_ = 0, seconds_small_ = 0, seconds_merge_ = 0, seconds_checkpoint_ = 0;
+  uint64_t rounds_ = 0, small_layers_ = 0, spilled_candidates_ = 0, generated_total_ = 0,
+           dropped_early_ = 0;
+  double seconds_expand_ = 0, seconds_detect_ = 0, seconds_gather_ = 0, seconds_small_ = 0,
+         seconds_merge_ = 0, seconds_checkpoint_ = 0;
   double branching_ = 16;
   bool complete_ = false;
   bool started_ = false;
   Clock::time_point last_checkpoint_ = Clock::now();
-  std::set<std::string> named_;      // the files of the last checkpoint
+  std::set<std::string> named_;  // the files of the last checkpoint
 
   std::atomic<const char*> phase_{"expand"};
   std::atomic<uint32_t> shown_depth_{0};
   std::atomic<uint64_t> shown_states_{0}, shown_generated_{0}, shown_layer_{0}, shown_done_{0};
 };
 
-// ---- set-up ---------------------------------------------------------------------------------------------------------
+// ---- set-up
+// ---------------------------------------------------------------------------------------------------------
 
 template <class K>
 Result<void> SearchOf<K>::prepare(Budget& budget, const MemoryPlan& plan) {
@@ -283,7 +296,8 @@ Result<void> SearchOf<K>::prepare(Budget& budget, const MemoryPlan& plan) {
 
   const auto lend = [](Account& account, Bytes bytes) -> Result<Pages> {
     auto lease = account.try_acquire(bytes);
-    if (!lease) return fail(Code::kInternal, "the floor of account " + account.name() + " was not free");
+    if (!lease)
+      return fail(Code::kInternal, "the floor of account " + account.name() + " was not free");
     return Pages::map(std::move(*lease));
   };
   const bool packed = traits_.form == StateForm::kPacked;
@@ -306,7 +320,8 @@ Result<void> SearchOf<K>::prepare(Budget& budget, const MemoryPlan& plan) {
       bytes = carve.take<uint8_t>(kSuccessorBytes);
       ends = carve.take<uint32_t>(kBytesRoom);
     }
-    worker.successors.emplace(traits_.form, successors, bytes, ends, carve.take<uint32_t>(kFrameStates));
+    worker.successors.emplace(traits_.form, successors, bytes, ends,
+                              carve.take<uint32_t>(kFrameStates));
     worker.keys = carve.take<K>(packed ? kPackedRoom : kBytesRoom);
     worker.filter = carve.take<K>(kFilterSlots);
     // Empty: a key that belongs into another slot.
@@ -350,10 +365,12 @@ Result<void> SearchOf<K>::start() {
   return {};
 }
 
-// ---- the search -----------------------------------------------------------------------------------------------------
+// ---- the search
+// -----------------------------------------------------------------------------------------------------
 
 template <class K>
-Result<void> SearchOf<K>::run(std::stop_token stop, const std::function<Result<void>(const std::string&)>& save) {
+Result<void> SearchOf<K>::run(std::stop_token stop,
+                              const std::function<Result<void>(const std::string&)>& save) {
   if (!started_) TRY(start());
   started_ = true;
   last_checkpoint_ = Clock::now();
@@ -387,16 +404,18 @@ Result<void> SearchOf<K>::run(std::stop_token stop, const std::function<Result<v
 template <class K>
 bool SearchOf<K>::is_small(uint64_t parents) const {
   const double expected = static_cast<double>(parents) * branching_;
-  const double least = traits_.keep_successors ? 2048 : 16384;
-  // Looking a successor up costs tens of ns when filters for all runs fit, several us when they do not; joining a round
-  // costs about 1 ns for every key in the runs.
+  const double least = options_.tuning.small_layer / (traits_.keep_successors ? 8 : 1);
+  // Looking a successor up costs tens of ns when filters for all runs fit, several us when they do
+  // not; joining a round costs about 1 ns for every key in the runs.
   const double runs = static_cast<double>(seen_->run_keys());
   const bool filtered = SeenSet<K>::filter_bytes(seen_->run_keys()) <= plan_.store_ceiling / 4;
+  if (least == 0) return false;
   return expected < least + runs / (filtered ? 200 : 5000);
 }
 
 template <class K>
-Result<void> SearchOf<K>::expand_layer(std::stop_token stop, const std::function<Result<void>(const std::string&)>& save) {
+Result<void> SearchOf<K>::expand_layer(
+    std::stop_token stop, const std::function<Result<void>(const std::string&)>& save) {
   const uint64_t size = layer_size(current_);
   while (place_.visited < size) {
     if (is_small(size - place_.visited)) {
@@ -409,7 +428,8 @@ Result<void> SearchOf<K>::expand_layer(std::stop_token stop, const std::function
     const auto since = Clock::now() - last_checkpoint_;
     const bool at_end = place_.visited == size;
     const bool due = since >= options_.checkpoint ||
-                     (at_end && since >= std::min<std::chrono::milliseconds>(options_.checkpoint, kLayerCheckpoint));
+                     (at_end && since >= std::min<std::chrono::milliseconds>(options_.checkpoint,
+                                                                             kLayerCheckpoint));
     if (due || stop.stop_requested()) {
       const auto begin = Clock::now();
       set_phase("checkpoint");
@@ -424,7 +444,8 @@ Result<void> SearchOf<K>::expand_layer(std::stop_token stop, const std::function
 }
 
 template <class K>
-std::optional<typename SearchOf<K>::Claim> SearchOf<K>::claim(Place& place, const Layer& layer, uint64_t ticket,
+std::optional<typename SearchOf<K>::Claim> SearchOf<K>::claim(Place& place, const Layer& layer,
+                                                              uint64_t ticket,
                                                               const Place* end) const {
   while (place.segment < layer.size() && place.frame == layer[place.segment]->frames().size()) {
     ++place.segment;
@@ -435,10 +456,15 @@ std::optional<typename SearchOf<K>::Claim> SearchOf<K>::claim(Place& place, cons
   if (end != nullptr && place.visited >= end->visited) return std::nullopt;
   const FrameRef& frame = layer[place.segment]->frames()[place.frame];
   // Aim at half the successors' room, so that one expansion nearly always does.
-  const double room = traits_.form == StateForm::kPacked ? kPackedRoom : (traits_.keep_successors ? 8192 : kBytesRoom / 4);
-  const double aim = std::clamp(room / 2 / std::max(branching_, 0.5), 16.0, static_cast<double>(kFrameStates));
+  const double room = traits_.form == StateForm::kPacked
+                          ? kPackedRoom
+                          : (traits_.keep_successors ? 8192 : kBytesRoom / 4);
+  const double aim =
+      std::clamp(room / 2 / std::max(branching_, 0.5), 16.0, static_cast<double>(kFrameStates));
   uint32_t last = std::min(frame.kept, place.state + static_cast<uint32_t>(aim));
-  if (end != nullptr) last = static_cast<uint32_t>(std::min<uint64_t>(last, place.state + (end->visited - place.visited)));
+  if (end != nullptr)
+    last = static_cast<uint32_t>(
+        std::min<uint64_t>(last, place.state + (end->visited - place.visited)));
   Claim made{place.segment, place.frame, place.state, last, place.visited, ticket};
   place.visited += last - place.state;
   place.state = last;
@@ -483,8 +509,10 @@ Result<uint32_t> SearchOf<K>::expand_some(Worker& worker, const StateBlock& bloc
   worker.successors->clear();
   const uint32_t count = TRY(worker.expander->expand(block, first, *worker.successors));
   if (count == 0) {
-    return fail(Code::kTooLarge, fmt::format("a state at depth {} has more successors than one unit holds ({} states, {})",
-                                             state_.layers.size() - 1, kBytesRoom, to_string(Bytes(kSuccessorBytes))));
+    return fail(
+        Code::kTooLarge,
+        fmt::format("a state at depth {} has more successors than one unit holds ({} states, {})",
+                    state_.layers.size() - 1, kBytesRoom, to_string(Bytes(kSuccessorBytes))));
   }
   return count;
 }
@@ -514,7 +542,8 @@ Result<void> SearchOf<K>::small_stretch(std::stop_token stop) {
   while (!stop.stop_requested()) {
     const auto taken = claim(place_, current_, 0, nullptr);
     if (!taken) break;
-    const StateBlock block = TRY(current_[taken->segment]->load(taken->frame, taken->first, taken->last, worker.frame));
+    const StateBlock block =
+        TRY(current_[taken->segment]->load(taken->frame, taken->first, taken->last, worker.frame));
     visit(worker, block, taken->visited);
     for (size_t done = 0; done < block.size();) {
       const uint32_t count = TRY(expand_some(worker, block, done));
@@ -553,7 +582,9 @@ Result<void> SearchOf<K>::small_stretch(std::stop_token stop) {
   }
   worker.has_best = false;
   collect(worker);
-  if (place_.visited > 0) branching_ = std::max(0.25, static_cast<double>(row.generated) / static_cast<double>(place_.visited));
+  if (place_.visited > 0)
+    branching_ =
+        std::max(0.25, static_cast<double>(row.generated) / static_cast<double>(place_.visited));
   ++small_layers_;
   seconds_small_ += std::chrono::duration<double>(Clock::now() - begin).count();
   return {};
@@ -566,13 +597,19 @@ Result<void> SearchOf<K>::round(std::stop_token stop) {
   Round round;
   round.begin = place_;
   const double expected = static_cast<double>(layer_size(current_) - place_.visited) * branching_;
-  const uint64_t aim = static_cast<uint64_t>(std::min(expected, static_cast<double>(kMaxRound))) / kBucketRecords;
+  const uint64_t aim =
+      static_cast<uint64_t>(std::min(expected, static_cast<double>(options_.tuning.round_limit))) /
+      options_.tuning.bucket_records;
   const size_t record = sizeof(Candidate<K>);
   const uint64_t most = std::max<uint64_t>(1, plan_.scatter.count() / (threads_ * (4096 + 16)));
-  const uint64_t buckets = std::min(std::bit_floor(most), std::max<uint64_t>(std::bit_ceil(aim + 1), 4 * std::bit_ceil(threads_)));
+  const uint64_t buckets =
+      std::min(std::bit_floor(most),
+               std::max<uint64_t>(std::bit_ceil(aim + 1), 4 * std::bit_ceil(threads_)));
   round.bucket_bits = static_cast<unsigned>(std::countr_zero(buckets));
-  PartitionerOptions scatter{.partitions = buckets, .record_bytes = record, .frame_bytes = 0, .writers = threads_};
-  scatter.frame_bytes = std::clamp<size_t>(plan_.scatter.count() / (threads_ * buckets) - 16, 1024, 32768);
+  PartitionerOptions scatter{
+      .partitions = buckets, .record_bytes = record, .frame_bytes = 0, .writers = threads_};
+  scatter.frame_bytes =
+      std::clamp<size_t>(plan_.scatter.count() / (threads_ * buckets) - 16, 1024, 32768);
   auto lease = scatter_.try_acquire(Partitioner::buffer_bytes(scatter));
   if (!lease) return fail(Code::kInternal, "the floor of account scatter was not free");
   round.partitioner = TRY(Partitioner::create(scatter, std::move(*lease), candidates_, space_));
@@ -596,7 +633,8 @@ Result<void> SearchOf<K>::round(std::stop_token stop) {
   row.duplicate += round.generated - round.fresh;
   generated_total_ += round.generated;
   for (Worker& worker : workers_) {
-    const bool better = worker.has_best && (!state_.has_best || worker.best_score > state_.best_score);
+    const bool better =
+        worker.has_best && (!state_.has_best || worker.best_score > state_.best_score);
     if (better) {
       // Several workers may hold the same score: the earliest in discovery order wins.
       const Worker* first = &worker;
@@ -616,7 +654,9 @@ Result<void> SearchOf<K>::round(std::stop_token stop) {
   for (Worker& worker : workers_) worker.has_best = false;
   set_phase("merge");
   TRY(seen_->add(std::move(round.run)));
-  if (place_.visited > 0) branching_ = std::max(0.25, static_cast<double>(row.generated) / static_cast<double>(place_.visited));
+  if (place_.visited > 0)
+    branching_ =
+        std::max(0.25, static_cast<double>(row.generated) / static_cast<double>(place_.visited));
   ++rounds_;
   seconds_expand_ += std::chrono::duration<double>(t1 - t0).count();
   seconds_detect_ += std::chrono::duration<double>(t2 - t1).count();
@@ -625,7 +665,8 @@ Result<void> SearchOf<K>::round(std::stop_token stop) {
   return {};
 }
 
-// ---- expand ---------------------------------------------------------------------------------------------------------
+// ---- expand
+// ---------------------------------------------------------------------------------------------------------
 
 template <class K>
 Result<void> SearchOf<K>::expand_blocks(Round& round, std::stop_token stop) {
@@ -633,7 +674,8 @@ Result<void> SearchOf<K>::expand_blocks(Round& round, std::stop_token stop) {
   Turn turn;
   uint64_t tickets = 0;
   std::atomic<bool> ended{false};
-  const uint64_t most = std::min<uint64_t>(kMaxRound, plan_.marks.count() * 8 / 10 * 9 - 4 * kBytesRoom);
+  const uint64_t most = std::min<uint64_t>(options_.tuning.round_limit,
+                                           plan_.marks.count() * 8 / 10 * 9 - 4 * kBytesRoom);
   const auto deadline = last_checkpoint_ + options_.checkpoint;
   const uint64_t seen_keys = seen_->run_keys();
   const auto should_end = [&] {
@@ -670,8 +712,10 @@ Result<void> SearchOf<K>::expand_blocks(Round& round, std::stop_token stop) {
 }
 
 template <class K>
-Result<void> SearchOf<K>::expand_block(Round& round, Worker& worker, unsigned index, const Claim& taken, Turn& turn) {
-  const StateBlock block = TRY(current_[taken.segment]->load(taken.frame, taken.first, taken.last, worker.frame));
+Result<void> SearchOf<K>::expand_block(Round& round, Worker& worker, unsigned index,
+                                       const Claim& taken, Turn& turn) {
+  const StateBlock block =
+      TRY(current_[taken.segment]->load(taken.frame, taken.first, taken.last, worker.frame));
   visit(worker, block, taken.visited);
   bool holding = false;
   for (size_t done = 0; done < block.size();) {
@@ -682,7 +726,8 @@ Result<void> SearchOf<K>::expand_block(Round& round, Worker& worker, unsigned in
     const uint64_t base = round.generated;
     round.generated += worker.successors->count();
     round.drawn.store(round.generated, std::memory_order_relaxed);
-    if (round.generated > kMaxRound) return fail(Code::kTooLarge, "a round has more successors than 2^32");
+    if (round.generated > SearchTuning{}.round_limit)
+      return fail(Code::kTooLarge, "a round has more successors than 2^32");
     if (round.log) TRY(round.log->append_log(*worker.successors));
     if (done == block.size()) turn.pass(taken.ticket);
     TRY(scatter(round, worker, index, base));
@@ -702,12 +747,14 @@ Result<void> SearchOf<K>::scatter(Round& round, Worker& worker, unsigned index, 
     K& recent = worker.filter[(key.hi >> align_) % kFilterSlots];
     if (recent == key) continue;
     recent = key;
-    TRY(writer.append(round.bucket_bits == 0 ? 0 : key.hi >> shift, Candidate<K>{key, static_cast<uint32_t>(base + i)}));
+    TRY(writer.append(round.bucket_bits == 0 ? 0 : key.hi >> shift,
+                      Candidate<K>{key, static_cast<uint32_t>(base + i)}));
   }
   return {};
 }
 
-// ---- detect ---------------------------------------------------------------------------------------------------------
+// ---- detect
+// ---------------------------------------------------------------------------------------------------------
 
 template <class K>
 Result<void> SearchOf<K>::detect(Round& round) {
@@ -742,11 +789,12 @@ Result<void> SearchOf<K>::detect(Round& round) {
 
 // The keys whose top `bits` bits are `prefix`; splits in two when they do not fit the table.
 template <class K>
-Result<void> SearchOf<K>::detect_range(Round& round, Worker& worker, size_t bucket, uint64_t prefix, unsigned bits,
-                                       Turn& turn) {
+Result<void> SearchOf<K>::detect_range(Round& round, Worker& worker, size_t bucket, uint64_t prefix,
+                                       unsigned bits, Turn& turn) {
   const uint64_t records = round.partitioner->records(bucket);
   if (records == 0) return {};
-  BucketTable<K> table(std::span(worker.table_memory.data(), worker.table_memory.size()));
+  BucketTable<K> table(std::span(worker.table_memory.data(), worker.table_memory.size()),
+                       options_.tuning.table_slots);
   table.reset(bits, records >> (bits - round.bucket_bits));
   bool fits = true;
   const bool whole = bits == round.bucket_bits;
@@ -777,14 +825,16 @@ Result<void> SearchOf<K>::detect_range(Round& round, Worker& worker, size_t buck
   }
   uint64_t* const marks = round.marks.template as<uint64_t>().data();
   const auto fresh = table.take_new([&](uint32_t ordinal) {
-    std::atomic_ref<uint64_t>(marks[ordinal / 64]).fetch_or(uint64_t{1} << (ordinal % 64), std::memory_order_relaxed);
+    std::atomic_ref<uint64_t>(marks[ordinal / 64])
+        .fetch_or(uint64_t{1} << (ordinal % 64), std::memory_order_relaxed);
   });
   if (fresh.empty()) return {};
   if (!turn.wait(bucket)) return {};
   return round.run->append(fresh);
 }
 
-// ---- gather ---------------------------------------------------------------------------------------------------------
+// ---- gather
+// ---------------------------------------------------------------------------------------------------------
 
 template <class K>
 Result<void> SearchOf<K>::gather(Round& round) {
@@ -824,9 +874,12 @@ Result<void> SearchOf<K>::gather(Round& round) {
       }));
   TRY(segment->finish());
   if (drawn != round.generated || segment->size() != round.fresh) {
-    return fail(Code::kInvalid, fmt::format("expanding the same states again gave {} successors, {} of them new, instead of {} "
-                                            "and {}: the problem is not deterministic",
-                                            drawn, segment->size(), round.generated, round.fresh));
+    return fail(
+        Code::kInvalid,
+        fmt::format(
+            "expanding the same states again gave {} successors, {} of them new, instead of {} "
+            "and {}: the problem is not deterministic",
+            drawn, segment->size(), round.generated, round.fresh));
   }
   if (segment->size() > 0) next_.push_back(std::move(segment));
   return {};
@@ -858,9 +911,10 @@ void SearchOf<K>::pick(const Round& round, Worker& worker, uint64_t base, Keep&&
 }
 
 template <class K>
-Result<void> SearchOf<K>::gather_block(Round& round, Worker& worker, const Claim& taken, Turn& draw, Turn& write,
-                                       Segment& next, uint64_t& drawn) {
-  const StateBlock block = TRY(current_[taken.segment]->load(taken.frame, taken.first, taken.last, worker.frame));
+Result<void> SearchOf<K>::gather_block(Round& round, Worker& worker, const Claim& taken, Turn& draw,
+                                       Turn& write, Segment& next, uint64_t& drawn) {
+  const StateBlock block =
+      TRY(current_[taken.segment]->load(taken.frame, taken.first, taken.last, worker.frame));
   bool holding = false;
   for (size_t done = 0; done < block.size();) {
     done += TRY(expand_some(worker, block, done));
@@ -870,7 +924,9 @@ Result<void> SearchOf<K>::gather_block(Round& round, Worker& worker, const Claim
     const uint64_t base = drawn;
     drawn += out.count();
     if (drawn > round.generated) {
-      return fail(Code::kInvalid, "expanding the same states again gave more successors: the problem is not deterministic");
+      return fail(
+          Code::kInvalid,
+          "expanding the same states again gave more successors: the problem is not deterministic");
     }
     if (last) draw.pass(taken.ticket);
     if (traits_.form == StateForm::kPacked) {
@@ -894,7 +950,8 @@ Result<void> SearchOf<K>::gather_block(Round& round, Worker& worker, const Claim
   return {};
 }
 
-// ---- the end --------------------------------------------------------------------------------------------------------
+// ---- the end
+// --------------------------------------------------------------------------------------------------------
 
 template <class K>
 Result<void> SearchOf<K>::visit_last_layer(std::stop_token stop) {
@@ -902,7 +959,10 @@ Result<void> SearchOf<K>::visit_last_layer(std::stop_token stop) {
   Place place = place_;
   while (auto taken = claim(place, current_, 0, nullptr)) {
     if (stop.stop_requested()) return fail(Code::kCancelled, "stopped at a checkpoint");
-    visit(worker, TRY(current_[taken->segment]->load(taken->frame, taken->first, taken->last, worker.frame)), taken->visited);
+    visit(
+        worker,
+        TRY(current_[taken->segment]->load(taken->frame, taken->first, taken->last, worker.frame)),
+        taken->visited);
   }
   if (worker.has_best && (!state_.has_best || worker.best_score > state_.best_score)) {
     state_.has_best = true;
@@ -916,13 +976,15 @@ Result<void> SearchOf<K>::visit_last_layer(std::stop_token stop) {
 }
 
 template <class K>
-Result<void> SearchOf<K>::each_state(const std::function<Result<void>(uint32_t, const StateView&)>& visit_state) {
+Result<void> SearchOf<K>::each_state(
+    const std::function<Result<void>(uint32_t, const StateView&)>& visit_state) {
   for (size_t depth = 0; depth < kept_.size(); ++depth) {
     Place place;
     while (auto taken = claim(place, kept_[depth], 0, nullptr)) {
-      const StateBlock block =
-          TRY(kept_[depth][taken->segment]->load(taken->frame, taken->first, taken->last, workers_[0].frame));
-      for (size_t i = 0; i < block.size(); ++i) TRY(visit_state(static_cast<uint32_t>(depth), block[i]));
+      const StateBlock block = TRY(kept_[depth][taken->segment]->load(
+          taken->frame, taken->first, taken->last, workers_[0].frame));
+      for (size_t i = 0; i < block.size(); ++i)
+        TRY(visit_state(static_cast<uint32_t>(depth), block[i]));
     }
   }
   return {};
@@ -930,7 +992,8 @@ Result<void> SearchOf<K>::each_state(const std::function<Result<void>(uint32_t, 
 
 template <class K>
 SearchProgress SearchOf<K>::progress() const {
-  return {shown_depth_, shown_states_, shown_generated_, shown_layer_, shown_done_, phase_.load(std::memory_order_relaxed)};
+  return {shown_depth_, shown_states_, shown_generated_,
+          shown_layer_, shown_done_,   phase_.load(std::memory_order_relaxed)};
 }
 
 template <class K>
@@ -948,9 +1011,12 @@ std::vector<std::pair<std::string, std::string>> SearchOf<K>::figures() const {
           {"seconds_checkpoint", fmt::format("{:.3f}", seconds_checkpoint_)}};
 }
 
-// ---- checkpoint -----------------------------------------------------------------------------------------------------
+// ---- checkpoint
+// -----------------------------------------------------------------------------------------------------
 
-std::string file_of(const Blob& blob) { return std::filesystem::path(blob.path()).filename().string(); }
+std::string file_of(const Blob& blob) {
+  return std::filesystem::path(blob.path()).filename().string();
+}
 
 // Puts the blob on disk for good; it stays there until a later checkpoint no longer names it.
 Result<nlohmann::json> describe(Blob& blob, std::set<std::string>& named) {
@@ -966,7 +1032,8 @@ Result<void> SearchOf<K>::sweep() {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(options_.work_folder, error)) {
     const std::string file = entry.path().filename().string();
-    const bool ours = file.starts_with("layer-") || file.starts_with("mask-") || file.starts_with("run-");
+    const bool ours =
+        file.starts_with("layer-") || file.starts_with("mask-") || file.starts_with("run-");
     if (ours && !named_.contains(file)) std::filesystem::remove(entry.path(), error);
   }
   if (error) return fail(Code::kIo, "cleaning " + options_.work_folder + ": " + error.message());
@@ -997,7 +1064,8 @@ Result<std::string> SearchOf<K>::checkpoint() {
   }
   json["place"] = {place_.segment, place_.frame, place_.state, place_.visited};
   json["layers"] = nlohmann::json::array();
-  for (const LayerRow& row : state_.layers) json["layers"].push_back({row.fresh, row.generated, row.duplicate});
+  for (const LayerRow& row : state_.layers)
+    json["layers"].push_back({row.fresh, row.generated, row.duplicate});
   json["frontier"] = state_.frontier;
   json["ids"] = {state_.ids_xor, state_.ids_sum};
   json["branching"] = branching_;
@@ -1012,7 +1080,8 @@ Result<void> SearchOf<K>::restore(const std::string& text) {
     const nlohmann::json json = nlohmann::json::parse(text);
     const auto open_blob = [&](const nlohmann::json& entry) {
       named_.insert(entry.at("file").get<std::string>());
-      return Blob::open(options_.work_folder + "/" + entry.at("file").get<std::string>(), entry.at("size"), space_);
+      return Blob::open(options_.work_folder + "/" + entry.at("file").get<std::string>(),
+                        entry.at("size"), space_);
     };
     const auto open_layer = [&](const nlohmann::json& list) -> Result<Layer> {
       Layer layer;
@@ -1020,7 +1089,8 @@ Result<void> SearchOf<K>::restore(const std::string& text) {
         auto states = TRY(open_blob(entry.at("states")));
         std::unique_ptr<Blob> mask;
         if (entry.contains("mask")) mask = TRY(open_blob(entry.at("mask")));
-        layer.push_back(TRY(Segment::open(traits_.form, traits_.key_bits, std::move(states), std::move(mask))));
+        layer.push_back(
+            TRY(Segment::open(traits_.form, traits_.key_bits, std::move(states), std::move(mask))));
       }
       return layer;
     };
@@ -1053,14 +1123,17 @@ Result<void> SearchOf<K>::restore(const std::string& text) {
     started_ = true;
     return sweep();
   } catch (const nlohmann::json::exception& problem) {
-    return fail(Code::kCorrupt, fmt::format("the checkpoint in {} cannot be read ({}); run again with --resume never",
-                                            options_.work_folder, problem.what()));
+    return fail(
+        Code::kCorrupt,
+        fmt::format("the checkpoint in {} cannot be read ({}); run again with --resume never",
+                    options_.work_folder, problem.what()));
   }
 }
 
 }  // namespace
 
-Result<std::unique_ptr<Search>> Search::create(const Problem& problem, SearchOptions options, Budget& budget,
+Result<std::unique_ptr<Search>> Search::create(const Problem& problem, SearchOptions options,
+                                               Budget& budget,
                                                std::shared_ptr<ScratchSpace> space) {
   const ProblemTraits traits = problem.traits();
   const bool wide = traits.form == StateForm::kBytes && options.identity != Identity::kFp64;

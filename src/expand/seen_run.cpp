@@ -14,8 +14,8 @@ constexpr uint32_t kMagic = 0x314e5552;  // "RUN1"
 struct BlockHeader {
   uint32_t magic;
   uint32_t count;
-  uint32_t payload;   // bytes after the header
-  uint32_t bits;      // of a delta
+  uint32_t payload;  // bytes after the header
+  uint32_t bits;     // of a delta
   uint64_t first_hi;
   uint64_t first_lo;
   uint64_t checksum;  // XXH3-64 of the payload, seeded with first_hi ^ count
@@ -56,8 +56,10 @@ Result<std::unique_ptr<SeenRun<K>>> SeenRun<K>::open(std::unique_ptr<Blob> blob,
     BlockHeader header;
     std::memcpy(&header, TRY(run->blob_->read(offset, sizeof header, room)), sizeof header);
     if (header.magic != kMagic || header.count == 0 || header.count > kBlockKeys ||
-        header.payload > kMaxBlockBytes - sizeof header || offset + sizeof header + header.payload > end) {
-      return fail(Code::kCorrupt, fmt::format("{}: bad block at offset {}", run->blob_->path(), offset));
+        header.payload > kMaxBlockBytes - sizeof header ||
+        offset + sizeof header + header.payload > end) {
+      return fail(Code::kCorrupt,
+                  fmt::format("{}: bad block at offset {}", run->blob_->path(), offset));
     }
     run->fences_.push_back(Fence{header.first_hi, offset});
     run->size_ += header.count;
@@ -96,7 +98,8 @@ Result<void> SeenRun<K>::write_block() {
   }
   unsigned bits = static_cast<unsigned>(std::bit_width(widest));
   if (bits > 56) bits = 64;  // an unaligned load holds 57 bits of any offset
-  BlockHeader header{kMagic, static_cast<uint32_t>(pending_.size()), 0, bits, pending_[0].hi, 0, 0, 0};
+  BlockHeader header{kMagic, static_cast<uint32_t>(pending_.size()), 0, bits, pending_[0].hi, 0, 0,
+                     0};
   uint8_t* const payload = raw_.data() + sizeof header;
   uint8_t* out = payload;
   if (bits == 64) {
@@ -138,7 +141,8 @@ Result<void> SeenRun<K>::write_block() {
 
 template <class K>
 size_t SeenRun<K>::block_of(uint64_t key_top) const {
-  // Keys with equal top halves may straddle blocks: go to the last block that begins strictly below.
+  // Keys with equal top halves may straddle blocks: go to the last block that begins strictly
+  // below.
   auto fence = std::lower_bound(fences_.begin(), fences_.end(), key_top,
                                 [](const Fence& f, uint64_t top) { return f.first < top; });
   if (fence != fences_.begin()) --fence;
@@ -160,7 +164,8 @@ Result<size_t> SeenRun<K>::decode(size_t index, std::span<K> out, std::span<uint
   const bool sane = header.magic == kMagic && header.count > 0 && header.count <= kBlockKeys &&
                     header.payload == length - sizeof header && header.bits <= 64;
   if (!sane || (block == raw.data() && checksum_of(header, in) != header.checksum)) {
-    return fail(Code::kCorrupt, fmt::format("{}: block at offset {} does not match its checksum", blob_->path(), offset));
+    return fail(Code::kCorrupt, fmt::format("{}: block at offset {} does not match its checksum",
+                                            blob_->path(), offset));
   }
   uint64_t key = header.first_hi;
   out[0].hi = key;

@@ -1,13 +1,14 @@
 // A sorted run of distinct keys: the form in which the engine remembers what it has seen.
 //
-// Blocks of up to kBlockKeys keys. A block stores its first key and the deltas of the rest at one bit width (the smallest
-// that fits the block); wide keys add their low halves as they are. About 3 bytes a key for 4e7 packed states, 14 for
-// fingerprints. Fences (first key and offset of each block) stay in memory: 16 bytes a block, leased.
+// Blocks of up to kBlockKeys keys. A block stores its first key and the deltas of the rest at one
+// bit width (the smallest that fits the block); wide keys add their low halves as they are. About 3
+// bytes a key for 4e7 packed states, 14 for fingerprints. Fences (first key and offset of each
+// block) stay in memory: 16 bytes a block, leased.
 //
 // Order    Strictly ascending keys; append() enforces it.
-// Threads  Builder: one. A finished run is immutable and may be read by many, each with its own RunReader.
-// Cost     Encoding about 2 ns a key, decoding about 1 ns.
-// Fails    kCorrupt when a block's checksum does not match (runs in files only).
+// Threads  Builder: one. A finished run is immutable and may be read by many, each with its own
+// RunReader. Cost     Encoding about 2 ns a key, decoding about 1 ns. Fails    kCorrupt when a
+// block's checksum does not match (runs in files only).
 #pragma once
 
 #include <algorithm>
@@ -24,7 +25,8 @@
 namespace spillway::expand {
 
 constexpr size_t kBlockKeys = 2048;
-// Header, then at most 8 bytes a delta, 8 bytes a low half, and 8 bytes of padding for unaligned loads.
+// Header, then at most 8 bytes a delta, 8 bytes a low half, and 8 bytes of padding for unaligned
+// loads.
 constexpr size_t kMaxBlockBytes = 48 + kBlockKeys * 16 + 8;
 
 struct Fence {
@@ -37,7 +39,8 @@ class SeenRun {
  public:
   static std::unique_ptr<SeenRun> create(std::unique_ptr<Blob> blob, unsigned align);
   // A run left by a checkpoint: reads the block headers to find the fences.
-  [[nodiscard]] static Result<std::unique_ptr<SeenRun>> open(std::unique_ptr<Blob> blob, unsigned align);
+  [[nodiscard]] static Result<std::unique_ptr<SeenRun>> open(std::unique_ptr<Blob> blob,
+                                                             unsigned align);
 
   [[nodiscard]] Result<void> append(std::span<const K> keys);
   [[nodiscard]] Result<void> finish();  // writes the last block
@@ -46,7 +49,8 @@ class SeenRun {
   Blob& blob() { return *blob_; }
   const Blob& blob() const { return *blob_; }
   std::span<const Fence> fences() const { return fences_; }
-  // The last block whose first key is <= `key`'s top half (0 when there is none): where a range begins.
+  // The last block whose first key is <= `key`'s top half (0 when there is none): where a range
+  // begins.
   size_t block_of(uint64_t key_top) const;
 
   // Decodes block `index` into `out` (room for kBlockKeys); `raw` is room for kMaxBlockBytes.

@@ -13,7 +13,9 @@ constexpr uint64_t kFilterBitsPerKey = 10;
 
 __extension__ typedef unsigned __int128 Wide;
 
-uint64_t scale(uint64_t uniform, uint64_t n) { return static_cast<uint64_t>((static_cast<Wide>(uniform) * n) >> 64); }
+uint64_t scale(uint64_t uniform, uint64_t n) {
+  return static_cast<uint64_t>((static_cast<Wide>(uniform) * n) >> 64);
+}
 
 // Bits of the key that neither order nor slot depend on much.
 uint64_t filter_hash(const Key64& key) {
@@ -24,8 +26,10 @@ uint64_t filter_hash(const Key128& key) { return key.lo; }
 
 template <class K>
 bool is_all_ones(const K& key) {
-  if constexpr (K::kWide) return key.hi == ~uint64_t{0} && key.lo == ~uint64_t{0};
-  else return key.hi == ~uint64_t{0};
+  if constexpr (K::kWide)
+    return key.hi == ~uint64_t{0} && key.lo == ~uint64_t{0};
+  else
+    return key.hi == ~uint64_t{0};
 }
 
 template <class Each>
@@ -48,7 +52,8 @@ Bytes SeenSet<K>::filter_bytes(uint64_t keys) {
 }
 
 template <class K>
-SeenSet<K>::SeenSet(Options options) : options_(std::move(options)), decoded_(kBlockKeys), raw_(kMaxBlockBytes) {
+SeenSet<K>::SeenSet(Options options)
+    : options_(std::move(options)), decoded_(kBlockKeys), raw_(kMaxBlockBytes) {
   slots_ = reinterpret_cast<K*>(options_.recent_room.data());
   slot_count_ = options_.recent_room.size() / sizeof(K);
   CHECK(slot_count_ >= 64 && options_.merge_room.size() >= merge_room_bytes());
@@ -71,7 +76,8 @@ Result<bool> SeenSet<K>::insert(K key) {
   }
   const auto find = [&] {
     size_t slot = home(key);
-    while (!is_all_ones(slots_[slot]) && !(slots_[slot] == key)) slot = slot + 1 == slot_count_ ? 0 : slot + 1;
+    while (!is_all_ones(slots_[slot]) && !(slots_[slot] == key))
+      slot = slot + 1 == slot_count_ ? 0 : slot + 1;
     return slot;
   };
   size_t slot = find();
@@ -105,7 +111,8 @@ Result<bool> SeenSet<K>::insert(K key) {
 template <class K>
 Result<void> SeenSet<K>::flush_recent() {
   if (recent_count_ == 0) return {};
-  K* const end = std::remove_if(slots_, slots_ + slot_count_, [](const K& key) { return is_all_ones(key); });
+  K* const end =
+      std::remove_if(slots_, slots_ + slot_count_, [](const K& key) { return is_all_ones(key); });
   std::sort(slots_, end);
   auto run = new_run();
   TRY(run->append({slots_, end}));
@@ -132,7 +139,8 @@ Result<bool> SeenSet<K>::in_runs(K key) {
     while (filter < filters_.size() && filters_[filter].run != run.get()) ++filter;
     if (filter < filters_.size()) {
       const Filter& f = filters_[filter];
-      const uint64_t* const line = f.bits.template as<uint64_t>().data() + scale(key.hi, f.lines) * (kLineBits / 64);
+      const uint64_t* const line =
+          f.bits.template as<uint64_t>().data() + scale(key.hi, f.lines) * (kLineBits / 64);
       bool maybe = true;
       filter_bits(hash, [&](uint64_t bit) { maybe &= (line[bit / 64] >> (bit % 64)) & 1; });
       if (!maybe) continue;
@@ -162,7 +170,8 @@ template <class K>
 Result<void> SeenSet<K>::build_filters() {
   std::vector<Filter> fresh;
   for (const auto& run : runs_) {
-    const auto have = std::find_if(filters_.begin(), filters_.end(), [&](const Filter& f) { return f.run == run.get(); });
+    const auto have = std::find_if(filters_.begin(), filters_.end(),
+                                   [&](const Filter& f) { return f.run == run.get(); });
     if (have != filters_.end()) {
       fresh.push_back(std::move(*have));
       have->run = nullptr;
@@ -177,7 +186,8 @@ Result<void> SeenSet<K>::build_filters() {
       const size_t count = TRY(run->decode(block, decoded_, raw_));
       for (size_t i = 0; i < count; ++i) {
         uint64_t* const line = words + scale(decoded_[i].hi, lines) * (kLineBits / 64);
-        filter_bits(filter_hash(decoded_[i]), [&](uint64_t bit) { line[bit / 64] |= uint64_t{1} << (bit % 64); });
+        filter_bits(filter_hash(decoded_[i]),
+                    [&](uint64_t bit) { line[bit / 64] |= uint64_t{1} << (bit % 64); });
       }
     }
     fresh.push_back(std::move(filter));
@@ -196,14 +206,17 @@ Result<void> SeenSet<K>::add(std::unique_ptr<SeenRun<K>> run) {
   return {};
 }
 
-// Merges the smallest runs: at least half of them, and on while the next is no larger than what is merged already.
+// Merges the smallest runs: at least half of them, and on while the next is no larger than what is
+// merged already.
 template <class K>
 Result<void> SeenSet<K>::merge_smallest() {
-  std::stable_sort(runs_.begin(), runs_.end(), [](const auto& a, const auto& b) { return a->size() > b->size(); });
+  std::stable_sort(runs_.begin(), runs_.end(),
+                   [](const auto& a, const auto& b) { return a->size() > b->size(); });
   size_t first = runs_.size() - kMaxRuns / 2;
   uint64_t merged_keys = 0;
   for (size_t i = first; i < runs_.size(); ++i) merged_keys += runs_[i]->size();
-  while (first > 0 && runs_[first - 1]->size() <= merged_keys) merged_keys += runs_[--first]->size();
+  while (first > 0 && runs_[first - 1]->size() <= merged_keys)
+    merged_keys += runs_[--first]->size();
 
   struct Source {
     RunReader<K> reader;
@@ -220,7 +233,9 @@ Result<void> SeenSet<K>::merge_smallest() {
     source.keys = TRY(source.reader.next());
     sources.push_back(source);
   }
-  const auto later = [](const Source& a, const Source& b) { return b.keys.front() < a.keys.front(); };
+  const auto later = [](const Source& a, const Source& b) {
+    return b.keys.front() < a.keys.front();
+  };
   std::make_heap(sources.begin(), sources.end(), later);
   auto merged = new_run();
   while (!sources.empty()) {
@@ -246,7 +261,8 @@ Result<void> SeenSet<K>::merge_smallest() {
   TRY(merged->finish());
   runs_.resize(first);
   std::erase_if(filters_, [&](const Filter& f) {
-    return std::none_of(runs_.begin(), runs_.end(), [&](const auto& run) { return run.get() == f.run; });
+    return std::none_of(runs_.begin(), runs_.end(),
+                        [&](const auto& run) { return run.get() == f.run; });
   });
   runs_.push_back(std::move(merged));
   filters_stale_ = true;
@@ -255,7 +271,8 @@ Result<void> SeenSet<K>::merge_smallest() {
 
 template <class K>
 uint64_t SeenSet<K>::run_keys() const {
-  return std::accumulate(runs_.begin(), runs_.end(), uint64_t{0}, [](uint64_t n, const auto& run) { return n + run->size(); });
+  return std::accumulate(runs_.begin(), runs_.end(), uint64_t{0},
+                         [](uint64_t n, const auto& run) { return n + run->size(); });
 }
 template <class K>
 uint64_t SeenSet<K>::run_bytes() const {

@@ -14,13 +14,20 @@ namespace {
 
 format::ColumnType format_type(ColumnType type) {
   switch (type) {
-    case ColumnType::kUint8: return format::ColumnType::kUint8;
-    case ColumnType::kUint16: return format::ColumnType::kUint16;
-    case ColumnType::kUint32: return format::ColumnType::kUint32;
-    case ColumnType::kUint64: return format::ColumnType::kUint64;
-    case ColumnType::kString: return format::ColumnType::kString;
-    case ColumnType::kUint32List: return format::ColumnType::kUint32List;
-    case ColumnType::kBinary: return format::ColumnType::kBinary;
+    case ColumnType::kUint8:
+      return format::ColumnType::kUint8;
+    case ColumnType::kUint16:
+      return format::ColumnType::kUint16;
+    case ColumnType::kUint32:
+      return format::ColumnType::kUint32;
+    case ColumnType::kUint64:
+      return format::ColumnType::kUint64;
+    case ColumnType::kString:
+      return format::ColumnType::kString;
+    case ColumnType::kUint32List:
+      return format::ColumnType::kUint32List;
+    case ColumnType::kBinary:
+      return format::ColumnType::kBinary;
   }
   return format::ColumnType::kUint64;
 }
@@ -39,18 +46,23 @@ class WriterRow final : public Row {
 
 }  // namespace
 
-Result<void> write_states(const Problem& problem, StatesOutput what, Search& search, const std::string& folder, Budget& budget) {
+Result<void> write_states(const Problem& problem, StatesOutput what, Search& search,
+                          const std::string& folder, Budget& budget) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) return fail(Code::kIo, fmt::format("creating {}: {}", folder, error.message()));
   format::ParquetOptions options;
-  options.columns = {{"depth", format::ColumnType::kUint32, false}, {"id", format::ColumnType::kUint64, false}};
+  options.columns = {{"depth", format::ColumnType::kUint32, false},
+                     {"id", format::ColumnType::kUint64, false}};
   if (what == StatesOutput::kAll) {
-    for (const Column& column : problem.columns()) options.columns.push_back({column.name, format_type(column.type), column.nullable});
+    for (const Column& column : problem.columns())
+      options.columns.push_back({column.name, format_type(column.type), column.nullable});
   }
-  options.metadata = {{"spillway.problem", problem.name()}, {"spillway.arguments", problem.arguments_json()}};
+  options.metadata = {{"spillway.problem", problem.name()},
+                      {"spillway.arguments", problem.arguments_json()}};
   Account account = TRY(budget.open({"parquet", 90, Bytes(0), std::nullopt}));
-  auto writer = TRY(format::ParquetWriter::create(folder + "/states.parquet", std::move(options), account));
+  auto writer =
+      TRY(format::ParquetWriter::create(folder + "/states.parquet", std::move(options), account));
   WriterRow row(*writer);
   TRY(search.each_state([&](uint32_t depth, const StateView& state) {
     writer->number(depth);

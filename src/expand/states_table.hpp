@@ -11,8 +11,9 @@
 
 namespace spillway::expand {
 
-// Columns: depth uint32, id uint64; with kAll also the problem's own columns. `folder` is created; the file appears whole.
-[[nodiscard]] Result<void> write_states(const Problem& problem, StatesOutput what, Search& search, const std::string& folder,
-                                        Budget& budget);
+// Columns: depth uint32, id uint64; with kAll also the problem's own columns. `folder` is created;
+// the file appears whole.
+[[nodiscard]] Result<void> write_states(const Problem& problem, StatesOutput what, Search& search,
+                                        const std::string& folder, Budget& budget);
 
 }  // namespace spillway::expand

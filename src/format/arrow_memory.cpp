@@ -11,8 +11,8 @@ namespace {
 alignas(64) uint8_t empty[64];
 
 size_t rounded(int64_t size, int64_t alignment) {
-  return (static_cast<size_t>(size) + static_cast<size_t>(alignment) - 1) / static_cast<size_t>(alignment) *
-         static_cast<size_t>(alignment);
+  return (static_cast<size_t>(size) + static_cast<size_t>(alignment) - 1) /
+         static_cast<size_t>(alignment) * static_cast<size_t>(alignment);
 }
 
 }  // namespace
@@ -41,13 +41,15 @@ arrow::Status LeasedPool::Allocate(int64_t size, int64_t alignment, uint8_t** ou
     return arrow::Status::OK();
   }
   if (!charge(size)) return arrow::Status::OutOfMemory("refused ", size, " bytes");
-  *out = static_cast<uint8_t*>(std::aligned_alloc(static_cast<size_t>(alignment), rounded(size, alignment)));
+  *out = static_cast<uint8_t*>(
+      std::aligned_alloc(static_cast<size_t>(alignment), rounded(size, alignment)));
   if (*out != nullptr) return arrow::Status::OK();
   discharge(size);
   return arrow::Status::OutOfMemory("the system refused ", size, " bytes");
 }
 
-arrow::Status LeasedPool::Reallocate(int64_t old_size, int64_t new_size, int64_t alignment, uint8_t** ptr) {
+arrow::Status LeasedPool::Reallocate(int64_t old_size, int64_t new_size, int64_t alignment,
+                                     uint8_t** ptr) {
   uint8_t* fresh = nullptr;
   ARROW_RETURN_NOT_OK(Allocate(new_size, alignment, &fresh));
   std::memcpy(fresh, *ptr, static_cast<size_t>(std::min(old_size, new_size)));

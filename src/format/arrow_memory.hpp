@@ -1,4 +1,5 @@
-// Arrow's memory, charged to an account: what Arrow allocates is in the ledger, and a refusal is Arrow's OutOfMemory.
+// Arrow's memory, charged to an account: what Arrow allocates is in the ledger, and a refusal is
+// Arrow's OutOfMemory.
 //
 // Threads  Any. Cost: Arrow allocates in buffers of KiB to MiB, so a lease each is cheap.
 #pragma once
@@ -20,7 +21,8 @@ class LeasedPool final : public arrow::MemoryPool {
   using arrow::MemoryPool::Free;
   using arrow::MemoryPool::Reallocate;
   arrow::Status Allocate(int64_t size, int64_t alignment, uint8_t** out) override;
-  arrow::Status Reallocate(int64_t old_size, int64_t new_size, int64_t alignment, uint8_t** ptr) override;
+  arrow::Status Reallocate(int64_t old_size, int64_t new_size, int64_t alignment,
+                           uint8_t** ptr) override;
   void Free(uint8_t* buffer, int64_t size, int64_t alignment) override;
   int64_t bytes_allocated() const override { return allocated_; }
   int64_t total_bytes_allocated() const override { return total_; }

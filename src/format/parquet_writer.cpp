@@ -21,22 +21,31 @@ constexpr int64_t kBatchRows = 8192;  // a divisor of the row group
 
 Error error_of(const arrow::Status& status, const std::string& path) {
   if (status.IsOutOfMemory()) {
-    return Error(Code::kMemoryLimit, fmt::format("writing {}: no memory left for Parquet; raise --memory", path));
+    return Error(Code::kMemoryLimit,
+                 fmt::format("writing {}: no memory left for Parquet; raise --memory", path));
   }
   const std::string text = status.ToString();
-  const bool full = text.find("No space left") != std::string::npos || text.find("File too large") != std::string::npos;
+  const bool full = text.find("No space left") != std::string::npos ||
+                    text.find("File too large") != std::string::npos;
   return Error(full ? Code::kDiskFull : Code::kIo, fmt::format("writing {}: {}", path, text));
 }
 
 std::shared_ptr<arrow::DataType> arrow_type(ColumnType type) {
   switch (type) {
-    case ColumnType::kUint8: return arrow::uint8();
-    case ColumnType::kUint16: return arrow::uint16();
-    case ColumnType::kUint32: return arrow::uint32();
-    case ColumnType::kUint64: return arrow::uint64();
-    case ColumnType::kString: return arrow::utf8();
-    case ColumnType::kBinary: return arrow::binary();
-    case ColumnType::kUint32List: return arrow::list(arrow::field("item", arrow::uint32(), false));
+    case ColumnType::kUint8:
+      return arrow::uint8();
+    case ColumnType::kUint16:
+      return arrow::uint16();
+    case ColumnType::kUint32:
+      return arrow::uint32();
+    case ColumnType::kUint64:
+      return arrow::uint64();
+    case ColumnType::kString:
+      return arrow::utf8();
+    case ColumnType::kBinary:
+      return arrow::binary();
+    case ColumnType::kUint32List:
+      return arrow::list(arrow::field("item", arrow::uint32(), false));
   }
   return arrow::uint64();
 }
@@ -74,10 +83,14 @@ class Writer final : public ParquetWriter {
         ->created_by("spillway");
     for (const ColumnSpec& column : options_.columns) {
       // Ids never repeat; a dictionary would only be thrown away.
-      if (column.type == ColumnType::kUint64 || column.type == ColumnType::kBinary) properties.disable_dictionary(column.name);
+      if (column.type == ColumnType::kUint64 || column.type == ColumnType::kBinary)
+        properties.disable_dictionary(column.name);
     }
-    const auto arrow_properties = parquet::ArrowWriterProperties::Builder().set_use_threads(false)->build();
-    ARROW_ASSIGN_OR_RAISE(writer_, parquet::arrow::FileWriter::Open(*schema_, &pool_, sink_, properties.build(), arrow_properties));
+    const auto arrow_properties =
+        parquet::ArrowWriterProperties::Builder().set_use_threads(false)->build();
+    ARROW_ASSIGN_OR_RAISE(
+        writer_, parquet::arrow::FileWriter::Open(*schema_, &pool_, sink_, properties.build(),
+                                                  arrow_properties));
     ARROW_RETURN_NOT_OK(writer_->AddKeyValueMetadata(metadata));
     for (const ColumnSpec& column : options_.columns) {
       std::unique_ptr<arrow::ArrayBuilder> builder;
@@ -90,14 +103,22 @@ class Writer final : public ParquetWriter {
   void number(uint64_t value) override {
     arrow::ArrayBuilder* const builder = next();
     switch (options_.columns[column_ - 1].type) {
-      case ColumnType::kUint8: note(static_cast<arrow::UInt8Builder*>(builder)->Append(static_cast<uint8_t>(value))); break;
-      case ColumnType::kUint16: note(static_cast<arrow::UInt16Builder*>(builder)->Append(static_cast<uint16_t>(value))); break;
-      case ColumnType::kUint32: note(static_cast<arrow::UInt32Builder*>(builder)->Append(static_cast<uint32_t>(value))); break;
-      default: note(static_cast<arrow::UInt64Builder*>(builder)->Append(value));
+      case ColumnType::kUint8:
+        note(static_cast<arrow::UInt8Builder*>(builder)->Append(static_cast<uint8_t>(value)));
+        break;
+      case ColumnType::kUint16:
+        note(static_cast<arrow::UInt16Builder*>(builder)->Append(static_cast<uint16_t>(value)));
+        break;
+      case ColumnType::kUint32:
+        note(static_cast<arrow::UInt32Builder*>(builder)->Append(static_cast<uint32_t>(value)));
+        break;
+      default:
+        note(static_cast<arrow::UInt64Builder*>(builder)->Append(value));
     }
   }
   void text(std::string_view value) override {
-    note(static_cast<arrow::BinaryBuilder*>(next())->Append(value));  // StringBuilder derives from it
+    note(static_cast<arrow::BinaryBuilder*>(next())->Append(
+        value));  // StringBuilder derives from it
   }
   void list(std::span<const uint32_t> values) override {
     auto* const builder = static_cast<arrow::ListBuilder*>(next());
@@ -144,7 +165,8 @@ class Writer final : public ParquetWriter {
       ARROW_RETURN_NOT_OK(builder->Finish(&array));
       arrays.push_back(std::move(array));
     }
-    ARROW_RETURN_NOT_OK(writer_->WriteRecordBatch(*arrow::RecordBatch::Make(schema_, pending_, std::move(arrays))));
+    ARROW_RETURN_NOT_OK(
+        writer_->WriteRecordBatch(*arrow::RecordBatch::Make(schema_, pending_, std::move(arrays))));
     group_rows_ = (group_rows_ + pending_) % kRowGroupRows;
     pending_ = 0;
     return arrow::Status::OK();
@@ -156,10 +178,11 @@ class Writer final : public ParquetWriter {
       parquet::ReaderProperties properties(&pool_);
       const auto reader = parquet::ParquetFileReader::OpenFile(partial(), false, properties);
       if (static_cast<uint64_t>(reader->metadata()->num_rows()) == rows_) return {};
-      return fail(Code::kCorrupt, fmt::format("{}: {} rows were written and {} are in the file", path_, rows_,
-                                              reader->metadata()->num_rows()));
+      return fail(Code::kCorrupt, fmt::format("{}: {} rows were written and {} are in the file",
+                                              path_, rows_, reader->metadata()->num_rows()));
     } catch (const std::exception& problem) {
-      return fail(Code::kCorrupt, fmt::format("{}: cannot be read back: {}", path_, problem.what()));
+      return fail(Code::kCorrupt,
+                  fmt::format("{}: cannot be read back: {}", path_, problem.what()));
     }
   }
 
@@ -181,7 +204,9 @@ class Writer final : public ParquetWriter {
 
 }  // namespace
 
-Result<std::unique_ptr<ParquetWriter>> ParquetWriter::create(std::string path, ParquetOptions options, Account account) {
+Result<std::unique_ptr<ParquetWriter>> ParquetWriter::create(std::string path,
+                                                             ParquetOptions options,
+                                                             Account account) {
   auto writer = std::make_unique<Writer>(path, std::move(options), std::move(account));
   const arrow::Status opened = writer->open();
   if (!opened.ok()) return fail(error_of(opened, path));

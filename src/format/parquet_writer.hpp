@@ -1,12 +1,13 @@
 // Writes rows to one Parquet file, column by column, in bounded memory.
 //
-// The file appears under its name only when it is whole: written beside it, footer, fsync, read back, renamed. Row groups
-// hold 122,880 rows whatever the memory; zstd; the same rows give the same bytes.
+// The file appears under its name only when it is whole: written beside it, footer, fsync, read
+// back, renamed. Row groups hold 122,880 rows whatever the memory; zstd; the same rows give the
+// same bytes.
 //
-// Memory   Arrow's allocations are charged to `account`; about cost() for the widths given. Refusal fails with kMemoryLimit.
-// Threads  One. Arrow's own thread pools are not used.
-// Fails    kDiskFull, kIo, kMemoryLimit. Destroyed without close(): nothing is left.
-// Source   Apache Parquet format 2.6, through Apache Arrow C++.
+// Memory   Arrow's allocations are charged to `account`; about cost() for the widths given. Refusal
+// fails with kMemoryLimit. Threads  One. Arrow's own thread pools are not used. Fails    kDiskFull,
+// kIo, kMemoryLimit. Destroyed without close(): nothing is left. Source   Apache Parquet
+// format 2.6, through Apache Arrow C++.
 #pragma once
 
 #include <cstdint>
@@ -39,7 +40,9 @@ class ParquetWriter {
  public:
   static constexpr int64_t kRowGroupRows = 122880;
 
-  [[nodiscard]] static Result<std::unique_ptr<ParquetWriter>> create(std::string path, ParquetOptions options, Account account);
+  [[nodiscard]] static Result<std::unique_ptr<ParquetWriter>> create(std::string path,
+                                                                     ParquetOptions options,
+                                                                     Account account);
   virtual ~ParquetWriter() = default;
 
   // One value a column, in the order of the columns; then end_row().

@@ -1,0 +1,321 @@
+#include "expand/search.hpp"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+#include <xxhash.h>
+
+#include <filesystem>
+
+#include "expand/search_oracle.hpp"
+
+namespace spillway::expand {
+namespace {
+
+// A random directed graph: `nodes` states, each with 0..degree successors that a hash of (seed,
+// state, i) names.
+class RandomGraph final : public Problem {
+ public:
+  struct Options {
+    StateForm form = StateForm::kPacked;
+    uint64_t nodes = 1000;
+    unsigned degree = 4;
+    uint64_t seed = 1;
+    bool keep = false;
+    bool scored = false;
+    unsigned padding = 0;  // kBytes: extra bytes, by state
+  };
+  explicit RandomGraph(Options options) : options_(options) {}
+
+  std::string name() const override { return "random"; }
+  std::string arguments_json() const override { return "{}"; }
+  ProblemTraits traits() const override {
+    ProblemTraits traits;
+    traits.form = options_.form;
+    traits.key_bits = static_cast<unsigned>(std::bit_width(options_.nodes));
+    traits.max_state_bytes = 8 + options_.padding;
+    traits.keep_successors = options_.keep;
+    return traits;
+  }
+  Result<std::vector<std::vector<uint8_t>>> initial() const override {
+    std::vector<std::vector<uint8_t>> list;
+    for (uint64_t state : {uint64_t{0}, uint64_t{1}, uint64_t{0}})
+      list.push_back(encode(state % options_.nodes));
+    return list;
+  }
+  Result<std::unique_ptr<Expander>> expander() const override {
+    return std::make_unique<Edges>(*this);
+  }
+  bool has_score() const override { return options_.scored; }
+  Score score(const StateView& state) const override { return {hash(decode(state), 99) % 50, 0}; }
+  std::vector<Column> columns() const override { return {}; }
+  void describe(const StateView&, Row&) const override {}
+
+ private:
+  class Edges final : public Expander {
+   public:
+    explicit Edges(const RandomGraph& graph) : graph_(graph) {}
+    Result<uint32_t> expand(const StateBlock& parents, size_t first, Successors& out) override {
+      uint32_t done = 0;
+      for (size_t i = first; i < parents.size(); ++i, ++done) {
+        const uint64_t state = graph_.decode(parents[i]);
+        const uint64_t degree = graph_.hash(state, 0) % (graph_.options_.degree + 1);
+        for (uint64_t edge = 0; edge < degree; ++edge) {
+          // Half the edges stay near, so that there are depth and many duplicates.
+          const uint64_t roll = graph_.hash(state, edge + 1);
+          const uint64_t next = (roll & 1) != 0 ? roll % graph_.options_.nodes
+                                                : (state + roll % 7) % graph_.options_.nodes;
+          const bool fits = graph_.options_.form == StateForm::kPacked
+                                ? out.push(next)
+                                : out.push(graph_.encode(next));
+          if (!fits) {
+            out.drop_parent();
+            return done;
+          }
+        }
+        out.end_parent();
+      }
+      return done;
+    }
+
+   private:
+    const RandomGraph& graph_;
+  };
+
+  uint64_t hash(uint64_t state, uint64_t salt) const {
+    const uint64_t words[2] = {state, salt};
+    return XXH3_64bits_withSeed(words, sizeof words, options_.seed);
+  }
+  std::vector<uint8_t> encode(uint64_t state) const {
+    std::vector<uint8_t> bytes(8);
+    std::memcpy(bytes.data(), &state, 8);
+    if (options_.form == StateForm::kBytes && options_.padding > 0)
+      bytes.resize(8 + state % options_.padding, 7);
+    return bytes;
+  }
+  uint64_t decode(const StateView& state) const {
+    if (options_.form == StateForm::kPacked) return state.packed;
+    uint64_t value = 0;
+    std::memcpy(&value, state.bytes.data(), 8);
+    return value;
+  }
+  Options options_;
+};
+
+class Folder {
+ public:
+  Folder() {
+    char name[] = "/tmp/spillway-search-XXXXXX";
+    path_ = ::mkdtemp(name);
+  }
+  ~Folder() { std::filesystem::remove_all(path_); }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+struct Knobs {
+  unsigned threads = 1;
+  Bytes memory = 24_MiB;
+  SearchTuning tuning;
+  Identity identity = Identity::kFp128;
+};
+
+SearchOptions options_for(const Knobs& knobs, const Folder& folder) {
+  SearchOptions options;
+  options.threads = knobs.threads;
+  options.tuning = knobs.tuning;
+  options.identity = knobs.identity;
+  options.work_folder = folder.path();
+  options.keep_layers = true;
+  options.checkpoint = std::chrono::hours(1);
+  return options;
+}
+
+void expect_equal(Search& search, const OracleResult& oracle, StateForm form) {
+  const SearchState& state = search.state();
+  ASSERT_EQ(state.layers.size(), oracle.layers.size());
+  for (size_t i = 0; i < oracle.layers.size(); ++i) {
+    EXPECT_EQ(state.layers[i].fresh, oracle.layers[i].fresh) << "depth " << i;
+    EXPECT_EQ(state.layers[i].generated, oracle.layers[i].generated) << "depth " << i;
+    EXPECT_EQ(state.layers[i].duplicate, oracle.layers[i].duplicate) << "depth " << i;
+  }
+  EXPECT_EQ(state.frontier, oracle.frontier);
+  EXPECT_EQ(state.ids_xor, oracle.ids_xor);
+  EXPECT_EQ(state.ids_sum, oracle.ids_sum);
+  EXPECT_EQ(state.has_best, oracle.has_best);
+  if (oracle.has_best) {
+    EXPECT_EQ(state.best_score, oracle.best_score);
+    EXPECT_EQ(state.best, oracle.best);
+  }
+  size_t at = 0;
+  bool same = true;
+  auto walked = search.each_state([&](uint32_t, const StateView& view) -> Result<void> {
+    same &= at < oracle.order.size() && oracle_bytes(form, view) == oracle.order[at];
+    ++at;
+    return {};
+  });
+  ASSERT_TRUE(walked);
+  EXPECT_TRUE(same) << "the order of discovery differs";
+  EXPECT_EQ(at, oracle.order.size());
+}
+
+void check(const RandomGraph& graph, const Knobs& knobs) {
+  const Folder folder;
+  const auto oracle = search_plainly(graph);
+  ASSERT_TRUE(oracle);
+  auto budget = Budget::create(knobs.memory);
+  auto space = ScratchSpace::create({folder.path(), 4_GiB, true});
+  ASSERT_TRUE(space) << space.error().message();
+  auto search = Search::create(graph, options_for(knobs, folder), *budget, *space);
+  ASSERT_TRUE(search) << search.error().message();
+  auto ran = (*search)->run({}, [](const std::string&) -> Result<void> { return {}; });
+  ASSERT_TRUE(ran) << ran.error().message();
+  EXPECT_TRUE((*search)->complete());
+  expect_equal(**search, *oracle, graph.traits().form);
+}
+
+constexpr SearchTuning kRoundsOnly{
+    .small_layer = 0, .round_limit = 5000, .bucket_records = 64, .table_slots = 64};
+
+TEST(Search, SmallLayersFindWhatAPlainSearchFinds) {
+  check(RandomGraph({.nodes = 30000, .scored = true}), {});
+}
+
+TEST(Search, RoundsFindWhatAPlainSearchFinds) {
+  check(RandomGraph({.nodes = 60000, .degree = 6, .scored = true}),
+        {.threads = 2, .tuning = kRoundsOnly});
+}
+
+TEST(Search, LoggedSuccessorsFindWhatAPlainSearchFinds) {
+  check(RandomGraph({.form = StateForm::kBytes,
+                     .nodes = 60000,
+                     .degree = 5,
+                     .keep = true,
+                     .scored = true,
+                     .padding = 90}),
+        {.threads = 2, .tuning = kRoundsOnly});
+}
+
+TEST(Search, RemadeBytesFindWhatAPlainSearchFinds) {
+  check(
+      RandomGraph(
+          {.form = StateForm::kBytes, .nodes = 60000, .degree = 5, .scored = true, .padding = 30}),
+      {.threads = 3, .memory = 40_MiB, .tuning = kRoundsOnly});
+}
+
+TEST(Search, Fingerprints64FindWhatAPlainSearchFinds) {
+  check(RandomGraph({.form = StateForm::kBytes, .nodes = 20000}),
+        {.threads = 2, .tuning = kRoundsOnly, .identity = Identity::kFp64});
+}
+
+RC_GTEST_PROP(Search, AnyGraphAnyKnobs, ()) {
+  RandomGraph::Options graph;
+  graph.form = *rc::gen::element(StateForm::kPacked, StateForm::kBytes);
+  graph.nodes = *rc::gen::inRange<uint64_t>(2, 6000);
+  graph.degree = *rc::gen::inRange(1u, 9u);
+  graph.seed = *rc::gen::arbitrary<uint64_t>();
+  graph.keep = graph.form == StateForm::kBytes && *rc::gen::arbitrary<bool>();
+  graph.scored = *rc::gen::arbitrary<bool>();
+  graph.padding = *rc::gen::inRange(0u, 40u);
+  Knobs knobs;
+  knobs.threads = *rc::gen::inRange(1u, 4u);
+  knobs.memory = 40_MiB;
+  knobs.tuning.small_layer = *rc::gen::element(0.0, 50.0, 1000.0);
+  knobs.tuning.round_limit = *rc::gen::inRange<uint64_t>(1, 3000);
+  knobs.tuning.bucket_records = *rc::gen::inRange<uint64_t>(1, 200);
+  knobs.tuning.table_slots = *rc::gen::inRange<uint64_t>(1, 300);
+  check(RandomGraph(graph), knobs);
+  RC_ASSERT(!::testing::Test::HasFailure());
+}
+
+// Stops after every round, throws the search away and goes on from the checkpoint, as a kill would
+// have it.
+TEST(Search, ResumesFromEveryCheckpoint) {
+  for (const bool keep : {false, true}) {
+    const RandomGraph graph({.form = StateForm::kBytes,
+                             .nodes = 20000,
+                             .degree = 5,
+                             .keep = keep,
+                             .scored = true,
+                             .padding = 20});
+    const auto oracle = search_plainly(graph);
+    ASSERT_TRUE(oracle);
+    const Folder folder;
+    std::string saved;
+    unsigned resumed = 0;
+    while (true) {
+      auto budget = Budget::create(40_MiB);
+      auto space = ScratchSpace::create({folder.path(), 4_GiB, true});
+      const Knobs knobs{.threads = 1 + resumed % 3, .tuning = kRoundsOnly};
+      auto search = Search::create(graph, options_for(knobs, folder), *budget, *space);
+      ASSERT_TRUE(search) << search.error().message();
+      if (!saved.empty()) {
+        auto restored = (*search)->restore(saved);
+        ASSERT_TRUE(restored) << restored.error().message();
+      }
+      std::stop_source stop;
+      stop.request_stop();
+      auto ran = (*search)->run(stop.get_token(), [&](const std::string& text) -> Result<void> {
+        saved = text;
+        return {};
+      });
+      if (!ran && ran.error().code() == Code::kCancelled) {
+        ++resumed;
+        ASSERT_LT(resumed, 1000u);
+        continue;
+      }
+      ASSERT_TRUE(ran) << ran.error().message();
+      expect_equal(**search, *oracle, graph.traits().form);
+      break;
+    }
+    EXPECT_GT(resumed, 10u);
+  }
+}
+
+TEST(Search, StopsAtMaxDepth) {
+  const RandomGraph graph({.nodes = 30000});
+  const Folder folder;
+  const auto oracle = search_plainly(graph, 6);
+  ASSERT_TRUE(oracle);
+  auto budget = Budget::create(24_MiB);
+  auto space = ScratchSpace::create({folder.path(), 4_GiB, true});
+  SearchOptions options = options_for({}, folder);
+  options.max_depth = 6;
+  auto search = Search::create(graph, options, *budget, *space);
+  ASSERT_TRUE(search);
+  ASSERT_TRUE((*search)->run({}, [](const std::string&) -> Result<void> { return {}; }));
+  EXPECT_FALSE((*search)->complete());
+  expect_equal(**search, *oracle, StateForm::kPacked);
+}
+
+TEST(Search, RefusesTooLittleMemoryAndSaysHowMuch) {
+  const RandomGraph graph({});
+  const Folder folder;
+  auto budget = Budget::create(1_MiB);
+  auto space = ScratchSpace::create({folder.path(), 4_GiB, true});
+  auto search = Search::create(graph, options_for({}, folder), *budget, *space);
+  ASSERT_FALSE(search);
+  EXPECT_EQ(search.error().code(), Code::kMemoryLimit);
+  EXPECT_NE(search.error().message().find("needs"), std::string::npos);
+}
+
+TEST(Search, LeavesNoScratchWhenItIsFull) {
+  const RandomGraph graph({.nodes = 600000, .degree = 8});
+  const Folder folder;
+  auto budget = Budget::create(16_MiB);
+  auto space = ScratchSpace::create({folder.path(), 1_MiB, true});
+  const Knobs knobs{.threads = 2, .tuning = {.small_layer = 0}};
+  {
+    auto search = Search::create(graph, options_for(knobs, folder), *budget, *space);
+    ASSERT_TRUE(search) << search.error().message();
+    auto ran = (*search)->run({}, [](const std::string&) -> Result<void> { return {}; });
+    ASSERT_FALSE(ran) << "the limit was meant to be reached";
+    EXPECT_EQ(ran.error().code(), Code::kScratchFull) << ran.error().message();
+  }
+  EXPECT_EQ((*space)->used(), Bytes(0));
+  EXPECT_EQ(budget->used(), Bytes(0));
+}
+
+}  // namespace
+}  // namespace spillway::expand
