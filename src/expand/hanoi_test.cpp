@@ -8,7 +8,7 @@ namespace spillway::expand {
 namespace {
 
 TEST(Hanoi, HasTheKnownLayersOfFourPegsFourDiscs) {
-  EXPECT_EQ(oracle_search("hanoi", {"--pegs", "4", "--discs", "4"}).layers,
+  EXPECT_EQ(oracle_search("hanoi", {"--pegs", "4", "--discs", "4"}).fresh(),
             (std::vector<uint64_t>{1, 3, 6, 12, 30, 30, 66, 72, 30, 6}));
 }
 

@@ -12,7 +12,7 @@ namespace {
 
 TEST(Pancake, HasTheKnownLayersOfEight) {
   const OracleResult found = oracle_search("pancake", {"8"});
-  EXPECT_EQ(found.layers,
+  EXPECT_EQ(found.fresh(),
             (std::vector<uint64_t>{1, 7, 42, 251, 1191, 4281, 10561, 15011, 8520, 455}));
   EXPECT_EQ(found.generated, 40320u * 7);
 }
@@ -43,14 +43,14 @@ TEST(Pancake, StopsAtTheLastParentWithRoom) {
   std::vector<uint64_t> room(9);  // two parents need 8, three 12
   std::vector<uint32_t> parent_ends(3);
   Successors out(StateForm::kPacked, room, {}, {}, parent_ends);
-  EXPECT_EQ(*expander->expand({.packed = parents}, 0, out), 2u);
+  EXPECT_EQ(*expander->expand({.packed = parents, .data = nullptr, .ends = {}}, 0, out), 2u);
   EXPECT_EQ(out.count(), 8u);
 }
 
 TEST(Pancake, CanonicalFormIsOneByteAPancakeFromTheTop) {
   const auto problem = *make_pancake({"4"});
   std::array<uint8_t, 16> bytes;
-  ASSERT_EQ(problem->canonical({.packed = 0x3201}, bytes), 4u);
+  ASSERT_EQ(problem->canonical({.packed = 0x3201, .bytes = {}}, bytes), 4u);
   EXPECT_EQ(std::vector<uint8_t>(bytes.begin(), bytes.begin() + 4),
             (std::vector<uint8_t>{1, 0, 2, 3}));
 }

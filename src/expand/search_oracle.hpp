@@ -6,21 +6,40 @@
 
 #include <gtest/gtest.h>
 
-#include <optional>
+#include <string>
 #include <unordered_set>
 
 #include "expand/problem.hpp"
 
 namespace spillway::expand {
 
+struct OracleLayer {
+  uint64_t fresh = 0, generated = 0, duplicate = 0;
+};
+
 struct OracleResult {
-  std::vector<uint64_t> layers;  // new states by depth
+  std::vector<OracleLayer> layers;  // by depth
   uint64_t states = 0, generated = 0, frontier = 0;
   uint64_t ids_xor = 0, ids_sum = 0;
-  std::vector<uint64_t> ids;  // in discovery order
-  std::optional<uint64_t> best_id;
+  std::vector<std::vector<uint8_t>> order;  // encodings in discovery order; 8 bytes when packed
+  bool has_best = false;
   Score best_score{};
+  std::vector<uint8_t> best;  // its encoding
+
+  std::vector<uint64_t> fresh() const {
+    std::vector<uint64_t> counts;
+    for (const OracleLayer& layer : layers) counts.push_back(layer.fresh);
+    return counts;
+  }
 };
+
+// A state's encoding as initial() gives it.
+inline std::vector<uint8_t> oracle_bytes(StateForm form, const StateView& view) {
+  if (form == StateForm::kBytes) return {view.bytes.begin(), view.bytes.end()};
+  std::vector<uint8_t> bytes(sizeof view.packed);
+  std::memcpy(bytes.data(), &view.packed, sizeof view.packed);
+  return bytes;
+}
 
 class SearchOracle {
  public:
@@ -28,42 +47,43 @@ class SearchOracle {
 
   Result<OracleResult> search(uint32_t max_depth = UINT32_MAX) {
     for (const std::vector<uint8_t>& state : TRY(problem_.initial())) {
-      add(std::string(state.begin(), state.end()));
+      add(state);
     }
     const std::unique_ptr<Expander> expander = TRY(problem_.expander());
     size_t begin = 0;
-    for (uint32_t depth = 0; begin < order_.size(); ++depth) {
-      const size_t end = order_.size();
-      result_.layers.push_back(end - begin);
+    for (uint32_t depth = 0; begin < result_.order.size(); ++depth) {
+      const size_t end = result_.order.size();
+      result_.layers.push_back({.fresh = end - begin});
       if (depth == max_depth) break;
-      for (; begin < end; ++begin) TRY(expand_one(*expander, *order_[begin]));
+      for (; begin < end; ++begin) {
+        const std::vector<uint8_t> parent = result_.order[begin];
+        TRY(expand_one(*expander, parent));
+      }
     }
-    result_.states = order_.size();
+    result_.states = result_.order.size();
     return std::move(result_);
   }
 
  private:
-  bool add(std::string state) {
-    const auto [at, is_new] = seen_.insert(std::move(state));
-    if (!is_new) return false;
-    order_.push_back(&*at);
-    const StateView view = view_of(*at);
+  bool add(const std::vector<uint8_t>& state) {
+    if (!seen_.insert(std::string(state.begin(), state.end())).second) return false;
+    result_.order.push_back(state);
+    const StateView view = view_of(state);
     const uint64_t id = problem_.id(view);
-    result_.ids.push_back(id);
     result_.ids_xor ^= id;
     result_.ids_sum += id;
-    if (problem_.has_score()) consider(view, id);
+    if (problem_.has_score()) consider(state, problem_.score(view));
     return true;
   }
 
-  void consider(const StateView& view, uint64_t id) {
-    const Score score = problem_.score(view);
-    if (result_.best_id && score <= result_.best_score) return;
-    result_.best_id = id;
+  void consider(const std::vector<uint8_t>& state, const Score& score) {
+    if (result_.has_best && score <= result_.best_score) return;
+    result_.has_best = true;
     result_.best_score = score;
+    result_.best = state;
   }
 
-  Result<void> expand_one(Expander& expander, const std::string& state) {
+  Result<void> expand_one(Expander& expander, const std::vector<uint8_t>& state) {
     const StateView view = view_of(state);
     const uint32_t parent_end = static_cast<uint32_t>(state.size());
     StateBlock block;
@@ -79,36 +99,42 @@ class SearchOracle {
       return fail(Code::kInternal, "the oracle's room is too small for one state's successors");
     }
     result_.generated += out.count();
+    OracleLayer& layer = result_.layers.back();
+    layer.generated += out.count();
     bool found_new = false;
-    for (uint32_t i = 0; i < out.count(); ++i) found_new |= add(encoded(out[i]));
+    for (uint32_t i = 0; i < out.count(); ++i) {
+      const bool is_new = add(oracle_bytes(form_, out[i]));
+      layer.duplicate += !is_new;
+      found_new |= is_new;
+    }
     if (!found_new) ++result_.frontier;
     return {};
   }
 
-  StateView view_of(const std::string& state) const {
+  StateView view_of(const std::vector<uint8_t>& state) const {
     StateView view;
     if (form_ == StateForm::kPacked) {
       std::memcpy(&view.packed, state.data(), sizeof view.packed);
     } else {
-      view.bytes = {reinterpret_cast<const uint8_t*>(state.data()), state.size()};
+      view.bytes = state;
     }
     return view;
-  }
-  std::string encoded(const StateView& view) const {
-    if (form_ == StateForm::kBytes) return std::string(view.bytes.begin(), view.bytes.end());
-    return std::string(reinterpret_cast<const char*>(&view.packed), sizeof view.packed);
   }
 
   const Problem& problem_;
   StateForm form_;
   std::unordered_set<std::string> seen_;
-  std::vector<const std::string*> order_;
   OracleResult result_;
   std::vector<uint64_t> packed_ = std::vector<uint64_t>(1 << 12);
   std::vector<uint8_t> bytes_ = std::vector<uint8_t>(1 << 20);
   std::vector<uint32_t> ends_ = std::vector<uint32_t>(1 << 12);
   std::vector<uint32_t> parent_ends_ = std::vector<uint32_t>(1);
 };
+
+inline Result<OracleResult> search_plainly(const Problem& problem,
+                                           uint32_t max_depth = UINT32_MAX) {
+  return SearchOracle(problem).search(max_depth);
+}
 
 // The whole search of `name arguments...`; a failure fails the test.
 inline OracleResult oracle_search(std::string_view name, const ProblemArguments& arguments,
