@@ -13,7 +13,7 @@ A test is a list of commands, each followed by what must hold after it (exit 0 u
     stderr lines == 1
     peak <= 32MiB                      runs the command in a memory cgroup; RssAnon + RssShmem stays at or below
     file PATH == OTHER                 the same bytes
-    file PATH ~ REGEX
+    file PATH ~ REGEX                  also !~
     absent PATH
     layers PATH == 1 7 42              column `new` of a layers.csv
     json PATH a.b == VALUE             VALUE is JSON; a.b walks objects
@@ -161,10 +161,10 @@ class Runner:
     def check_equal(self, _, left, right):
         same_bytes(self.path(left), self.path(right))
 
-    def check_file(self, _, path, regex):
+    def check_file(self, _, path, negated, regex):
         text = read(self.path(path)).decode(errors="replace")
-        if not re.search(self.expand_regex(regex), text, re.MULTILINE):
-            raise Failure(f"not found in: {text[:2000]}")
+        if bool(re.search(self.expand_regex(regex), text, re.MULTILINE)) == bool(negated):
+            raise Failure(f"{'found' if negated else 'not found'} in: {text[:2000]}")
 
     def check_absent(self, _, path):
         if os.path.lexists(self.path(path)):
@@ -201,7 +201,7 @@ CHECKS = [
     (r"(stdout|stderr) lines == (\d+)", Runner.check_lines),
     (r"peak <= (\S+)", Runner.check_peak),
     (r"file (\S+) == (\S+)", Runner.check_equal),
-    (r"file (\S+) ~ (.+)", Runner.check_file),
+    (r"file (\S+) (!?)~ (.+)", Runner.check_file),
     (r"absent (\S+)", Runner.check_absent),
     (r"layers (\S+) == ([\d ]+)", Runner.check_layers),
     (r"json (\S+) (\S+) == (.+)", Runner.check_json),

@@ -19,6 +19,7 @@ HOLDS_AND_NOT = {
     "peak": ("$ true\npeak <= 32MiB", "$ python3 -c 'b = b\"x\" * (64 << 20); print(len(b))'\nexit 0\npeak <= 62MiB"),
     "equal": ("$ true\nfile $TMP/a/x.csv == $TMP/b/x.csv", "$ echo >> $TMP/b/x.csv\nfile $TMP/a/x.csv == $TMP/b/x.csv"),
     "file": ("$ true\nfile $TMP/a/x.csv ~ ^1,7$", "$ true\nfile $TMP/a/x.csv ~ ^1,8$"),
+    "file not": ("$ true\nfile $TMP/a/x.csv !~ ^1,8$", "$ true\nfile $TMP/a/x.csv !~ ^1,7$"),
     "absent": ("$ rm $TMP/j\nabsent $TMP/j", "$ true\nabsent $TMP/j"),
     "layers": ("$ true\nlayers $TMP/a/x.csv == 1 7", "$ true\nlayers $TMP/a/x.csv == 1 7 42"),
     "json": ("$ true\njson $TMP/j a.b == 3", "$ true\njson $TMP/j a.b == \"3\""),
