@@ -4,13 +4,15 @@ set -euo pipefail
 spillway=$(realpath "${1:?usage: demo.sh BINARY}")
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 out=$(mktemp -d "$(dirname "$spillway")/demo.XXXXXX")
+bold='' plain=''
+[ ! -t 1 ] || { bold=$'\033[1m' plain=$'\033[0m'; }
 trap 'rm -rf "$out"' EXIT
 
 # search TITLE LIMIT WORDS...: runs one search in a memory cgroup of the limit.
 search() {
   local title=$1 limit=$2
   shift 2
-  printf '\n\033[1m%s\033[0m\n$ spillway expand %s --memory %s\n' "$title" "${*//$out\//}" "$limit"
+  printf '\n%s%s%s\n$ spillway expand %s --memory %s\n' "$bold" "$title" "$plain" "${*//$out\//}" "$limit"
   python3 "$here/memcap/memcap.py" --limit "$limit" -- \
     "$spillway" expand "$@" --memory "$limit" --threads "$(nproc)" --out "$out/run"
   rm -rf "$out/run"
