@@ -124,7 +124,9 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
                         : unit == "m" || unit == "min" ? 6e4
                         : unit == "h"                  ? 3.6e6
                                                        : 0;
-  if (parsed.ec != std::errc() || factor == 0 || value < 0 || value * factor > 1e12) {
+  // Asked this way round because from_chars reads "nan" too, which no comparison holds for.
+  const bool in_range = value >= 0 && value * factor <= 1e12;
+  if (parsed.ec != std::errc() || factor == 0 || !in_range) {
     return fail(Code::kUsage,
                 fmt::format("'{}' is not a duration; write it like 60s, 500ms or 2m", text));
   }
