@@ -13,7 +13,7 @@ namespace {
 constexpr double kWidth = 860, kHeight = 260, kLeft = 78, kRight = 14, kTop = 12, kBottom = 30;
 constexpr std::array<const char*, 10> kColors{"#4e79a7", "#f28e2b", "#59a14f", "#edc948",
                                               "#b07aa1", "#76b7b2", "#ff9da7", "#9c755f",
-                                              "#86bcb6", "#bab0ac"};
+                                              "#8cd17d", "#bab0ac"};
 
 constexpr const char* kStyle = R"(
 :root{color-scheme:light dark;--ink:#1b1f24;--soft:#6a737d;--line:#d8dee4;--paper:#fff;--card:#f6f8fa}
