@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+"""Runs the engine beside its peers, in one go on one machine, and writes the table of bench/results.md.
+
+    bench/e2e/run.py --binary build/release/spillway [--quick | --long] [--out TABLE.md] [--only TEXT]
+
+Plain references come from the build tree of the binary (configured with -DSPILLWAY_BENCH=ON). spin and rumur are used
+when installed, stateright when cargo is there (--no-stateright leaves it out). Peak is RssAnon + RssShmem, sampled every
+10 ms. A run that fails, or that finds another number of states than is known, is marked as such and makes the exit 1.
+"""
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from math import factorial
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+KANBAN = {4: 454475, 5: 2546432, 6: 11261376, 8: 133865325}
+ASCP = {10: None, 13: 30448786}
+TIMEOUT_SECONDS = 3600
+
+
+@dataclass
+class Outcome:
+    job: str
+    who: str
+    seconds: float = 0.0
+    peak_mib: float = 0.0
+    states: int = 0
+    note: str = ""
+    spilled_mib: float | None = None
+    plain: str = ""  # the reference of this job that the ratio is taken to
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.note)
+
+
+def memory_kib(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return sum(int(n) for n in re.findall(r"^Rss(?:Anon|Shmem):\s+(\d+)", text, re.M))
+
+
+def measured(command, folder):
+    """(seconds, peak MiB, exit code, stdout + stderr) of a command."""
+    start = time.monotonic()
+    process = subprocess.Popen([str(part) for part in command], cwd=folder, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True)
+    peak = 0
+    done = threading.Event()
+
+    def sample():
+        nonlocal peak
+        while not done.wait(0.01):
+            peak = max(peak, memory_kib(process.pid))
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
+    try:
+        output, _ = process.communicate(timeout=TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        output = process.communicate()[0] + "\ntimed out"
+    finally:
+        done.set()
+        sampler.join()
+    return time.monotonic() - start, peak / 1024, process.returncode, output
+
+
+def judged(outcome, code, output, want):
+    if code != 0:
+        outcome.note = f"exit {code}: " + (output.strip().splitlines() or [""])[-1][:100]
+    elif want is not None and outcome.states != want:
+        outcome.note = f"{outcome.states:,} states instead of {want:,}"
+    return outcome
+
+
+def matched(pattern, output):
+    found = re.search(pattern, output)
+    return int(float(found.group(1).replace(",", ""))) if found else 0
+
+
+class Bench:
+    def __init__(self, binary, work, stateright):
+        self.binary, self.work = binary.resolve(), work
+        self.plain_folder = self.binary.parent / "bench"
+        self.use_stateright = stateright and shutil.which("cargo") is not None
+        self.outcomes = []
+        work.mkdir(parents=True, exist_ok=True)
+
+    def add(self, outcome):
+        self.outcomes.append(outcome)
+        print(line(outcome, self.outcomes), flush=True)
+
+    def spillway(self, job, problem, memory, want, plain):
+        out = self.work / "out"
+        shutil.rmtree(out, ignore_errors=True)
+        command = [self.binary, "expand", *problem, "--out", out, "--memory", memory, "--threads", 2,
+                   "--progress", "none", "--resume", "never"]
+        seconds, peak, code, output = measured(command, self.work)
+        outcome = Outcome(job, f"spillway, {memory}", seconds, peak, plain=plain)
+        if code == 0:
+            outcome.states = json.loads((out / "result.json").read_text())["states"]
+            written = json.loads((out / "report.json").read_text())["job"]["scratch_written_bytes"]
+            outcome.spilled_mib = written / 2**20
+        shutil.rmtree(out, ignore_errors=True)
+        self.add(judged(outcome, code, output, want))
+
+    def plain(self, job, who, command, want, pattern=r"distinct (\d+)"):
+        seconds, peak, code, output = measured([self.plain_folder / command[0], *command[1:]], self.work)
+        self.add(judged(Outcome(job, who, seconds, peak, matched(pattern, output)), code, output, want))
+
+    def build(self, command, folder):
+        done = subprocess.run([str(part) for part in command], cwd=folder, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True)
+        if done.returncode != 0:
+            sys.exit(f"{command[0]} failed:\n{done.stdout}")
+
+    def spin(self, job, n):
+        if not shutil.which("spin"):
+            return
+        folder = self.work / f"spin{n}"
+        folder.mkdir(exist_ok=True)
+        (folder / "pancake.pml").write_text(promela(n))
+        self.build(["spin", "-a", "pancake.pml"], folder)
+        self.build(["cc", "-O2", "-w", "-DBFS", "-DSAFETY", "-DNOREDUCE", "-DMEMLIM=20000", "-o", "pan", "pan.c"], folder)
+        seconds, peak, code, output = measured([folder / "pan", "-w25"], folder)
+        # The first state is the one before the array is set.
+        states = matched(r"([\d.e+]+) states, stored", output) - 1
+        self.add(judged(Outcome(job, "spin -DBFS", seconds, peak, states), code, output, factorial(n)))
+
+    def rumur(self, job, n):
+        if not shutil.which("rumur"):
+            return
+        folder = self.work / f"rumur{n}"
+        folder.mkdir(exist_ok=True)
+        (folder / "pancake.m").write_text(murphi(n))
+        self.build(["rumur", "--threads", 2, "--deadlock-detection", "off", "--output", "pancake.c", "pancake.m"], folder)
+        self.build(["cc", "-std=c11", "-O3", "-w", "-mcx16", "-o", "pancake", "pancake.c", "-lpthread", "-latomic"], folder)
+        seconds, peak, code, output = measured([folder / "pancake"], folder)
+        states = matched(r"(\d+) states, \d+ rules fired in", re.sub(r"\x1b\[[0-9;]*m", "", output))
+        self.add(judged(Outcome(job, "rumur, 2 threads", seconds, peak, states), code, output, factorial(n)))
+
+    def stateright(self, job, n):
+        if not self.use_stateright:
+            return
+        source, target = ROOT / "bench/e2e/peers/stateright", self.work / "stateright"
+        self.build(["cargo", "build", "--release", "--quiet", "--manifest-path", source / "Cargo.toml", "--target-dir", target], ROOT)
+        seconds, peak, code, output = measured([target / "release/pancake", n, 2], self.work)
+        states = matched(r"distinct (\d+)", output)
+        self.add(judged(Outcome(job, "stateright, 2 threads", seconds, peak, states), code, output, factorial(n)))
+
+    def pancake(self, n, memories, peers=True):
+        job, want = f"pancake {n}", factorial(n)
+        if peers:
+            self.plain(job, "plain C++, 1 thread", ["plain_pancake", n], want)
+            self.plain(job, "plain C++, 2 threads", ["plain_pancake", n, 2], want)
+        for memory in memories:
+            self.spillway(job, ["pancake", n], memory, want, "plain C++, 2 threads")
+        if peers:
+            self.spin(f"pancake {min(n, 10)}", min(n, 10))  # 11 does not fit its memory here
+            self.rumur(job, n)
+            self.stateright(job, n)
+
+    def ascp(self, n, memories):
+        job, text = f"ascp{n}", self.work / f"ascp{n}.txt"
+        letters = "abcdefghijklmnopqrstuvwxyz"[:n]
+        text.write_text(" ".join(f"{a} {b}." for i, a in enumerate(letters) for b in letters[i + 1:]))
+        self.plain(job, "plain C++, 1 thread", ["plain_ortho", text], ASCP[n], r"(?:distinct|states) (\d+)")
+        for memory in memories:
+            self.spillway(job, ["ortho", text], memory, ASCP[n], "plain C++, 1 thread")
+
+    def kanban(self, n, memories):
+        job, net = f"Kanban {n}", self.work / f"kanban{n}.pnml"
+        made = subprocess.run([sys.executable, ROOT / "tests/data/kanban.py", str(n)], check=True, stdout=subprocess.PIPE)
+        net.write_bytes(made.stdout)
+        self.plain(job, "plain C++, 1 thread", ["plain_kanban", n], KANBAN[n])
+        for memory in memories:
+            self.spillway(job, ["petri", net], memory, KANBAN[n], "plain C++, 1 thread")
+
+
+def promela(n):
+    flips = []
+    for count in range(2, n + 1):
+        swaps = "; ".join(f"t = s[{i}]; s[{i}] = s[{count - 1 - i}]; s[{count - 1 - i}] = t" for i in range(count // 2))
+        flips.append(f"  :: d_step {{ {swaps}; t = 0 }}")
+    start = "; ".join(f"s[{i}] = {i}" for i in range(n))
+    return f"byte s[{n}]; byte t;\nactive proctype stack() {{\n  d_step {{ {start} }};\n  do\n" + "\n".join(flips) + "\n  od\n}\n"
+
+
+def murphi(n):
+    return f"""const N: {n};
+type index: 0 .. N - 1;
+type stack: array[index] of index;
+var s: stack;
+startstate begin for i: index do s[i] := i; end; end;
+ruleset last: 1 .. N - 1 do
+  rule "flip" var t: stack;
+  begin
+    t := s;
+    for i: index do if i <= last then s[i] := t[last - i]; end; end;
+  end;
+end;
+"""
+
+
+def line(outcome, outcomes):
+    if outcome.failed:
+        return f"| {outcome.job} | {outcome.who} | failed | {outcome.peak_mib:,.0f} MiB | | | {outcome.note} |"
+    reference = next((o for o in outcomes if o.job == outcome.job and o.who == outcome.plain and not o.failed), None)
+    ratio = f"{outcome.seconds / reference.seconds:.2f}" if reference else ""
+    spilled = "" if outcome.spilled_mib is None else f"{outcome.spilled_mib:,.0f} MiB"
+    return (f"| {outcome.job} | {outcome.who} | {outcome.seconds:.1f} s | {outcome.peak_mib:,.0f} MiB "
+            f"| {outcome.states / outcome.seconds / 1e6:.2f} M | {ratio} | {spilled} |")
+
+
+HEADER = "| job | who | time | peak | states/s | ratio to plain | spilled |\n|---|---|---|---|---|---|---|"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--binary", type=Path, default=ROOT / "build/release/spillway")
+    parser.add_argument("--work", type=Path, default=ROOT / "build/e2e", help="folder for models, peers and outputs")
+    parser.add_argument("--out", type=Path, help="also write the table here")
+    parser.add_argument("--only", default="", help="only the family that contains this: pancake, ascp, kanban")
+    parser.add_argument("--no-stateright", action="store_true")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="small sizes, to see that all of it works")
+    size.add_argument("--long", action="store_true", help="pancake 12 and Kanban 8 at 256MiB as well")
+    options = parser.parse_args()
+    if not options.binary.exists():
+        sys.exit(f"{options.binary} is not there: ./run bench builds it")
+
+    bench = Bench(options.binary, options.work.resolve(), not options.no_stateright)
+    both, small = ["8GiB", "64MiB"], ["64MiB"]
+    jobs = {"pancake": lambda: bench.pancake(9 if options.quick else 11, both),
+            "ascp": lambda: bench.ascp(10 if options.quick else 13, both),
+            "kanban": lambda: bench.kanban(4 if options.quick else 6, small)}
+    if options.long:
+        jobs["long pancake"] = lambda: bench.pancake(12, ["256MiB"], peers=False)
+        jobs["long kanban"] = lambda: bench.kanban(8, ["256MiB"])
+    print(HEADER)
+    for name, job in jobs.items():
+        if options.only in name:
+            job()
+    table = "\n".join([HEADER, *(line(o, bench.outcomes) for o in bench.outcomes)]) + "\n"
+    if options.out:
+        options.out.write_text(f"{os.cpu_count()} processors, {time.strftime('%Y-%m-%d')}\n\n{table}")
+    return 1 if any(o.failed for o in bench.outcomes) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
