@@ -30,8 +30,9 @@ bool LeasedPool::charge(int64_t bytes) {
 }
 
 void LeasedPool::discharge(int64_t bytes) {
+  Lease freed;  // given back after the unlock: that may call a waiter
   std::lock_guard lock(mutex_);
-  lease_.shrink_to(lease_.bytes() - Bytes(static_cast<uint64_t>(bytes)));
+  freed = lease_.split(Bytes(static_cast<uint64_t>(bytes)));
   allocated_ -= bytes;
 }
 

@@ -213,4 +213,10 @@ Result<std::unique_ptr<ParquetWriter>> ParquetWriter::create(std::string path,
   return writer;
 }
 
+Bytes ParquetWriter::cost(const ParquetOptions& options, Bytes row_bytes) {
+  constexpr uint64_t kColumnBytes = 2 << 20;  // two pages, a batch, a dictionary and its index
+  return Bytes(static_cast<uint64_t>(kRowGroupRows) * row_bytes.count() +
+               options.columns.size() * kColumnBytes);
+}
+
 }  // namespace spillway::format

@@ -4,10 +4,11 @@
 // back, renamed. Row groups hold 122,880 rows whatever the memory; zstd; the same rows give the
 // same bytes.
 //
-// Memory   Arrow's allocations are charged to `account`; about cost() for the widths given. Refusal
-// fails with kMemoryLimit. Threads  One. Arrow's own thread pools are not used. Fails    kDiskFull,
-// kIo, kMemoryLimit. Destroyed without close(): nothing is left. Source   Apache Parquet
-// format 2.6, through Apache Arrow C++.
+// Memory   Arrow's allocations are charged to `account`, at most cost(); refusal is kMemoryLimit.
+//          Outside the ledger: zstd's contexts, which the codec allocates itself.
+// Threads  One. Arrow's own thread pools are not used.
+// Fails    kDiskFull, kIo, kMemoryLimit. Destroyed without close(): nothing is left.
+// Source   Apache Parquet format 2.6, through Apache Arrow C++.
 #pragma once
 
 #include <cstdint>
@@ -43,6 +44,9 @@ class ParquetWriter {
   [[nodiscard]] static Result<std::unique_ptr<ParquetWriter>> create(std::string path,
                                                                      ParquetOptions options,
                                                                      Account account);
+  // What a writer may come to hold: a row group of rows of `row_bytes` (the mean over a row group),
+  // as if nothing compressed, and each column's page, batch and dictionary.
+  static Bytes cost(const ParquetOptions& options, Bytes row_bytes);
   virtual ~ParquetWriter() = default;
 
   // One value a column, in the order of the columns; then end_row().
