@@ -46,12 +46,6 @@ std::string problem_help() {
   return text;
 }
 
-std::string grouped(uint64_t number) {
-  std::string digits = fmt::format("{}", number);
-  for (size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
-  return digits;
-}
-
 }  // namespace
 
 void ExpandCommand::add_to(CLI::App& app) {
@@ -146,7 +140,12 @@ void ExpandCommand::print(const expand::ExpandSummary& summary, double seconds) 
   fmt::print("{} states, {} generated, {} duplicates, depth {}{}\n", grouped(summary.states),
              grouped(summary.generated), grouped(summary.duplicates), summary.depth,
              summary.complete ? "" : " (stopped there: --max-depth)");
-  fmt::print("{:.2f} s; results in {}\n", seconds, summary.out);
+  if (summary.was_finished) {
+    fmt::print("finished before; results in {} (--resume never does it again)\n", summary.out);
+  } else {
+    fmt::print("{:.2f} s, peak memory {}; results in {}\n", seconds, to_string(summary.peak_memory),
+               summary.out);
+  }
   if (!summary.best_drawing.empty()) {
     fmt::print("\n{}{}", summary.best_drawing, summary.best_drawing.ends_with('\n') ? "" : "\n");
   }

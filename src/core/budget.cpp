@@ -157,6 +157,19 @@ Result<Account> Budget::open(AccountSpec spec) {
   return account;
 }
 
+void Budget::retire(const Account& account) {
+  std::vector<std::unique_ptr<Waiter>> ready;
+  {
+    std::lock_guard lock(impl_->mutex);
+    detail::AccountState& state = *account.state_;
+    impl_->floors -= state.spec.floor.count();
+    impl_->shared += std::min(state.used, state.spec.floor.count());
+    state.spec.floor = Bytes(0);
+    ready = impl_->grant();
+  }
+  Impl::deliver(std::move(ready));
+}
+
 Bytes Budget::capacity() const {
   std::lock_guard lock(impl_->mutex);
   return Bytes(impl_->capacity);

@@ -96,6 +96,9 @@ struct AccountUsage {
 
 class Budget {
  public:
+  // From now on the account has no floor: what it had belongs to all. For a stage that is over.
+  void retire(const Account& account);
+
   // `capacity`: what leases may sum to, floors included. The Governor may lower it later (never
   // below the floors).
   static std::unique_ptr<Budget> create(Bytes capacity);

@@ -37,6 +37,17 @@ TEST(Budget, KeepsFloorsForTheirOwners) {
   EXPECT_TRUE(sink.try_acquire(4_MiB));
 }
 
+TEST(Budget, GivesTheFloorOfARetiredAccountToAll) {
+  auto budget = Budget::create(10_MiB);
+  Account done = must_open(*budget, {"done", 2, 8_MiB});
+  Account next = must_open(*budget, {"next", 1});
+  const Lease kept = *done.try_acquire(3_MiB);
+  EXPECT_FALSE(next.try_acquire(3_MiB));
+  budget->retire(done);
+  EXPECT_TRUE(next.try_acquire(7_MiB));
+  EXPECT_FALSE(next.try_acquire(8_MiB));
+}
+
 TEST(Budget, FailsAtOnceAboveTheCeiling) {
   auto budget = Budget::create(10_MiB);
   Account account = must_open(*budget, {"a", 1, Bytes(0), 2_MiB});

@@ -67,4 +67,10 @@ std::string to_string(Bytes bytes) {
                : fmt::format("{:.1f} {}", value, kNames[unit]);
 }
 
+std::string grouped(uint64_t count) {
+  std::string digits = fmt::format("{}", count);
+  for (size_t at = digits.size(); at > 3; at -= 3) digits.insert(at - 3, ",");
+  return digits;
+}
+
 }  // namespace spillway

@@ -52,4 +52,7 @@ using namespace literals;  // NOLINT: sizes are written everywhere
 // "64 MiB", "1.2 GiB", "512 B": one decimal at most, binary units.
 std::string to_string(Bytes bytes);
 
+// A count as people read it: 1234567 is "1,234,567".
+std::string grouped(uint64_t count);
+
 }  // namespace spillway

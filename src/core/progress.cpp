@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <cstdio>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <thread>
 
 #include "core/procstat.hpp"
@@ -48,8 +49,11 @@ class Drawer final : public Progress {
     std::lock_guard lock(mutex_);
     if (style_ == Style::kNone) return;
     if (style_ == Style::kLive) std::fputs("\r\x1b[K", stderr);
-    std::fprintf(stderr, style_ == Style::kJson ? "{\"note\":\"%s\"}\n" : "spillway: %s\n",
-                 line.c_str());
+    if (style_ == Style::kJson) {
+      std::fprintf(stderr, "%s\n", nlohmann::json{{"note", line}}.dump().c_str());
+    } else {
+      std::fprintf(stderr, "spillway: %s\n", line.c_str());
+    }
   }
 
  private:

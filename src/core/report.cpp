@@ -59,6 +59,11 @@ class Sampler final : public Report {
     data_.accounted_peak = budget_.peak();
   }
 
+  Bytes peak() const override {
+    std::lock_guard lock(mutex_);
+    return data_.peak.counted();
+  }
+
   std::string json() const override {
     Json json;
     json["command"] = data_.command;

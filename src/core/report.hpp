@@ -43,6 +43,7 @@ class Report {
 
   // Stops sampling. The process's peaks are final after this.
   virtual void finish() = 0;
+  virtual Bytes peak() const = 0;  // of RssAnon + RssShmem, as sampled
   virtual std::string json() const = 0;
   virtual std::string html() const = 0;
 };

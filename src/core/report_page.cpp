@@ -51,19 +51,15 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-// 1234567 as 1,234,567; anything that is not all digits as it is.
-std::string grouped(const std::string& text) {
-  if (text.empty() || text.find_first_not_of("0123456789") != std::string::npos) return text;
-  std::string out;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (i > 0 && (text.size() - i) % 3 == 0) out += ',';
-    out += text[i];
-  }
-  return out;
+// A whole number with separators; any other text as it is.
+std::string figure(const std::string& text) {
+  const bool number = !text.empty() && text.size() < 19 &&
+                      text.find_first_not_of("0123456789") == std::string::npos;
+  return number ? grouped(std::stoull(text)) : text;
 }
 
 std::string unquoted(const std::string& json) {
-  return json.size() >= 2 && json.front() == '"' ? json.substr(1, json.size() - 2) : grouped(json);
+  return json.size() >= 2 && json.front() == '"' ? json.substr(1, json.size() - 2) : figure(json);
 }
 
 double nice_step(double range) {
@@ -198,7 +194,7 @@ std::string table_html(const ReportTable& table) {
   out += "</tr>";
   for (const auto& row : table.rows) {
     out += "<tr>";
-    for (const std::string& cell : row) out += "<td>" + escaped(grouped(cell)) + "</td>";
+    for (const std::string& cell : row) out += "<td>" + escaped(figure(cell)) + "</td>";
     out += "</tr>";
   }
   return out + "</table>";

@@ -33,8 +33,10 @@ struct ExpandSummary {
   uint64_t states = 0, generated = 0, duplicates = 0, frontier = 0;
   uint32_t depth = 0;
   bool complete = false;
-  std::string out;           // the folder written
-  std::string best_drawing;  // the optimum as text, "" for none
+  bool was_finished = false;  // the folder held this very run already; nothing was done
+  Bytes peak_memory;          // RssAnon + RssShmem
+  std::string out;            // the folder written
+  std::string best_drawing;   // the optimum as text, "" for none
 };
 
 // Runs to the end, or until `stop` (then: a checkpoint, and kCancelled). Writes the files of

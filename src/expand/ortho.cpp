@@ -314,8 +314,9 @@ class OrthoProblem final : public Problem {
   }
 
   bool has_score() const override { return true; }
+  // What ranks: the classic rules compare the volume only.
   Score score(const StateView& state) const override {
-    return {form(state).volume, word_count(state)};
+    return {form(state).volume, tables_->rules == OrthoRules::kClassic ? 0 : word_count(state)};
   }
   std::string best_json(const StateView& state, const Score& score) const override;
   std::string draw(const StateView& state) const override;
@@ -434,9 +435,10 @@ std::vector<uint32_t> OrthoProblem::payload(const StateView& state) const {
   return cells;
 }
 
-std::string OrthoProblem::best_json(const StateView& state, const Score& score) const {
+std::string OrthoProblem::best_json(const StateView& state, const Score&) const {
   const Form& box = form(state);
-  nlohmann::ordered_json json = {{"score", score}, {"dims", box.shape.dims()}};
+  nlohmann::ordered_json json = {{"score", Score{box.volume, word_count(state)}},
+                                 {"dims", box.shape.dims()}};
   json["up_axis"] = nullptr;
   if (box.up_axis) json["up_axis"] = *box.up_axis;
   auto& cells = json["cells"] = nlohmann::ordered_json::array();

@@ -49,32 +49,48 @@ const char* name_of(StatesOutput states) {
   return "";
 }
 
-// The least --memory with which `problem` runs.
-Bytes least_memory(const Problem& problem, const ExpandOptions& options) {
+struct Needs {
+  Bytes memory;                         // --memory
+  std::vector<MemoryPlan::Item> items;  // what it is made of
+};
+
+// The plan for `memory`, or nothing when it is too little.
+std::optional<Needs> needs_within(const Problem& problem, const ExpandOptions& options,
+                                  Bytes memory) {
+  const Bytes reserve = reserve_of(memory);
+  if (memory <= reserve) return std::nullopt;
   const ProblemTraits traits = problem.traits();
   const bool wide = traits.form == StateForm::kBytes && options.identity != Identity::kFp64;
   const unsigned threads = std::max(1u, std::min(options.job.threads, traits.max_expanders));
-  Bytes memory = 1_MiB;
-  while (memory <= reserve_of(memory) ||
-         !MemoryPlan::make(memory - reserve_of(memory), threads, traits, wide)) {
-    memory += 1_MiB;
-  }
-  return memory;
+  const auto plan = MemoryPlan::make(memory - reserve, threads, traits, wide);
+  if (!plan) return std::nullopt;
+  // The states are written when the search has given back all but one thread's buffers.
+  const Bytes states = states_cost(problem, options.states);
+  if (plan->worker + states > memory - reserve) return std::nullopt;
+  Needs needs{memory, {{"program", reserve, "code, libraries, stacks, small containers"}}};
+  for (MemoryPlan::Item& item : plan->items(threads)) needs.items.push_back(std::move(item));
+  if (states > Bytes(0))
+    needs.items.push_back(
+        {"states", states, "Parquet, after the search, in the place of the above"});
+  return needs;
 }
 
-Error too_small(const Problem& problem, const ExpandOptions& options) {
-  const Bytes least = least_memory(problem, options);
-  const Bytes reserve = reserve_of(least);
-  const ProblemTraits traits = problem.traits();
-  const bool wide = traits.form == StateForm::kBytes && options.identity != Identity::kFp64;
-  const unsigned threads = std::max(1u, std::min(options.job.threads, traits.max_expanders));
-  const auto plan = MemoryPlan::make(least - reserve, threads, traits, wide);
-  std::string parts = fmt::format("program {}", to_string(reserve));
-  for (const MemoryPlan::Item& item : plan->items(threads))
-    parts += fmt::format(", {} {}", item.name, to_string(item.bytes));
-  return Error(Code::kMemoryLimit,
-               fmt::format("--memory {} is too small: needs at least {}: {}",
-                           to_string(options.job.memory), to_string(least), parts));
+Needs least_needs(const Problem& problem, const ExpandOptions& options) {
+  for (Bytes memory = 1_MiB;; memory += 1_MiB) {
+    if (auto needs = needs_within(problem, options, memory)) return *needs;
+  }
+}
+
+Result<Needs> needs_or_refusal(const Problem& problem, const ExpandOptions& options) {
+  if (auto needs = needs_within(problem, options, options.job.memory)) return *needs;
+  const Needs least = least_needs(problem, options);
+  std::string parts;
+  for (const MemoryPlan::Item& item : least.items) {
+    parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", item.name, to_string(item.bytes));
+  }
+  return fail(Code::kMemoryLimit,
+              fmt::format("--memory {} is too small: needs at least {}: {}",
+                          to_string(options.job.memory), to_string(least.memory), parts));
 }
 
 // What a checkpoint must agree with to be continued.
@@ -99,16 +115,11 @@ class WorkFolder {
     }
     // With a work folder beside it the result is of a run that was killed while it tidied up: it is
     // finished again.
-    if (fs::exists(out + "/result.json", error) && !fs::exists(out + "/.spillway", error)) {
-      return fail(
-          Code::kInvalid,
-          fmt::format("{}: holds a finished run; remove it or choose another folder with --out",
-                      out));
-    }
     WorkFolder folder;
     folder.path_ = out + "/.spillway";
     const bool fresh = !fs::exists(folder.path_, error);
-    if (fresh && fs::exists(out, error) && !fs::is_empty(out, error)) {
+    const bool ours = fs::exists(out + "/result.json", error);  // a finished run, to be done again
+    if (fresh && !ours && fs::exists(out, error) && !fs::is_empty(out, error)) {
       return fail(Code::kInvalid,
                   fmt::format("{}: is not empty; choose another folder with --out", out));
     }
@@ -146,6 +157,39 @@ class WorkFolder {
   std::string path_;
   int lock_ = -1;
 };
+
+// What report.json says of the run that left `out`, when it is a finished run of the same
+// configuration; kInvalid when it is another; nothing when there is none. (With a work folder
+// beside it the run was killed while it tidied up.)
+Result<std::optional<ExpandSummary>> finished(const std::string& out,
+                                              const std::string& configured) {
+  std::error_code error;
+  if (!fs::exists(out + "/result.json", error) || fs::exists(out + "/.spillway", error))
+    return std::nullopt;
+  const Json report =
+      Json::parse(TRY(read_small_file(out + "/report.json", uint64_t{1} << 30)), nullptr, false);
+  const Json result =
+      Json::parse(TRY(read_small_file(out + "/result.json", uint64_t{1} << 30)), nullptr, false);
+  const bool same = report.is_object() && report.contains("job") &&
+                    report["job"].contains("configuration") &&
+                    report["job"]["configuration"].dump() == configured && result.is_object();
+  if (!same) {
+    return fail(
+        Code::kInvalid,
+        fmt::format("{}: holds another finished run; remove it or choose another folder with --out",
+                    out));
+  }
+  ExpandSummary summary;
+  summary.states = result.value("states", uint64_t{0});
+  summary.generated = result.value("generated", uint64_t{0});
+  summary.duplicates = result.value("duplicates", uint64_t{0});
+  summary.frontier = result.value("frontier", uint64_t{0});
+  summary.depth = result.value("depth", uint32_t{0});
+  summary.complete = result.value("complete", false);
+  summary.out = out;
+  summary.was_finished = true;
+  return summary;
+}
 
 // A checkpoint file: the configuration it belongs to, and the search's own text ("null": nothing
 // done yet).
@@ -246,6 +290,10 @@ class Job {
  private:
   Result<void> prepare();
   ProgressSnapshot snapshot() const;
+  void count() const;
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
+  }
   Result<ExpandSummary> finish();
   void describe_for_report(const Sums& sums);
 
@@ -259,13 +307,13 @@ class Job {
   std::unique_ptr<Report> report_;
   std::unique_ptr<Search> search_;
   std::unique_ptr<Progress> progress_;
+  const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
   bool resumed_ = false;
   bool has_checkpoint_ = false;
 };
 
 Result<void> Job::prepare() {
-  if (options_.job.memory < least_memory(problem_, options_))
-    return fail(too_small(problem_, options_));
+  TRY(needs_or_refusal(problem_, options_));
   budget_ = Budget::create(options_.job.memory - reserve_of(options_.job.memory));
   ScratchSpace::Options scratch;
   scratch.folder = options_.job.scratch.empty() ? work_.path() : options_.job.scratch;
@@ -278,15 +326,23 @@ Result<void> Job::prepare() {
   options.keep_layers = options_.states != StatesOutput::kNone;
   options.checkpoint = options_.checkpoint;
   options.work_folder = work_.path();
+  options.on_round = [this] { count(); };
   search_ = TRY(Search::create(problem_, options, *budget_, space_));
   return {};
 }
 
+void Job::count() const {
+  if (report_) report_->count(search_->progress().generated, space_->used());
+}
+
 ProgressSnapshot Job::snapshot() const {
   const SearchProgress now = search_->progress();
+  count();
   ProgressSnapshot snapshot;
   snapshot.phase = fmt::format("depth {} {}", now.depth, now.phase);
-  snapshot.text = fmt::format("{} states  frontier {}", now.states, now.layer_states);
+  snapshot.text = fmt::format("{} states  {:.1f} M/s generated  frontier {}", grouped(now.states),
+                              static_cast<double>(now.generated) / 1e6 / std::max(1e-3, seconds()),
+                              grouped(now.layer_states));
   if (now.layer_states > 0) {
     snapshot.fraction = static_cast<double>(now.layer_done) / static_cast<double>(now.layer_states);
   }
@@ -336,6 +392,7 @@ Result<ExpandSummary> Job::run(std::stop_token stop) {
 }
 
 void Job::describe_for_report(const Sums& sums) {
+  report_->fact("configuration", configured_);
   report_->fact("problem", Json(problem_.name()).dump());
   report_->fact("arguments", problem_.arguments_json());
   report_->fact("states", fmt::format("{}", sums.states));
@@ -359,6 +416,7 @@ Result<ExpandSummary> Job::finish() {
   const SearchState& state = search_->state();
   const Sums sums = TRY(balance(state));
   if (options_.states != StatesOutput::kNone) {
+    search_->retire();
     TRY(write_states(problem_, options_.states, *search_, out_ + "/states", *budget_));
   }
   describe_for_report(sums);
@@ -378,6 +436,7 @@ Result<ExpandSummary> Job::finish() {
   summary.depth = static_cast<uint32_t>(state.layers.size() - 1);
   summary.complete = search_->complete();
   summary.out = out_;
+  summary.peak_memory = report_->peak();
   if (state.has_best)
     summary.best_drawing = problem_.draw(view_of(problem_.traits().form, state.best));
   search_.reset();
@@ -399,6 +458,9 @@ Result<ExpandSummary> run(Problem& problem, const ExpandOptions& options, std::s
                                           problem.name()));
   }
   const std::string out = out_folder(problem, options);
+  if (options.resume == Resume::kAuto) {
+    if (auto done = TRY(finished(out, configuration(problem, options)))) return *done;
+  }
   WorkFolder work = TRY(WorkFolder::open(out));
   if (options.resume == Resume::kNever) work.clear();
   std::error_code unused;
@@ -422,27 +484,19 @@ Result<ExpandSummary> run(Problem& problem, const ExpandOptions& options, std::s
 }
 
 Result<std::string> explain_memory(Problem& problem, const ExpandOptions& options) {
-  const ProblemTraits traits = problem.traits();
-  const bool wide = traits.form == StateForm::kBytes && options.identity != Identity::kFp64;
-  const unsigned threads = std::max(1u, std::min(options.job.threads, traits.max_expanders));
-  const Bytes least = least_memory(problem, options);
-  if (options.job.memory < least) return fail(too_small(problem, options));
-  const Bytes reserve = reserve_of(options.job.memory);
-  std::string text = fmt::format(
-      "memory     {:>10}  ({})\nleast      {:>10}  for this problem with {} threads\nprogram    "
-      "{:>10}  "
-      "code, libraries, stacks, small containers\n",
-      to_string(options.job.memory), options.job.memory_source, to_string(least), threads,
-      to_string(reserve));
-  const MemoryPlan plan =
-      TRY(MemoryPlan::make(options.job.memory - reserve, threads, traits, wide));
-  for (const MemoryPlan::Item& item : plan.items(threads)) {
+  const Needs needs = TRY(needs_or_refusal(problem, options));
+  std::string text =
+      fmt::format("{:<10} {:>10}  ({})\n{:<10} {:>10}  for this job with {} threads\n", "memory",
+                  to_string(options.job.memory), options.job.memory_source, "least",
+                  to_string(least_needs(problem, options).memory), options.job.threads);
+  Bytes free = options.job.memory;
+  for (const MemoryPlan::Item& item : needs.items) {
     text += fmt::format("{:<10} {:>10}  {}\n", item.name, to_string(item.bytes), item.purpose);
+    if (item.name != "states") free -= item.bytes;
   }
-  const Bytes free = options.job.memory - reserve - plan.fixed(threads);
-  text += fmt::format("{:<10} {:>10}  candidates and stores; what does not fit goes to scratch\n",
-                      "shared", to_string(free));
-  return text;
+  return text +
+         fmt::format("{:<10} {:>10}  candidates and stores; what does not fit goes to scratch\n",
+                     "shared", to_string(free));
 }
 
 }  // namespace spillway::expand

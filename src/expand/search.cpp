@@ -149,6 +149,7 @@ class SearchOf final : public Search {
   const SearchState& state() const override { return state_; }
   bool complete() const override { return complete_; }
   SearchProgress progress() const override;
+  void retire() override;
   Result<void> each_state(
       const std::function<Result<void>(uint32_t, const StateView&)>& visit) override;
   std::vector<std::pair<std::string, std::string>> figures() const override;
@@ -254,6 +255,9 @@ class SearchOf final : public Search {
   MemoryPlan plan_;
   Account scatter_, marks_, store_, candidates_, index_;
   Lease index_lease_;
+  Budget* budget_ = nullptr;
+  std::vector<Account> accounts_;                             // those with floors
+  std::vector<std::pair<std::string, std::string>> figures_;  // once retired
   std::vector<Worker> workers_;
   std::optional<SeenSet<K>> seen_;
   Layer current_, next_;
@@ -294,6 +298,8 @@ Result<void> SearchOf<K>::prepare(Budget& budget, const MemoryPlan& plan) {
   candidates_ = TRY(budget.open({"candidates", 10, Bytes(0), std::nullopt}));
   Account filters = TRY(budget.open({"filters", 0, Bytes(0), plan.store_ceiling / 4}));
 
+  budget_ = &budget;
+  accounts_ = {work, tables, scatter_, marks_, recent, merge, index_};
   const auto lend = [](Account& account, Bytes bytes) -> Result<Pages> {
     auto lease = account.try_acquire(bytes);
     if (!lease)
@@ -976,6 +982,18 @@ Result<void> SearchOf<K>::visit_last_layer(std::stop_token stop) {
 }
 
 template <class K>
+void SearchOf<K>::retire() {
+  figures_ = figures();
+  seen_.reset();
+  current_.clear();
+  next_.clear();
+  for (Worker& worker : workers_) worker.table_memory = Pages();
+  workers_.resize(1);
+  workers_[0].successors.reset();
+  for (const Account& account : accounts_) budget_->retire(account);
+}
+
+template <class K>
 Result<void> SearchOf<K>::each_state(
     const std::function<Result<void>(uint32_t, const StateView&)>& visit_state) {
   for (size_t depth = 0; depth < kept_.size(); ++depth) {
@@ -998,6 +1016,7 @@ SearchProgress SearchOf<K>::progress() const {
 
 template <class K>
 std::vector<std::pair<std::string, std::string>> SearchOf<K>::figures() const {
+  if (!figures_.empty()) return figures_;
   return {{"rounds", fmt::format("{}", rounds_)},
           {"small_stretches", fmt::format("{}", small_layers_)},
           {"candidate_bytes_spilled", fmt::format("{}", spilled_candidates_)},

@@ -121,6 +121,8 @@ class Search {
   virtual const SearchState& state() const = 0;
   virtual bool complete() const = 0;
   virtual SearchProgress progress() const = 0;
+  // After run(): gives back all memory but what each_state() needs.
+  virtual void retire() = 0;
   // After run(), with keep_layers: every layer's states in discovery order.
   [[nodiscard]] virtual Result<void> each_state(
       const std::function<Result<void>(uint32_t depth, const StateView& state)>& visit) = 0;

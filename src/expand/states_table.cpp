@@ -72,7 +72,22 @@ Result<void> write_states(const Problem& problem, StatesOutput what, Search& sea
   }));
   return std::move(*writer).close();
 }
+
+Bytes states_cost(const Problem& problem, StatesOutput what) {
+  if (what == StatesOutput::kNone) return Bytes(0);
+  uint64_t row = 12;  // depth, id
+  if (what == StatesOutput::kAll) {
+    for (const Column& column : problem.columns()) {
+      const bool wide = column.type == ColumnType::kUint32List ||
+                        column.type == ColumnType::kBinary || column.type == ColumnType::kString;
+      row += wide ? 4 * problem.canonical_size() : 8;
+    }
+  }
+  return 2_MiB + Bytes(row * 3 * static_cast<uint64_t>(format::ParquetWriter::kRowGroupRows));
+}
 #else
+Bytes states_cost(const Problem&, StatesOutput) { return Bytes(0); }
+
 Result<void> write_states(const Problem&, StatesOutput, Search&, const std::string&, Budget&) {
   return fail(Code::kUsage, "--states needs Arrow, which this build lacks: build with ./run build");
 }

@@ -16,4 +16,7 @@ namespace spillway::expand {
 [[nodiscard]] Result<void> write_states(const Problem& problem, StatesOutput what, Search& search,
                                         const std::string& folder, Budget& budget);
 
+// What write_states() leases at most, roughly: a row group of the widest rows, encoded and not.
+Bytes states_cost(const Problem& problem, StatesOutput what);
+
 }  // namespace spillway::expand
