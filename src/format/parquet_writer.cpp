@@ -215,8 +215,13 @@ Result<std::unique_ptr<ParquetWriter>> ParquetWriter::create(std::string path,
 
 Bytes ParquetWriter::cost(const ParquetOptions& options, Bytes row_bytes) {
   constexpr uint64_t kColumnBytes = 2 << 20;  // two pages, a batch, a dictionary and its index
-  return Bytes(static_cast<uint64_t>(kRowGroupRows) * row_bytes.count() +
-               options.columns.size() * kColumnBytes);
+  constexpr uint64_t kLengthBytes = 4;        // of a text or list
+  // Arrow's sink doubles, and holds the old and the new buffer while it copies.
+  constexpr uint64_t kGrowth = 3;
+  const uint64_t columns = options.columns.size();
+  return Bytes(kGrowth * static_cast<uint64_t>(kRowGroupRows) *
+                   (row_bytes.count() + columns * kLengthBytes) +
+               columns * kColumnBytes);
 }
 
 }  // namespace spillway::format

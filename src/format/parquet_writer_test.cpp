@@ -133,6 +133,28 @@ TEST(ParquetWriter, GivesAllMemoryBackAndStaysWithinItsCost) {
   EXPECT_LE(account.peak(), ParquetWriter::cost(all_types(), Bytes(50)));
 }
 
+TEST(ParquetWriter, StaysWithinItsCostWhenNothingCompresses) {
+  const Folder folder;
+  Money money(Bytes(1 << 30));
+  Account account = money.account();
+  ParquetOptions options;
+  options.columns = {{"text", ColumnType::kString, false}};
+  auto writer = std::move(*ParquetWriter::create(folder.file("a.parquet"), options, account));
+  uint64_t random = 1;
+  for (uint64_t row = 0; row < kRows; ++row) {
+    std::string text;
+    for (int i = 0; i < 16; ++i) {
+      random = random * 6364136223846793005 + 1442695040888963407;
+      text += static_cast<char>(random >> 56);
+    }
+    writer->text(text);
+    ASSERT_TRUE(writer->end_row().has_value());
+  }
+  ASSERT_TRUE(std::move(*writer).close().has_value());
+  EXPECT_LE(account.peak(), ParquetWriter::cost(options, Bytes(16)));
+  EXPECT_GT(account.peak(), Bytes(16 * ParquetWriter::kRowGroupRows));
+}
+
 TEST(ParquetWriter, RefusedMemoryIsAMemoryLimitAndLeavesNothing) {
   // From nothing at all up to almost enough: each refusal comes from another place inside Arrow.
   int refused = 0;
