@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #ifdef SPILLWAY_HAVE_ARROW
@@ -32,6 +33,19 @@ format::ColumnType format_type(ColumnType type) {
   return format::ColumnType::kUint64;
 }
 
+format::ParquetOptions table_options(const Problem& problem, StatesOutput what) {
+  format::ParquetOptions options;
+  options.columns = {{"depth", format::ColumnType::kUint32, false},
+                     {"id", format::ColumnType::kUint64, false}};
+  if (what == StatesOutput::kAll) {
+    for (const Column& column : problem.columns())
+      options.columns.push_back({column.name, format_type(column.type), column.nullable});
+  }
+  options.metadata = {{"spillway.problem", problem.name()},
+                      {"spillway.arguments", problem.arguments_json()}};
+  return options;
+}
+
 class WriterRow final : public Row {
  public:
   explicit WriterRow(format::ParquetWriter& writer) : writer_(writer) {}
@@ -51,18 +65,9 @@ Result<void> write_states(const Problem& problem, StatesOutput what, Search& sea
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) return fail(Code::kIo, fmt::format("creating {}: {}", folder, error.message()));
-  format::ParquetOptions options;
-  options.columns = {{"depth", format::ColumnType::kUint32, false},
-                     {"id", format::ColumnType::kUint64, false}};
-  if (what == StatesOutput::kAll) {
-    for (const Column& column : problem.columns())
-      options.columns.push_back({column.name, format_type(column.type), column.nullable});
-  }
-  options.metadata = {{"spillway.problem", problem.name()},
-                      {"spillway.arguments", problem.arguments_json()}};
   Account account = TRY(budget.open({"parquet", 90, Bytes(0), std::nullopt}));
-  auto writer =
-      TRY(format::ParquetWriter::create(folder + "/states.parquet", std::move(options), account));
+  auto writer = TRY(format::ParquetWriter::create(folder + "/states.parquet",
+                                                  table_options(problem, what), account));
   WriterRow row(*writer);
   TRY(search.each_state([&](uint32_t depth, const StateView& state) {
     writer->number(depth);
@@ -75,15 +80,16 @@ Result<void> write_states(const Problem& problem, StatesOutput what, Search& sea
 
 Bytes states_cost(const Problem& problem, StatesOutput what) {
   if (what == StatesOutput::kNone) return Bytes(0);
-  uint64_t row = 12;  // depth, id
-  if (what == StatesOutput::kAll) {
-    for (const Column& column : problem.columns()) {
-      const bool wide = column.type == ColumnType::kUint32List ||
-                        column.type == ColumnType::kBinary || column.type == ColumnType::kString;
-      row += wide ? 4 * problem.canonical_size() : 8;
-    }
+  const format::ParquetOptions options = table_options(problem, what);
+  Bytes row;  // the mean, assumed: what is wider is refused when it comes
+  for (const format::ColumnSpec& column : options.columns) {
+    const bool wide = column.type == format::ColumnType::kUint32List ||
+                      column.type == format::ColumnType::kBinary ||
+                      column.type == format::ColumnType::kString;
+    row += wide ? Bytes(std::min<uint64_t>(4 * problem.canonical_size(), 48)) : 8_B;
   }
-  return 2_MiB + Bytes(row * 3 * static_cast<uint64_t>(format::ParquetWriter::kRowGroupRows));
+  // Ids do not compress, lists of small numbers do by four and more: half is ample for both.
+  return format::ParquetWriter::cost(options, row) / 2;
 }
 #else
 Bytes states_cost(const Problem&, StatesOutput) { return Bytes(0); }
