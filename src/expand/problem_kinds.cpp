@@ -10,12 +10,8 @@
 #if __has_include("expand/petri.hpp")
 #include "expand/petri.hpp"
 #endif
-#if __has_include("expand/pipe.hpp")
 #include "expand/pipe.hpp"
-#endif
-#if __has_include("expand/plugin.hpp")
 #include "expand/plugin.hpp"
-#endif
 #include "expand/problem.hpp"
 #include "expand/puzzle.hpp"
 
@@ -55,18 +51,14 @@ constexpr ProblemKind kKinds[] = {
      "grows too large; a place holds at most 2147483647 tokens.",
      make_petri},
 #endif
-#if __has_include("expand/plugin.hpp")
     {"plugin", "plugin FILE.so [args]", "your own problem, from a shared library",
-     "The library has the C interface of spillway_problem.h; the words after its name are handed "
+     "The library has the C interface of plugin_abi.h; the words after its name are handed "
      "to it.",
      make_plugin},
-#endif
-#if __has_include("expand/pipe.hpp")
-    {"pipe", "pipe -- CMD ARGS...", "your own problem, from a program that answers on its output",
+    {"pipe", "pipe [--copies N] [--timeout SECONDS] [--format frames|json] -- CMD ARGS...", "your own problem, from a program that answers on its output",
      "The program gets states on its standard input and answers with their successors. It is "
      "started several times; it must answer the same for the same state.",
      make_pipe},
-#endif
 };
 
 size_t edit_distance(std::string_view a, std::string_view b) {

@@ -143,7 +143,7 @@ class Puzzle final : public Problem {
  private:
   bool is_packed() const { return board_.cells() <= kMostPackedCells; }
   uint8_t tile(const StateView& state, uint32_t cell) const {
-    return is_packed() ? state.packed >> (4 * cell) & 15 : state.bytes[cell];
+    return is_packed() ? static_cast<uint8_t>(state.packed >> (4 * cell) & 15) : state.bytes[cell];
   }
 
   Board board_;
