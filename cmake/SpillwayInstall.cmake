@@ -20,4 +20,6 @@ add_custom_target(spillway_texts ALL DEPENDS ${texts}/spillway.1 ${texts}/spillw
 install(FILES ${texts}/spillway.1 DESTINATION share/man/man1)
 install(FILES ${texts}/spillway DESTINATION share/bash-completion/completions)
 
+# For those who write plugins.
+install(FILES ${CMAKE_SOURCE_DIR}/src/expand/plugin_abi.h DESTINATION include/expand)
 install(FILES ${CMAKE_SOURCE_DIR}/LICENSE ${CMAKE_SOURCE_DIR}/README.md DESTINATION share/doc/spillway)

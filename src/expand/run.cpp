@@ -8,6 +8,7 @@
 
 #include "core/budget.hpp"
 #include "core/durable_file.hpp"
+#include "core/governor.hpp"
 #include "core/progress.hpp"
 #include "core/report.hpp"
 #include "core/scratch.hpp"
@@ -373,14 +374,26 @@ Result<ExpandSummary> Job::run(std::stop_token stop) {
   if (resumed_)
     progress_->note(
         fmt::format("resuming {} at depth {}", out_, search_->state().layers.size() - 1));
-  auto searched = search_->run(stop, [&](const std::string& text) {
+  // The user's stop, or the governor's.
+  std::stop_source ending;
+  const std::stop_callback forward(stop, [&] { ending.request_stop(); });
+  std::optional<Error> exceeded;
+  auto governor = std::make_unique<Governor>(
+      *budget_, Governor::Options{.limit = options_.job.memory,
+                                  .reserve = reserve_of(options_.job.memory),
+                                  .exceeded = [&](Error error) {
+                                    exceeded.emplace(std::move(error));
+                                    ending.request_stop();
+                                  }});
+  auto searched = search_->run(ending.get_token(), [&](const std::string& text) {
     has_checkpoint_ = true;
     return save(text);
   });
+  governor.reset();
   progress_.reset();
   report_->finish();
   if (!searched) {
-    Error error = std::move(searched).error();
+    Error error = exceeded ? std::move(*exceeded) : std::move(searched).error();
     if (error.code() == Code::kScratchFull || error.code() == Code::kDiskFull) {
       return fail(
           Error(error.code(),
