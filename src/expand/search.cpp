@@ -732,6 +732,7 @@ Result<void> SearchOf<K>::expand_block(Round& round, Worker& worker, unsigned in
     const uint64_t base = round.generated;
     round.generated += worker.successors->count();
     round.drawn.store(round.generated, std::memory_order_relaxed);
+    shown_generated_.store(generated_total_ + round.generated, std::memory_order_relaxed);
     if (round.generated > SearchTuning{}.round_limit)
       return fail(Code::kTooLarge, "a round has more successors than 2^32");
     if (round.log) TRY(round.log->append_log(*worker.successors));
