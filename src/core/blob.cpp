@@ -98,7 +98,7 @@ Result<uint64_t> Blob::append(std::span<const uint8_t> piece) {
     }
     if (!chunks_.empty()) {
       Chunk& chunk = chunks_.back();
-      std::memcpy(chunk.pages.data() + chunk.used, piece.data(), piece.size());
+      if (!piece.empty()) std::memcpy(chunk.pages.data() + chunk.used, piece.data(), piece.size());
       chunk.used += piece.size();
       size_ += piece.size();
       return offset;

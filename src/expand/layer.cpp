@@ -26,8 +26,10 @@ struct FrameHeader {
 };
 static_assert(sizeof(FrameHeader) == 32);
 
+// Padded, so that what a frame holds is aligned wherever the frame is.
 size_t body_bytes(const FrameHeader& header) {
-  return size_t{4} * header.parents + size_t{4} * header.ends + header.bytes;
+  const size_t bytes = size_t{4} * header.parents + size_t{4} * header.ends + header.bytes;
+  return (bytes + 7) / 8 * 8;
 }
 
 // Copies the states that the mask keeps to the front: data into `data`, ends into `ends`. Returns
@@ -156,7 +158,7 @@ Result<void> Segment::write_frame(std::span<const uint32_t> parent_ends,
                      static_cast<uint32_t>(data.size()),
                      0,
                      0};
-  frame_.resize(sizeof header + body_bytes(header));
+  frame_.assign(sizeof header + body_bytes(header), 0);
   uint8_t* out = frame_.data() + sizeof header;
   const auto put = [&out](const void* from, size_t size) {
     if (size > 0) std::memcpy(out, from, size);
