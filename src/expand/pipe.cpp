@@ -16,6 +16,7 @@ namespace {
 constexpr uint32_t kMaxStateBytes = 65536;
 constexpr size_t kBatchStates = 256;  // asked in one go
 constexpr size_t kBatchBytes = 65536;
+constexpr int kMaxNesting = 100;
 constexpr uint64_t kAskTwice = 1000;  // every so many states
 
 struct PipeOptions {
@@ -57,6 +58,8 @@ class Talker {
   }
   // The answer to the next state asked about.
   Result<States> answer() { return json_ ? answer_line() : answer_frames(); }
+  // Whether the program said more than it was asked for.
+  bool has_surplus() const { return !rest().empty(); }
   Error error(const std::string& what) { return process_->error(what); }
 
  private:
@@ -121,8 +124,14 @@ class Talker {
       end = bytes.size();
       TRY(process_->exchange());
     }
+    bool too_deep = false;
+    const auto shallow = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
+      too_deep |= depth > kMaxNesting;
+      return depth <= kMaxNesting;
+    };
     const nlohmann::json list = nlohmann::json::parse(
-        rest().begin(), rest().begin() + static_cast<ptrdiff_t>(end), nullptr, false);
+        rest().begin(), rest().begin() + static_cast<ptrdiff_t>(end), shallow, false);
+    if (too_deep) return fail(error("answered with values nested too deep"));
     if (!list.is_array()) {
       const std::string shown(rest().begin(),
                               rest().begin() + static_cast<ptrdiff_t>(std::min<size_t>(end, 60)));
@@ -177,7 +186,7 @@ class PipeExpander final : public Expander {
         }
         out.end_parent();
         ++done;
-        if (++asked_ % kAskTwice == 0) checks_.emplace_back(i, states);
+        if (asked_++ % kAskTwice == 0) checks_.emplace_back(i, states);
       }
       for (const auto& [index, states] : std::exchange(checks_, {})) {
         talker_->ask(parents, index, index + 1);
@@ -186,6 +195,7 @@ class PipeExpander final : public Expander {
               talker_->error("answered the same state differently: " + hex(parents[index].bytes)));
         }
       }
+      if (talker_->has_surplus()) return fail(talker_->error("answered more than it was asked"));
       if (full) return done;
     }
     return done;

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 extern char** environ;
 
@@ -56,6 +57,7 @@ Result<std::unique_ptr<PipeProcess>> PipeProcess::start(std::vector<std::string>
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   for (const int fd : {pipes[0][0], pipes[1][1], pipes[2][1]}) ::close(fd);
+  process->group_ = spawned == 0 ? process->pid_ : -1;
   process->input_ = pipes[0][1];
   process->output_ = pipes[1][0];
   process->complaints_ = pipes[2][0];
@@ -73,8 +75,8 @@ PipeProcess::~PipeProcess() {
   for (const int fd : {input_, output_, complaints_}) {
     if (fd >= 0) ::close(fd);
   }
+  if (group_ > 0) ::kill(-group_, SIGKILL);  // whatever it started, too
   if (pid_ < 0) return;
-  ::kill(-pid_, SIGKILL);
   int status = 0;
   while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
   }
@@ -129,8 +131,8 @@ Result<void> PipeProcess::exchange() {
     if (ready <= 0) continue;
     if ((fds[1].revents & POLLIN) != 0) {
       read_complaints();
-    } else if ((fds[1].revents & (POLLHUP | POLLERR)) != 0 && (fds[0].revents & POLLIN) == 0) {
-      return fail(error("ended before it answered"));
+    } else if ((fds[1].revents & (POLLHUP | POLLERR)) != 0) {
+      ::close(std::exchange(complaints_, -1));  // it has nothing more to say there; that is no end
     }
     if ((fds[2].revents & (POLLERR | POLLHUP)) != 0 && (fds[0].revents & POLLIN) == 0)
       return fail(error("ended before it answered"));

@@ -41,6 +41,7 @@ class PipeProcess {
   std::string name_;
   std::chrono::milliseconds timeout_{};
   pid_t pid_ = -1;
+  pid_t group_ = -1;  // outlives the process: what it started belongs to it
   int input_ = -1, output_ = -1, complaints_ = -1;
   std::vector<uint8_t> outbox_, inbox_;
   std::string last_words_;

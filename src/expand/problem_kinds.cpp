@@ -7,9 +7,7 @@
 #include "expand/hanoi.hpp"
 #include "expand/ortho.hpp"
 #include "expand/pancake.hpp"
-#if __has_include("expand/petri.hpp")
 #include "expand/petri.hpp"
-#endif
 #include "expand/pipe.hpp"
 #include "expand/plugin.hpp"
 #include "expand/problem.hpp"
@@ -43,19 +41,18 @@ constexpr ProblemKind kKinds[] = {
      "empty 2x2 box and adds words; a box that is full grows. The optimum is the first box found "
      "of the largest volume, then of the most words, and is drawn at the end.",
      make_ortho},
-#if __has_include("expand/petri.hpp")
     {"petri", "petri FILE.pnml", "markings of a P/T net in PNML (ISO 15909-2)",
      "All markings that can be reached from the initial one, transitions firing in the order of "
      "the document. Several pages and reference nodes are understood; nets of other types are "
      "refused. Markings are packed into as few bits as they need, and packed again when a count "
      "grows too large; a place holds at most 2147483647 tokens.",
      make_petri},
-#endif
     {"plugin", "plugin FILE.so [args]", "your own problem, from a shared library",
      "The library has the C interface of plugin_abi.h; the words after its name are handed "
      "to it.",
      make_plugin},
-    {"pipe", "pipe [--copies N] [--timeout SECONDS] [--format frames|json] -- CMD ARGS...", "your own problem, from a program that answers on its output",
+    {"pipe", "pipe [--copies N] [--timeout SECONDS] [--format frames|json] -- CMD ARGS...",
+     "your own problem, from a program that answers on its output",
      "The program gets states on its standard input and answers with their successors. It is "
      "started several times; it must answer the same for the same state.",
      make_pipe},

@@ -214,6 +214,30 @@ Result<std::string> read_checkpoint(const WorkFolder& work, const std::string& c
   return json["search"].dump();
 }
 
+// How states are stored, which widen() changes.
+std::string packing_of(const Problem& problem) {
+  const ProblemTraits traits = problem.traits();
+  return traits.form == StateForm::kPacked ? fmt::format("bits-{}", traits.key_bits)
+                                           : fmt::format("bytes-{}", traits.max_state_bytes);
+}
+
+// Widens the problem as far as the run whose checkpoint is in `work` had.
+Result<void> widen_like_checkpoint(Problem& problem, const WorkFolder& work) {
+  std::error_code error;
+  if (!fs::exists(work.checkpoint(), error)) return {};
+  const Json json =
+      Json::parse(TRY(read_small_file(work.checkpoint(), uint64_t{1} << 30)), nullptr, false);
+  if (!json.is_object() || !json.contains("search") || json["search"].is_null()) return {};
+  const std::string stored = json.value("packing", "");
+  while (packing_of(problem) != stored) {
+    if (problem.widen()) continue;
+    return fail(Code::kInvalid,
+                fmt::format("{}: holds another run; choose another --out, or --resume never",
+                            work.checkpoint()));
+  }
+  return {};
+}
+
 std::string layers_csv(const SearchState& state) {
   std::string csv = "depth,new,generated,duplicate,cumulative\n";
   uint64_t cumulative = 0;
@@ -359,8 +383,9 @@ Result<ExpandSummary> Job::run(std::stop_token stop) {
   report_ = Report::start("expand", options_.job, *budget_);
   const std::string checkpoint = TRY(read_checkpoint(work_, configured_, out_));
   const auto save = [&](const std::string& text) {
-    return write_durably(work_.checkpoint(), fmt::format("{{\"configuration\":{},\"search\":{}}}\n",
-                                                         configured_, text));
+    return write_durably(work_.checkpoint(),
+                         fmt::format("{{\"configuration\":{},\"packing\":\"{}\",\"search\":{}}}\n",
+                                     configured_, packing_of(problem_), text));
   };
   if (checkpoint.empty() || checkpoint == "null") {
     work_.clear();
@@ -476,6 +501,7 @@ Result<ExpandSummary> run(Problem& problem, const ExpandOptions& options, std::s
   }
   WorkFolder work = TRY(WorkFolder::open(out));
   if (options.resume == Resume::kNever) work.clear();
+  TRY(widen_like_checkpoint(problem, work));
   std::error_code unused;
   const bool fresh = !fs::exists(work.checkpoint(), unused);
   while (true) {
