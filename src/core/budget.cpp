@@ -55,7 +55,8 @@ struct Budget::Impl : std::enable_shared_from_this<Budget::Impl> {
   std::list<Waiter*> waiting;  // by rank, then by arrival
 
   bool fits(const detail::AccountState& account, uint64_t bytes) const {
-    if (account.used + bytes > ceiling_of(account)) return false;
+    const uint64_t ceiling = ceiling_of(account);
+    if (bytes > ceiling || account.used > ceiling - bytes) return false;
     const uint64_t more = above(account.used + bytes, account.spec.floor.count()) -
                           above(account.used, account.spec.floor.count());
     return more == 0 || floors + shared + more <= capacity;
@@ -138,7 +139,9 @@ std::unique_ptr<Budget> Budget::create(Bytes capacity) {
 
 Result<Account> Budget::open(AccountSpec spec) {
   std::lock_guard lock(impl_->mutex);
-  if (impl_->floors + spec.floor.count() > impl_->capacity) {
+  const uint64_t taken =
+      impl_->floors + impl_->shared;  // what is lent above the floors is gone, too
+  if (spec.floor > Bytes(0) && taken + spec.floor.count() > impl_->capacity) {
     std::string parts;
     for (const auto& account : impl_->accounts) {
       if (account->spec.floor > Bytes(0))
@@ -213,7 +216,11 @@ Budget::Impl& impl_of(const detail::AccountState& account) {
 }  // namespace
 
 const std::string& Account::name() const { return state_->spec.name; }
-Bytes Account::floor() const { return state_->spec.floor; }
+Bytes Account::floor() const {
+  Budget::Impl& impl = impl_of(*state_);
+  std::lock_guard lock(impl.mutex);
+  return state_->spec.floor;
+}
 
 Bytes Account::ceiling() const {
   Budget::Impl& impl = impl_of(*state_);
@@ -237,7 +244,8 @@ std::optional<Lease> Account::try_acquire(Bytes bytes) {
   if (!state_) return std::nullopt;
   Budget::Impl& impl = impl_of(*state_);
   std::lock_guard lock(impl.mutex);
-  const bool by_floor = state_->used + bytes.count() <= state_->spec.floor.count();
+  const uint64_t floor = state_->spec.floor.count();
+  const bool by_floor = bytes.count() <= floor && state_->used <= floor - bytes.count();
   // Whoever waits with the same or a higher rank comes first.
   const bool behind = !by_floor && !impl.waiting.empty() &&
                       impl.waiting.front()->account->spec.rank >= state_->spec.rank;
@@ -279,8 +287,13 @@ Result<Lease> Account::acquire(Bytes bytes, std::stop_token stop) {
     waiter.wake.wait(lock, [&] { return waiter.granted || stop.stop_requested(); });
     state_->waited += std::chrono::duration<double>(Clock::now() - begin).count();
     const bool granted = waiter.granted;
-    if (!granted) impl.waiting.remove(&waiter);
+    std::vector<std::unique_ptr<Waiter>> ready;
+    if (!granted) {
+      impl.waiting.remove(&waiter);
+      ready = impl.grant();  // whoever waited behind this one
+    }
     lock.unlock();  // before the callback is destroyed: it may be waiting for the mutex
+    Budget::Impl::deliver(std::move(ready));
     if (!granted) return fail(Code::kCancelled, "stopped while waiting for memory");
   }
   return detail::LeaseMaker::make(state_, bytes.count());

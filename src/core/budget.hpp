@@ -1,20 +1,20 @@
 // The one budget of the process: every byte that a job holds in flight is a Lease on it.
 //
-// The rules, which are the proof that nothing deadlocks (asserted in builds with SPILLWAY_DCHECK):
+// The rules, which are the proof that nothing deadlocks (1, 3, 4 and 6 bind the callers and are not
+// checked here):
 //  1. Lease before allocate, once a unit, for the unit's peak; then shrink_to() the truth.
 //  2. Floor: each account owns `floor` bytes nobody else can take, enough for one unit of its work.
-//  3. No hold-and-wait: a thread waits in acquire() only at the start of a unit, holding only that
-//  unit's input.
+//  3. No hold-and-wait: a thread waits in acquire() only at the start of a unit, holding only
+//     that unit's input.
 //  4. Accumulators never wait: they use try_acquire() and spill their own state on refusal.
-//  Spilling acquires nothing.
+//     Spilling acquires nothing.
 //  5. Sink first: grants go to the highest rank; FIFO within a rank.
 //  6. A stage that waits for a particular input has a floor along that input's whole path.
 //  7. A request above the account's ceiling fails at once with kTooLarge.
 //
 // Threads  Budget, Account: any. Lease: one owner at a time.
 // Cost     One mutex; about 100 ns for an acquire and release without contention. Not for small
-// allocations. Source   specs: floors and ranks as measured for three-stage pipelines
-// (docs/memory.md).
+//          allocations. docs/memory.md tells the same in prose.
 #pragma once
 
 #include <cstdint>

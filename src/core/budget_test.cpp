@@ -24,7 +24,8 @@ TEST(Budget, RefusesFloorsThatDoNotFitAndListsThem) {
   const auto refused = budget->open({"write", 3, 4_MiB});
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code(), Code::kMemoryLimit);
-  EXPECT_EQ(refused.error().message(), "needs at least 12 MiB: read 4 MiB, decode 4 MiB, write 4 MiB");
+  EXPECT_EQ(refused.error().message(),
+            "needs at least 12 MiB: read 4 MiB, decode 4 MiB, write 4 MiB");
 }
 
 TEST(Budget, KeepsFloorsForTheirOwners) {
@@ -120,6 +121,33 @@ TEST(Budget, StopsWaitingWhenAsked) {
   EXPECT_FALSE(account.acquire(1_MiB, stop.get_token())) << "and at once when it was asked before";
 }
 
+TEST(Budget, ServesThoseBehindAWaiterThatGivesUp) {
+  auto budget = Budget::create(4_MiB);
+  Account low = must_open(*budget, {"low", 1});
+  Account high = must_open(*budget, {"high", 9});
+  const std::optional<Lease> most = low.try_acquire(3_MiB);
+  std::stop_source stop;
+  std::atomic<bool> gave_up{false};
+  std::jthread waiter([&] { gave_up = !high.acquire(2_MiB, stop.get_token()); });
+  while (budget->usage()[1].waits == 0) std::this_thread::yield();
+  std::optional<Lease> got;
+  low.acquire_async(1_MiB, [&](Result<Lease> lease) { got = std::move(*lease); });
+  EXPECT_FALSE(got);
+  stop.request_stop();
+  waiter.join();
+  EXPECT_TRUE(gave_up);
+  EXPECT_TRUE(got);
+}
+
+TEST(Budget, RefusesWhatWouldOverflowAndFloorsThatAreLent) {
+  auto budget = Budget::create(10_MiB);
+  Account account = must_open(*budget, {"a", 1});
+  const std::optional<Lease> some = account.try_acquire(8_MiB);
+  EXPECT_FALSE(account.try_acquire(Bytes(~uint64_t{0})));
+  EXPECT_FALSE(budget->open({"late", 2, 4_MiB}));
+  EXPECT_TRUE(budget->open({"later", 2, 2_MiB}));
+}
+
 TEST(Budget, ServesEveryWaiterWhenAllIsReleased) {
   auto budget = Budget::create(8_MiB);
   Account account = must_open(*budget, {"a", 1});
@@ -143,15 +171,18 @@ TEST(Budget, ServesEveryWaiterWhenAllIsReleased) {
   EXPECT_EQ(budget->used(), Bytes(0));
 }
 
-RC_GTEST_PROP(Budget, NeverLendsMoreThanItHas, (const std::vector<std::pair<uint8_t, uint8_t>>& steps)) {
+RC_GTEST_PROP(Budget, NeverLendsMoreThanItHas,
+              (const std::vector<std::pair<uint8_t, uint8_t>>& steps)) {
   auto budget = Budget::create(Bytes(200));
-  std::vector<Account> accounts{must_open(*budget, {"a", 1, Bytes(20)}), must_open(*budget, {"b", 2, Bytes(30), Bytes(90)}),
+  std::vector<Account> accounts{must_open(*budget, {"a", 1, Bytes(20)}),
+                                must_open(*budget, {"b", 2, Bytes(30), Bytes(90)}),
                                 must_open(*budget, {"c", 3})};
   std::vector<std::pair<size_t, Lease>> leases;
   for (const auto& [what, size] : steps) {
     const size_t which = what % 3;
     if (what < 160) {
-      if (auto lease = accounts[which].try_acquire(Bytes(size))) leases.emplace_back(which, std::move(*lease));
+      if (auto lease = accounts[which].try_acquire(Bytes(size)))
+        leases.emplace_back(which, std::move(*lease));
     } else if (!leases.empty()) {
       leases.erase(leases.begin() + static_cast<ptrdiff_t>(size % leases.size()));
     }

@@ -50,8 +50,11 @@ Governor::~Governor() {
 }
 
 void Governor::step() {
+  // What is given back between the looks is neither drift nor ours to judge: the larger ledger
+  // counts.
+  const Bytes before = budget_.used();
   const Bytes held = options_.sample().counted();
-  const Bytes leased = budget_.used();
+  const Bytes leased = std::max(before, budget_.used());
   if (held > leased) drift_ = std::max(drift_, held - leased);
   const Bytes beside = std::max(options_.reserve, drift_);
   budget_.set_capacity(options_.limit > beside ? options_.limit - beside : Bytes(0));
