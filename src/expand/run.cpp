@@ -61,9 +61,8 @@ std::optional<Needs> needs_within(const Problem& problem, const ExpandOptions& o
   const Bytes reserve = reserve_of(memory);
   if (memory <= reserve) return std::nullopt;
   const ProblemTraits traits = problem.traits();
-  const bool wide = traits.form == StateForm::kBytes && options.identity != Identity::kFp64;
   const unsigned threads = std::max(1u, std::min(options.job.threads, traits.max_expanders));
-  const auto plan = MemoryPlan::make(memory - reserve, threads, traits, wide);
+  const auto plan = MemoryPlan::make(memory - reserve, threads, traits, options.identity);
   if (!plan) return std::nullopt;
   // The states are written when the search has given back all but one thread's buffers.
   const Bytes states = states_cost(problem, options.states);
@@ -489,12 +488,6 @@ std::string out_folder(const Problem& problem, const ExpandOptions& options) {
 }  // namespace
 
 Result<ExpandSummary> run(Problem& problem, const ExpandOptions& options, std::stop_token stop) {
-  if (options.identity == Identity::kExact && problem.traits().form == StateForm::kBytes) {
-    return fail(Code::kUsage, fmt::format("--identity exact: the states of {} do not fit 64 bits, "
-                                          "and comparing their bytes is not "
-                                          "supported yet; use fp128",
-                                          problem.name()));
-  }
   const std::string out = out_folder(problem, options);
   if (options.resume == Resume::kAuto) {
     if (auto done = TRY(finished(out, configuration(problem, options)))) return *done;
