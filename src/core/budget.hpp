@@ -71,6 +71,8 @@ struct AccountSpec {
 // A handle; copies mean the same account. Accounts live as long as the budget.
 class Account {
  public:
+  // Whether it was opened; a default-made one lends nothing.
+  explicit operator bool() const { return state_ != nullptr; }
   const std::string& name() const;
   Bytes floor() const;
   Bytes ceiling() const;  // the most that one request can ever get

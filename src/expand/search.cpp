@@ -15,7 +15,7 @@
 #include "core/turn.hpp"
 #include "expand/bucket_table.hpp"
 #include "expand/key.hpp"
-#include "expand/seen_set.hpp"
+#include "core/spill_set.hpp"
 
 namespace spillway::expand {
 namespace {
@@ -113,7 +113,7 @@ Result<MemoryPlan> MemoryPlan::make(Bytes capacity, unsigned threads, const Prob
   plan.marks = share(10, 1_MiB, 512_MiB);
   plan.recent = share(16, 256_KiB, 1_GiB);
   plan.merge =
-      Bytes(wide ? SeenSet<Key128>::merge_room_bytes() : SeenSet<Key64>::merge_room_bytes());
+      Bytes(wide ? SpillSet<Key128>::merge_room_bytes() : SpillSet<Key64>::merge_room_bytes());
   plan.index = share(32, 512_KiB, 1_GiB);
   const Bytes need = plan.fixed(threads);
   if (need > capacity) {
@@ -192,7 +192,7 @@ class SearchOf final : public Search {
     std::atomic<uint64_t> drawn{0};  // the same, for anyone to read
     Pages marks;
     std::unique_ptr<Segment> log;  // keep_successors
-    std::unique_ptr<SeenRun<K>> run;
+    std::unique_ptr<SortedRun<K>> run;
     uint64_t fresh = 0;
     Place begin, end;
   };
@@ -259,7 +259,7 @@ class SearchOf final : public Search {
   std::vector<Account> accounts_;                             // those with floors
   std::vector<std::pair<std::string, std::string>> figures_;  // once retired
   std::vector<Worker> workers_;
-  std::optional<SeenSet<K>> seen_;
+  std::optional<SpillSet<K>> seen_;
   Layer current_, next_;
   std::vector<Layer> kept_;  // keep_layers
   Place place_;
@@ -339,7 +339,7 @@ Result<void> SearchOf<K>::prepare(Budget& budget, const MemoryPlan& plan) {
     worker.block = carve.take<uint8_t>(kMaxBlockBytes);
     worker.extent = carve.take<uint8_t>(Partitioner::read_buffer_bytes());
   }
-  typename SeenSet<K>::Options options;
+  typename SpillSet<K>::Options options;
   options.align = align_;
   options.recent_room = TRY(lend(recent, plan.recent));
   options.merge_room = TRY(lend(merge, plan.merge));
@@ -414,7 +414,7 @@ bool SearchOf<K>::is_small(uint64_t parents) const {
   // Looking a successor up costs tens of ns when filters for all runs fit, several us when they do
   // not; joining a round costs about 1 ns for every key in the runs.
   const double runs = static_cast<double>(seen_->run_keys());
-  const bool filtered = SeenSet<K>::filter_bytes(seen_->run_keys()) <= plan_.store_ceiling / 4;
+  const bool filtered = SpillSet<K>::filter_bytes(seen_->run_keys()) <= plan_.store_ceiling / 4;
   if (least == 0) return false;
   return expected < least + runs / (filtered ? 200 : 5000);
 }
@@ -1118,7 +1118,7 @@ Result<void> SearchOf<K>::restore(const std::string& text) {
     next_ = TRY(open_layer(json.at("next")));
     for (const auto& layer : json.at("kept")) kept_.push_back(TRY(open_layer(layer)));
     for (const auto& entry : json.at("runs")) {
-      TRY(seen_->add(TRY(SeenRun<K>::open(TRY(open_blob(entry)), align_))));
+      TRY(seen_->add(TRY(SortedRun<K>::open(TRY(open_blob(entry)), align_))));
     }
     const auto& place = json.at("place");
     place_ = {place.at(0), place.at(1), place.at(2), place.at(3)};
