@@ -59,15 +59,18 @@ struct Needs {
 std::optional<Needs> needs_within(const Problem& problem, const ExpandOptions& options,
                                   Bytes memory) {
   const Bytes reserve = reserve_of(memory);
-  if (memory <= reserve) return std::nullopt;
   const ProblemTraits traits = problem.traits();
+  const Bytes own(traits.own_bytes);
+  if (memory <= reserve + own) return std::nullopt;
   const unsigned threads = std::max(1u, std::min(options.job.threads, traits.max_expanders));
-  const auto plan = MemoryPlan::make(memory - reserve, threads, traits, options.identity);
+  const auto plan = MemoryPlan::make(memory - reserve - own, threads, traits, options.identity);
   if (!plan) return std::nullopt;
   // The states are written when the search has given back all but one thread's buffers.
   const Bytes states = states_cost(problem, options.states);
-  if (plan->worker + states > memory - reserve) return std::nullopt;
+  if (plan->worker + states > memory - reserve - own) return std::nullopt;
   Needs needs{memory, {{"program", reserve, "code, libraries, stacks, small containers"}}};
+  if (own > Bytes(0))
+    needs.items.push_back({"problem", own, "what " + problem.name() + " itself holds"});
   for (MemoryPlan::Item& item : plan->items(threads)) needs.items.push_back(std::move(item));
   if (states > Bytes(0))
     needs.items.push_back(
@@ -327,6 +330,7 @@ class Job {
   WorkFolder& work_;
   std::string configured_;
   std::unique_ptr<Budget> budget_;
+  Lease own_;  // the problem's
   std::shared_ptr<ScratchSpace> space_;
   std::unique_ptr<Report> report_;
   std::unique_ptr<Search> search_;
@@ -339,6 +343,9 @@ class Job {
 Result<void> Job::prepare() {
   TRY(needs_or_refusal(problem_, options_));
   budget_ = Budget::create(options_.job.memory - reserve_of(options_.job.memory));
+  const Bytes own(problem_.traits().own_bytes);
+  Account problem = TRY(budget_->open({"problem", 90, own, own}));
+  own_ = std::move(*problem.try_acquire(own));
   ScratchSpace::Options scratch;
   scratch.folder = options_.job.scratch.empty() ? work_.path() : options_.job.scratch;
   scratch.limit = options_.job.scratch_limit.value_or(Bytes(0));

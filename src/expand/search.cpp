@@ -304,7 +304,7 @@ class SearchOf final : public Search {
   void compute_keys(Worker& worker);
   Result<void> visit_last_layer(std::stop_token stop);
   Result<std::string> checkpoint();
-  Result<void> sweep();
+  Result<void> sweep(bool counted);
   void set_phase(const char* phase) { phase_.store(phase, std::memory_order_relaxed); }
 
   const Problem& problem_;
@@ -352,7 +352,7 @@ class SearchOf final : public Search {
 template <class K>
 Result<void> SearchOf<K>::prepare(Budget& budget, const MemoryPlan& plan) {
   plan_ = plan;
-  capacity_ = budget.capacity();
+  capacity_ = budget.capacity() - Bytes(traits_.own_bytes);
   Account work = TRY(budget.open({"work", 50, plan.worker * threads_, plan.worker * threads_}));
   Account tables = TRY(budget.open({"tables", 60, plan.table * threads_, plan.table * threads_}));
   const Bytes partitions = plan.exact ? Bytes(0) : plan.scatter;
@@ -520,7 +520,7 @@ Result<void> SearchOf<K>::expand_layer(
       const auto begin = Clock::now();
       set_phase("checkpoint");
       TRY(save(TRY(checkpoint())));
-      TRY(sweep());
+      TRY(sweep(true));
       last_checkpoint_ = Clock::now();
       seconds_checkpoint_ += std::chrono::duration<double>(last_checkpoint_ - begin).count();
     }
@@ -1190,15 +1190,17 @@ Result<nlohmann::json> describe(Blob& blob, std::set<std::string>& named) {
   return nlohmann::json{{"file", file_of(blob)}, {"size", blob.size()}};
 }
 
-// Removes what the checkpoint just saved (or restored) does not name.
+// Removes what the checkpoint just saved (or restored) does not name. `counted`: this process wrote it.
 template <class K>
-Result<void> SearchOf<K>::sweep() {
+Result<void> SearchOf<K>::sweep(bool counted) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(options_.work_folder, error)) {
     const std::string file = entry.path().filename().string();
     const bool ours =
         file.starts_with("layer-") || file.starts_with("mask-") || file.starts_with("run-");
-    if (ours && !named_.contains(file)) std::filesystem::remove(entry.path(), error);
+    if (!ours || named_.contains(file)) continue;
+    const uint64_t size = entry.file_size(error);
+    if (std::filesystem::remove(entry.path(), error) && counted) space_->give_back(Bytes(size));
   }
   if (error) return fail(Code::kIo, "cleaning " + options_.work_folder + ": " + error.message());
   return {};
@@ -1290,7 +1292,7 @@ Result<void> SearchOf<K>::restore(const std::string& text) {
     }
     shown_generated_ = generated_total_;
     started_ = true;
-    return sweep();
+    return sweep(false);
   } catch (const nlohmann::json::exception& problem) {
     return fail(
         Code::kCorrupt,
@@ -1307,8 +1309,8 @@ Result<std::unique_ptr<Search>> Search::create(const Problem& problem, SearchOpt
   const ProblemTraits traits = problem.traits();
   const bool wide = is_wide(traits, options.identity);
   const unsigned threads = std::max(1u, std::min(options.threads, traits.max_expanders));
-  const MemoryPlan plan =
-      TRY(MemoryPlan::make(budget.capacity(), threads, traits, options.identity));
+  const MemoryPlan plan = TRY(MemoryPlan::make(budget.capacity() - Bytes(traits.own_bytes), threads,
+                                               traits, options.identity));
   if (wide) {
     auto search = std::make_unique<SearchOf<Key128>>(problem, std::move(options), std::move(space));
     TRY(search->prepare(budget, plan));
