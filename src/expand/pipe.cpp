@@ -38,24 +38,10 @@ std::string shown(PipeFormat format, std::span<const uint8_t> state) {
   return begin.size() < state.size() ? text + "..." : text;
 }
 
-// The states of an answer as one number, their order and lengths included.
-class AnswerHash {
- public:
-  AnswerHash() : state_(XXH3_createState(), XXH3_freeState) { XXH3_64bits_reset(state_.get()); }
-  void add(std::span<const uint8_t> bytes) {
-    const uint64_t size = bytes.size();
-    XXH3_64bits_update(state_.get(), &size, sizeof size);
-    XXH3_64bits_update(state_.get(), bytes.data(), bytes.size());
-  }
-  uint64_t value() const { return XXH3_64bits_digest(state_.get()); }
-
- private:
-  std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state_;
-};
-
 class InitialSink final : public AnswerSink {
  public:
   Result<void> state(std::span<const uint8_t> bytes) override {
+    hash_.add(bytes);
     used_ += bytes.size() + sizeof(States::value_type);
     if (used_ > kMostInitialBytes) {
       return fail(Code::kInvalid,
@@ -67,10 +53,12 @@ class InitialSink final : public AnswerSink {
     return {};
   }
   void end_answer() override {}
+  uint64_t hash() const { return hash_.value(); }
   States states;
 
  private:
   size_t used_ = 0;
+  AnswerHash hash_;
 };
 
 // Puts answers into the room as long as there is some, and hashes the one that is to be checked.
@@ -98,19 +86,6 @@ class SuccessorSink final : public AnswerSink {
   AnswerHash hash_;
 };
 
-class HashSink final : public AnswerSink {
- public:
-  Result<void> state(std::span<const uint8_t> bytes) override {
-    hash_.add(bytes);
-    return {};
-  }
-  void end_answer() override {}
-  uint64_t value() const { return hash_.value(); }
-
- private:
-  AnswerHash hash_;
-};
-
 class PipeExpander final : public Expander {
  public:
   PipeExpander(std::shared_ptr<PipeCopies> copies, unsigned index)
@@ -132,6 +107,8 @@ class PipeExpander final : public Expander {
     }
     return out.parent_count();
   }
+
+  Result<void> settle() override { return TRY(copies_->borrow(index_))->settle(); }
 
  private:
   size_t batch_end(const StateBlock& parents, size_t first) const {
@@ -158,7 +135,7 @@ class PipeExpander final : public Expander {
   Result<void> check(const StateBlock& parents, size_t index, uint64_t expected) {
     const unsigned copies = copies_->options().copies;
     const unsigned other = (index_ + 1) % copies;
-    HashSink sink;
+    AnswerHash sink;
     const auto loan = TRY(copies_->borrow(other));
     TRY(loan->ask(parents, index, index + 1, sink));
     if (sink.value() == expected) return {};
@@ -198,18 +175,18 @@ class PipeProblem final : public Problem {
             .max_expanders = options().copies};
   }
   Result<States> initial() const override {
-    InitialSink first, again;
-    TRY(TRY(copies_->borrow(0))->ask_initial(first));
-    if (first.states.empty()) {
+    InitialSink named;
+    const auto loan = TRY(copies_->borrow(0));
+    TRY(loan->ask_initial(named));
+    if (named.states.empty()) {
       return fail(Code::kInvalid,
                   fmt::format("pipe: {} named no initial state", options().command[0]));
     }
-    TRY(TRY(copies_->borrow(1 % options().copies))->ask_initial(again));
-    if (first.states != again.states) {
+    if (named.hash() != loan->initial_hash()) {
       return fail(Code::kInvalid, fmt::format("pipe: {} named other initial states the second time",
                                               options().command[0]));
     }
-    return std::move(first.states);
+    return std::move(named.states);
   }
   Result<std::unique_ptr<Expander>> expander() const override {
     const unsigned index = next_expander_++ % options().copies;

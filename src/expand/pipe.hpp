@@ -4,7 +4,8 @@
 // Identity A state's bytes; for JSON its canonical text (canonical_json).
 // Trust    The first and then every 1,000th state a copy is asked about is asked again, of another
 //          copy when there may be two, of the same one else; so are the initial states. Answers that
-//          differ are an error, as is whatever nobody asked for.
+//          differ are an error, as is whatever nobody asked for. That no answer was taken for that
+//          to another question is made sure before every checkpoint and at the end.
 // Threads  One Expander a thread. Each has a copy of the program; no more than --copies run at once.
 //          The copies are started by a thread of their own that lives as long as the problem, so that
 //          they die with the process and not with whichever thread asked first.

@@ -1,10 +1,24 @@
 #include "expand/pipe_copies.hpp"
 
 #include <fmt/format.h>
+#include <xxhash.h>
 
 #include <future>
 
 namespace spillway::expand {
+
+AnswerHash::AnswerHash()
+    : state_(XXH3_createState(), [](XXH3_state_s* state) { XXH3_freeState(state); }) {
+  XXH3_64bits_reset(state_.get());
+}
+
+void AnswerHash::add(std::span<const uint8_t> bytes) {
+  const uint64_t size = bytes.size();
+  XXH3_64bits_update(state_.get(), &size, sizeof size);
+  XXH3_64bits_update(state_.get(), bytes.data(), bytes.size());
+}
+
+uint64_t AnswerHash::value() const { return XXH3_64bits_digest(state_.get()); }
 
 Result<std::unique_ptr<PipeCopy>> PipeCopy::start(const PipeOptions& options, unsigned index) {
   std::unique_ptr<PipeCopy> copy(new PipeCopy);
@@ -14,6 +28,9 @@ Result<std::unique_ptr<PipeCopy>> PipeCopy::start(const PipeOptions& options, un
   if (options.copies > 1) label += fmt::format(", copy {},", index + 1);
   copy->process_ = TRY(PipeProcess::start(
       {.command = options.command, .label = std::move(label), .timeout = options.timeout}));
+  AnswerHash initial;
+  TRY(copy->ask_initial(initial));
+  copy->initial_hash_ = initial.value();
   return copy;
 }
 
@@ -25,10 +42,42 @@ Result<void> PipeCopy::ask_initial(AnswerSink& sink) {
   } else {
     add_number(0);
   }
-  return ask(1, sink);
+  return ask_prepared(1, sink);
 }
 
 Result<void> PipeCopy::ask(const StateBlock& block, size_t first, size_t last, AnswerSink& sink) {
+  if (known_.empty()) {
+    AnswerHash hash;
+    TRY(ask_batch(block, first, first + 1, hash));
+    known_.assign(block[first].bytes.begin(), block[first].bytes.end());
+    known_hash_ = hash.value();
+  }
+  return ask_batch(block, first, last, sink);
+}
+
+Result<void> PipeCopy::settle() {
+  AnswerHash initial, known;
+  TRY(ask_initial(initial));
+  if (!known_.empty()) TRY(ask_known(known));
+  if (initial.value() == initial_hash_ && (known_.empty() || known.value() == known_hash_))
+    return {};
+  return fail(
+      Code::kInvalid,
+      fmt::format("pipe: {} is out of step: asked again what it was asked first, it answered "
+                  "otherwise; it answers differently, or more than it is asked",
+                  label()));
+}
+
+Result<void> PipeCopy::ask_known(AnswerSink& sink) {
+  const uint32_t end = static_cast<uint32_t>(known_.size());
+  StateBlock block;
+  block.data = known_.data();
+  block.ends = {&end, 1};
+  return ask_batch(block, 0, 1, sink);
+}
+
+Result<void> PipeCopy::ask_batch(const StateBlock& block, size_t first, size_t last,
+                                 AnswerSink& sink) {
   const uint32_t count = static_cast<uint32_t>(last - first);
   request_.clear();
   if (format_ == PipeFormat::kFrames) add_number(count);
@@ -41,10 +90,10 @@ Result<void> PipeCopy::ask(const StateBlock& block, size_t first, size_t last, A
       request_.insert(request_.end(), state.begin(), state.end());
     }
   }
-  return ask(count, sink);
+  return ask_prepared(count, sink);
 }
 
-Result<void> PipeCopy::ask(uint32_t answers, AnswerSink& sink) {
+Result<void> PipeCopy::ask_prepared(uint32_t answers, AnswerSink& sink) {
   decoder_->expect(answers);
   return process_->ask(
       request_,
@@ -79,7 +128,17 @@ Result<PipeCopies::Loan> PipeCopies::borrow(unsigned index) {
     slot.lent = true;
   }
   Loan loan(this, index);
-  if (!slot.copy) slot.copy = TRY(start(index));
+  if (!slot.copy) {
+    slot.copy = TRY(start(index));
+    const std::lock_guard lock(mutex_);
+    const uint64_t hash = slot.copy->initial_hash();
+    if (hash != initial_hash_.value_or(hash)) {
+      return fail(
+          Code::kInvalid,
+          fmt::format("pipe: {} named other initial states than another copy", slot.copy->label()));
+    }
+    initial_hash_ = hash;
+  }
   return loan;
 }
 

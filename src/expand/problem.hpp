@@ -145,6 +145,9 @@ class Expander {
   // others for a problem's own errors.
   [[nodiscard]] virtual Result<uint32_t> expand(const StateBlock& parents, size_t first,
                                                 Successors& out) = 0;
+  // What was expanded so far is about to be relied on (a checkpoint, the end): fails when it may be
+  // wrong after all. Called between expansions by the thread that owns the search.
+  [[nodiscard]] virtual Result<void> settle() { return {}; }
 };
 
 // A column of the states table (--states all).

@@ -303,6 +303,7 @@ class SearchOf final : public Search {
   Result<uint32_t> expand_some(Worker& worker, const StateBlock& block, size_t first);
   void compute_keys(Worker& worker);
   Result<void> visit_last_layer(std::stop_token stop);
+  Result<void> settle();
   Result<std::string> checkpoint();
   Result<void> sweep(bool counted);
   void set_phase(const char* phase) { phase_.store(phase, std::memory_order_relaxed); }
@@ -467,7 +468,7 @@ Result<void> SearchOf<K>::run(std::stop_token stop,
     shown_states_ = total_states_;
     if (options_.max_depth && depth >= *options_.max_depth) {
       TRY(visit_last_layer(stop));
-      return {};
+      return settle();
     }
     TRY(expand_layer(stop, save));
     LayerRow& row = state_.layers.back();
@@ -478,6 +479,7 @@ Result<void> SearchOf<K>::run(std::stop_token stop,
     next_.clear();
     place_ = {};
     if (fresh == 0) {
+      TRY(settle());
       complete_ = true;
       return {};
     }
@@ -519,6 +521,7 @@ Result<void> SearchOf<K>::expand_layer(
     if (due || stop.stop_requested()) {
       const auto begin = Clock::now();
       set_phase("checkpoint");
+      TRY(settle());
       TRY(save(TRY(checkpoint())));
       TRY(sweep(true));
       last_checkpoint_ = Clock::now();
@@ -526,6 +529,12 @@ Result<void> SearchOf<K>::expand_layer(
     }
     if (stop.stop_requested()) return fail(Code::kCancelled, "stopped at a checkpoint");
   }
+  return {};
+}
+
+template <class K>
+Result<void> SearchOf<K>::settle() {
+  for (Worker& worker : workers_) TRY(worker.expander->settle());
   return {};
 }
 

@@ -60,6 +60,7 @@ class SearchOracle {
         TRY(expand_one(*expander, parent));
       }
     }
+    TRY(expander->settle());
     result_.states = result_.order.size();
     return std::move(result_);
   }
