@@ -316,11 +316,8 @@ class Job {
 
  private:
   Result<void> prepare();
-  ProgressSnapshot snapshot() const;
+  ProgressSnapshot snapshot();
   void count() const;
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-  }
   Result<ExpandSummary> finish();
   void describe_for_report(const Sums& sums);
 
@@ -335,7 +332,7 @@ class Job {
   std::unique_ptr<Report> report_;
   std::unique_ptr<Search> search_;
   std::unique_ptr<Progress> progress_;
-  const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  Rate rate_;  // the progress thread's, once that runs
   bool resumed_ = false;
   bool has_checkpoint_ = false;
 };
@@ -366,14 +363,13 @@ void Job::count() const {
   if (report_) report_->count(search_->progress().generated, space_->used());
 }
 
-ProgressSnapshot Job::snapshot() const {
+ProgressSnapshot Job::snapshot() {
   const SearchProgress now = search_->progress();
   count();
   ProgressSnapshot snapshot;
   snapshot.phase = fmt::format("depth {} {}", now.depth, now.phase);
   snapshot.text = fmt::format("{} states  {:.1f} M/s generated  frontier {}", grouped(now.states),
-                              static_cast<double>(now.generated) / 1e6 / std::max(1e-3, seconds()),
-                              grouped(now.layer_states));
+                              rate_.per_second(now.generated) / 1e6, grouped(now.layer_states));
   if (now.layer_states > 0) {
     snapshot.fraction = static_cast<double>(now.layer_done) / static_cast<double>(now.layer_states);
   }
@@ -400,6 +396,7 @@ Result<ExpandSummary> Job::run(std::stop_token stop) {
     TRY(search_->restore(checkpoint));
     resumed_ = has_checkpoint_ = true;
   }
+  rate_.per_second(search_->progress().generated);  // what earlier runs did does not count
   progress_ =
       Progress::start(options_.job.progress, options_.job.memory, [this] { return snapshot(); });
   if (resumed_)

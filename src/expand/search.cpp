@@ -22,7 +22,7 @@
 namespace spillway::expand {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Stopwatch = std::chrono::steady_clock;
 
 constexpr size_t kPackedRoom = size_t{1} << 16;  // successors of a block
 constexpr size_t kBytesRoom = 98304;
@@ -339,7 +339,7 @@ class SearchOf final : public Search {
   double branching_ = 16;
   bool complete_ = false;
   bool started_ = false;
-  Clock::time_point last_checkpoint_ = Clock::now();
+  Clock::Time last_checkpoint_ = options_.clock->now();
   std::set<std::string> named_;  // the files of the last checkpoint
 
   std::atomic<const char*> phase_{"expand"};
@@ -459,7 +459,7 @@ Result<void> SearchOf<K>::run(std::stop_token stop,
                               const std::function<Result<void>(const std::string&)>& save) {
   if (!started_) TRY(start());
   started_ = true;
-  last_checkpoint_ = Clock::now();
+  last_checkpoint_ = options_.clock->now();
   while (true) {
     const uint32_t depth = static_cast<uint32_t>(state_.layers.size() - 1);
     shown_depth_ = depth;
@@ -513,19 +513,19 @@ Result<void> SearchOf<K>::expand_layer(
     }
     shown_done_ = place_.visited;
     if (options_.on_round) options_.on_round();
-    const auto since = Clock::now() - last_checkpoint_;
+    const auto since = options_.clock->now() - last_checkpoint_;
     const bool at_end = place_.visited == size;
     const bool due = since >= options_.checkpoint ||
                      (at_end && since >= std::min<std::chrono::milliseconds>(options_.checkpoint,
                                                                              kLayerCheckpoint));
     if (due || stop.stop_requested()) {
-      const auto begin = Clock::now();
+      const auto begin = Stopwatch::now();
       set_phase("checkpoint");
       TRY(settle());
       TRY(save(TRY(checkpoint())));
       TRY(sweep(true));
-      last_checkpoint_ = Clock::now();
-      seconds_checkpoint_ += std::chrono::duration<double>(last_checkpoint_ - begin).count();
+      last_checkpoint_ = options_.clock->now();
+      seconds_checkpoint_ += std::chrono::duration<double>(Stopwatch::now() - begin).count();
     }
     if (stop.stop_requested()) return fail(Code::kCancelled, "stopped at a checkpoint");
   }
@@ -629,7 +629,7 @@ void SearchOf<K>::compute_keys(Worker& worker) {
 template <class K>
 Result<void> SearchOf<K>::small_stretch(std::stop_token stop) {
   set_phase("expand");
-  const auto begin = Clock::now();
+  const auto begin = Stopwatch::now();
   Worker& worker = workers_[0];
   LayerRow& row = state_.layers.back();
   auto segment = new_segment();
@@ -681,7 +681,7 @@ Result<void> SearchOf<K>::small_stretch(std::stop_token stop) {
     branching_ =
         std::max(0.25, static_cast<double>(row.generated) / static_cast<double>(place_.visited));
   ++small_layers_;
-  seconds_small_ += std::chrono::duration<double>(Clock::now() - begin).count();
+  seconds_small_ += std::chrono::duration<double>(Stopwatch::now() - begin).count();
   return {};
 }
 
@@ -722,20 +722,20 @@ Result<void> SearchOf<K>::round(std::stop_token stop) {
   TRY(open_scatter(round));
   if (traits_.keep_successors) round.log = new_segment();
 
-  const auto t0 = Clock::now();
+  const auto t0 = Stopwatch::now();
   set_phase("expand");
   TRY(expand_blocks(round, stop));
-  const auto t1 = Clock::now();
+  const auto t1 = Stopwatch::now();
   set_phase("detect");
   TRY(detect(round));
-  const auto t2 = Clock::now();
+  const auto t2 = Stopwatch::now();
   set_phase("gather");
   spilled_candidates_ +=
       round.sort ? round.sort->spilled_bytes() : round.partitioner->spilled_bytes();
   round.partitioner.reset();
   round.sort.reset();
   TRY(gather(round));
-  const auto t3 = Clock::now();
+  const auto t3 = Stopwatch::now();
 
   LayerRow& row = state_.layers.back();
   row.generated += round.generated;
@@ -774,7 +774,7 @@ Result<void> SearchOf<K>::round(std::stop_token stop) {
   seconds_expand_ += std::chrono::duration<double>(t1 - t0).count();
   seconds_detect_ += std::chrono::duration<double>(t2 - t1).count();
   seconds_gather_ += std::chrono::duration<double>(t3 - t2).count();
-  seconds_merge_ += std::chrono::duration<double>(Clock::now() - t3).count();
+  seconds_merge_ += std::chrono::duration<double>(Stopwatch::now() - t3).count();
   return {};
 }
 
@@ -794,7 +794,7 @@ Result<void> SearchOf<K>::expand_blocks(Round& round, std::stop_token stop) {
   const auto should_end = [&] {
     if (tickets == 0) return false;  // always make progress
     if (stop.stop_requested() || round.drawn > most) return true;
-    if (Clock::now() >= deadline) return true;
+    if (options_.clock->now() >= deadline) return true;
     const bool spilling =
         round.sort ? round.sort->runs_written() > 0 : round.partitioner->is_spilling();
     if (!spilling) return false;

@@ -32,6 +32,7 @@
 #include <vector>
 
 #include "core/budget.hpp"
+#include "core/clock.hpp"
 #include "core/result.hpp"
 #include "core/scratch.hpp"
 #include "expand/expand.hpp"
@@ -101,6 +102,7 @@ struct SearchOptions {
   std::optional<uint32_t> max_depth;
   bool keep_layers = false;  // for --states: old layers stay on disk
   std::chrono::milliseconds checkpoint{60000};
+  const Clock* clock = &Clock::real();  // checkpoints are timed with it
   std::string work_folder;  // blobs and the checkpoint
   SearchTuning tuning;
   std::function<void()> on_round;  // after each round; may be empty

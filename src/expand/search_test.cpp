@@ -316,6 +316,50 @@ TEST(Search, ResumesFromEveryCheckpoint) {
   }
 }
 
+// How many checkpoints a search makes when every round takes `round` of a day's time.
+size_t checkpoints_made(std::chrono::seconds round, std::chrono::milliseconds every,
+                        size_t* layers = nullptr, size_t* rounds = nullptr) {
+  const RandomGraph graph({.nodes = 30000, .degree = 5});
+  const Folder folder;
+  FakeClock clock;
+  auto budget = Budget::create(24_MiB);
+  auto space = ScratchSpace::create({folder.path(), 4_GiB, true});
+  SearchOptions options =
+      options_for({.tuning = {.small_layer = 0, .round_limit = 500, .bucket_records = 64}}, folder);
+  options.checkpoint = every;
+  options.clock = &clock;
+  size_t made = 0, done = 0;
+  options.on_round = [&] {
+    clock.advance(round);
+    ++done;
+  };
+  auto search = Search::create(graph, options, *budget, *space);
+  EXPECT_TRUE(search);
+  auto ran = (*search)->run({}, [&](const std::string&) -> Result<void> {
+    ++made;
+    return {};
+  });
+  EXPECT_TRUE(ran) << ran.error().message();
+  if (layers != nullptr) *layers = (*search)->state().layers.size();
+  if (rounds != nullptr) *rounds = done;
+  return made;
+}
+
+TEST(Search, MakesACheckpointWhenOneIsDue) {
+  using std::chrono::seconds;
+  size_t layers = 0, rounds = 0;
+  EXPECT_EQ(checkpoints_made(seconds(0), seconds(60), &layers, &rounds), 0u) << "no time passes";
+  ASSERT_GT(rounds, layers + 5) << "layers were meant to take several rounds";
+  EXPECT_EQ(checkpoints_made(seconds(60), seconds(60)), rounds);
+  size_t short_rounds = 0;  // each ends as soon as it may
+  EXPECT_EQ(checkpoints_made(seconds(0), seconds(0), nullptr, &short_rounds), short_rounds);
+  EXPECT_GT(short_rounds, rounds);
+  // Every sixth round, and every layer's end that is 15 s away from the last one.
+  const size_t some = checkpoints_made(seconds(10), seconds(60));
+  EXPECT_LE(some, rounds / 2);
+  EXPECT_GE(some, rounds / 6);
+}
+
 TEST(Search, StopsAtMaxDepth) {
   const RandomGraph graph({.nodes = 30000});
   const Folder folder;
