@@ -10,7 +10,10 @@
 //     Spilling acquires nothing.
 //  5. Sink first: grants go to the highest rank; FIFO within a rank.
 //  6. A stage that waits for a particular input has a floor along that input's whole path.
-//  7. A request above the account's ceiling fails at once with kTooLarge.
+//  7. A request above the account's ceiling fails at once with kTooLarge, and so does one that
+//  waits
+//     when the capacity is lowered below it. Who waits for bytes of its own account (its ceiling)
+//     holds nobody else up.
 //
 // Threads  Budget, Account: any. Lease: one owner at a time.
 // Cost     One mutex; about 100 ns for an acquire and release without contention. Not for small
@@ -62,22 +65,24 @@ struct AccountSpec {
   std::string name;
   int rank = 0;  // higher is nearer to the sink
   Bytes floor;
-  std::optional<Bytes> ceiling;  // none: the capacity
+  std::optional<Bytes> ceiling;  // none: what the others' floors leave
 };
 
 // A handle; copies mean the same account. Accounts live as long as the budget.
 class Account {
  public:
+  // Whether it was opened; a default-made one lends nothing.
+  explicit operator bool() const { return state_ != nullptr; }
   const std::string& name() const;
   Bytes floor() const;
-  Bytes ceiling() const;
+  Bytes ceiling() const;  // the most that one request can ever get
   Bytes used() const;
   Bytes peak() const;
 
   std::optional<Lease> try_acquire(Bytes bytes);
   [[nodiscard]] Result<Lease> acquire(Bytes bytes, std::stop_token stop);
-  // For event loops: `done` runs on the thread that frees the bytes (or at once on this one), never
-  // under a lock.
+  // For event loops: `done` runs once, on the thread that frees the bytes (or at once on this one),
+  // never under a lock and never inside another `done`. kCancelled when the budget ends first.
   void acquire_async(Bytes bytes, std::function<void(Result<Lease>)> done);
 
  private:
@@ -102,6 +107,7 @@ class Budget {
   // `capacity`: what leases may sum to, floors included. The Governor may lower it later (never
   // below the floors).
   static std::unique_ptr<Budget> create(Bytes capacity);
+  // No lease is left and no thread waits; who waits asynchronously is called with kCancelled.
   ~Budget();
 
   // Fails with kMemoryLimit when the floors no longer fit; the message lists them: "needs at least
@@ -110,6 +116,9 @@ class Budget {
 
   Bytes capacity() const;
   void set_capacity(Bytes capacity);  // granted leases stand; new ones wait
+  // While set, nothing is lent above the floors; who asks for more waits or is refused as when
+  // memory is short. The Governor's step before the limit.
+  void lend_floors_only(bool only);
   Bytes used() const;
   Bytes peak() const;
   std::vector<AccountUsage> usage() const;

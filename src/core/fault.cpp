@@ -2,7 +2,8 @@
 
 #ifdef SPILLWAY_FAULTS
 #include <array>
-#include <mutex>
+
+#include "core/mutex.hpp"
 
 namespace spillway::fault {
 namespace {
@@ -11,22 +12,22 @@ struct Armed {
   int error = 0;
   bool sticky = false;
 };
-std::mutex mutex;
-std::array<Armed, static_cast<size_t>(Site::kCount)> sites;
+Mutex mutex;
+std::array<Armed, static_cast<size_t>(Site::kCount)> sites GUARDED_BY(mutex);
 }  // namespace
 
 void arm(Site site, uint64_t nth, int error, bool sticky) {
-  std::lock_guard lock(mutex);
+  MutexLock lock(mutex);
   sites[static_cast<size_t>(site)] = Armed{nth, error, sticky};
 }
 
 void disarm_all() {
-  std::lock_guard lock(mutex);
+  MutexLock lock(mutex);
   sites = {};
 }
 
 int hit(Site site) {
-  std::lock_guard lock(mutex);
+  MutexLock lock(mutex);
   Armed& armed = sites[static_cast<size_t>(site)];
   if (armed.remaining == 0) return 0;
   if (--armed.remaining > 0) return 0;

@@ -11,6 +11,8 @@ extern "C" __attribute__((weak)) int mallctl(const char* name, void* old, size_t
 
 namespace spillway {
 namespace {
+constexpr std::chrono::seconds kPurgeEvery{1};
+}  // namespace
 
 void purge_allocator() {
   if (mallctl != nullptr) {
@@ -19,8 +21,6 @@ void purge_allocator() {
     ::malloc_trim(0);
   }
 }
-
-}  // namespace
 
 std::string ledger_line(const Budget& budget) {
   std::vector<AccountUsage> accounts = budget.usage();
@@ -35,19 +35,9 @@ std::string ledger_line(const Budget& budget) {
 }
 
 Governor::Governor(Budget& budget, Options options)
-    : budget_(budget), options_(std::move(options)) {
-  thread_ = std::jthread([this](const std::stop_token& stop) {
-    std::unique_lock lock(mutex_);
-    while (!wake_.wait_for(lock, stop, options_.every, [] { return false; }) &&
-           !stop.stop_requested())
-      step();
-  });
-}
-
-Governor::~Governor() {
-  thread_.request_stop();
-  if (thread_.joinable()) thread_.join();
-}
+    : budget_(budget),
+      options_(std::move(options)),
+      ticker_([this] { return options_.every; }, [this] { step(); }) {}
 
 void Governor::step() {
   // What is given back between the looks is neither drift nor ours to judge: the larger ledger
@@ -55,19 +45,34 @@ void Governor::step() {
   const Bytes before = budget_.used();
   const Bytes held = options_.sample().counted();
   const Bytes leased = std::max(before, budget_.used());
+  const Verdict verdict = judge(held, leased);
+  budget_.set_capacity(verdict.capacity);
+  budget_.lend_floors_only(verdict.floors_only);
+  if (verdict.purge) options_.purge();
+  if (verdict.exceeded && options_.exceeded) {
+    options_.exceeded(
+        Error(Code::kMemoryLimit,
+              fmt::format("the process holds {} of --memory {}: leased {} ({})", to_string(held),
+                          to_string(options_.limit), to_string(leased), ledger_line(budget_))));
+  }
+}
+
+Governor::Verdict Governor::judge(Bytes held, Bytes leased) {
+  MutexLock lock(mutex_);
   if (held > leased) drift_ = std::max(drift_, held - leased);
   const Bytes beside = std::max(options_.reserve, drift_);
-  budget_.set_capacity(options_.limit > beside ? options_.limit - beside : Bytes(0));
-  if (held > options_.limit / 100 * 85) purge_allocator();
-  if (held > options_.limit / 100 * 97 && !told_) {
-    told_ = true;
-    if (options_.exceeded) {
-      options_.exceeded(
-          Error(Code::kMemoryLimit,
-                fmt::format("the process holds {} of --memory {}: leased {} ({})", to_string(held),
-                            to_string(options_.limit), to_string(leased), ledger_line(budget_))));
-    }
+  Verdict verdict{};
+  verdict.capacity = options_.limit > beside ? options_.limit - beside : Bytes(0);
+  const auto above = [&](uint64_t percent) { return held > options_.limit / 100 * percent; };
+  if (above(85)) {
+    const Clock::Time now = options_.clock->now();
+    verdict.purge = !purged_ || now - *purged_ >= kPurgeEvery;
+    if (verdict.purge) purged_ = now;
   }
+  verdict.floors_only = above(92);
+  verdict.exceeded = above(97) && !told_;
+  told_ = told_ || verdict.exceeded;
+  return verdict;
 }
 
 }  // namespace spillway

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <optional>
 
 namespace spillway {
@@ -10,13 +11,22 @@ namespace {
 struct Fixture {
   std::unique_ptr<Budget> budget = Budget::create(90_MiB);
   ProcessMemory now;
+  FakeClock clock;
+  unsigned purges = 0;
+  std::function<void()> when_exceeded;
   std::optional<Error> error;
   Governor governor{*budget,
                     {.limit = 100_MiB,
                      .reserve = 10_MiB,
                      .every = std::chrono::hours(1),  // the test steps it
                      .sample = [this] { return now; },
-                     .exceeded = [this](Error told) { error.emplace(std::move(told)); }}};
+                     .purge = [this] { ++purges; },
+                     .clock = &clock,
+                     .exceeded =
+                         [this](Error told) {
+                           error.emplace(std::move(told));
+                           if (when_exceeded) when_exceeded();
+                         }}};
 };
 
 TEST(Governor, LendsLessWhenTheProcessHoldsMoreThanItsLeases) {
@@ -46,6 +56,49 @@ TEST(Governor, NeverTakesFloors) {
   f.now.anonymous = 80_MiB;
   f.governor.step();
   EXPECT_EQ(f.budget->capacity(), 60_MiB);
+}
+
+TEST(Governor, AsksTheAllocatorOnceASecondAtMost) {
+  Fixture f;
+  f.now.anonymous = 85_MiB;
+  f.governor.step();
+  EXPECT_EQ(f.purges, 0u);
+  f.now.anonymous = 86_MiB;
+  for (int i = 0; i < 100; ++i) {
+    f.governor.step();
+    f.clock.advance(std::chrono::milliseconds(50));
+  }
+  EXPECT_EQ(f.purges, 5u) << "a hundred samples, five seconds";
+}
+
+TEST(Governor, LendsOnlyFloorsNearTheLimit) {
+  Fixture f;
+  auto sink = f.budget->open({"sink", 2, 2_MiB});
+  auto source = f.budget->open({"source", 1});
+  const auto lease = source->try_acquire(80_MiB);
+  ASSERT_TRUE(lease);
+  f.now.anonymous = 92_MiB;
+  f.governor.step();
+  EXPECT_TRUE(source->try_acquire(1_MiB));
+  f.now.anonymous = 93_MiB;
+  f.governor.step();
+  EXPECT_FALSE(source->try_acquire(1_B));
+  EXPECT_TRUE(sink->try_acquire(2_MiB));
+  f.now.anonymous = 80_MiB;
+  f.governor.step();
+  EXPECT_TRUE(source->try_acquire(1_MiB));
+}
+
+TEST(Governor, TellsWithoutHoldingItsMutex) {
+  Fixture f;
+  f.now.anonymous = 98_MiB;
+  unsigned told = 0;
+  f.when_exceeded = [&] {
+    ++told;
+    f.governor.step();  // would wait for ever
+  };
+  f.governor.step();
+  EXPECT_EQ(told, 1u);
 }
 
 TEST(Governor, FailsBeforeTheKernelAndListsTheAccounts) {

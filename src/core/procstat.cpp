@@ -5,13 +5,16 @@
 #include <sched.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <cstdlib>
 #include <fstream>
 #include <optional>
 #include <sstream>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace spillway {
@@ -78,15 +81,37 @@ std::optional<Bytes> least_on_path(const std::string& mount, std::string group,
 
 }  // namespace
 
-ProcessMemory process_memory() {
-  std::array<char, 4096> text;
-  const int fd = ::open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+ProcessMemory process_memory(const std::string& status) {
+  const int fd = ::open(status.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return {};
-  const ssize_t size = ::read(fd, text.data(), text.size());
+  // Line by line: the text has no largest size (a process may be in thousands of groups).
+  ProcessMemory memory;
+  std::array<char, 4096> room;
+  size_t filled = 0;
+  bool in_long_line = false;  // its beginning is gone
+  while (true) {
+    const ssize_t got = ::read(fd, room.data() + filled, room.size() - filled);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    filled += static_cast<size_t>(got);
+    std::string_view rest(room.data(), filled);
+    for (size_t end; (end = rest.find('\n')) != std::string_view::npos;) {
+      const std::string_view line = rest.substr(0, end);
+      rest.remove_prefix(end + 1);
+      if (std::exchange(in_long_line, false)) continue;
+      if (line.starts_with("RssAnon:")) memory.anonymous = field(line, "RssAnon:");
+      if (line.starts_with("RssFile:")) memory.file = field(line, "RssFile:");
+      if (line.starts_with("RssShmem:")) memory.shared = field(line, "RssShmem:");
+    }
+    if (rest.size() == room.size()) {
+      in_long_line = true;
+      rest = {};
+    }
+    filled = rest.size();
+    std::copy(rest.begin(), rest.end(), room.begin());
+  }
   ::close(fd);
-  if (size <= 0) return {};
-  const std::string_view status(text.data(), static_cast<size_t>(size));
-  return {field(status, "RssAnon:"), field(status, "RssFile:"), field(status, "RssShmem:")};
+  return memory;
 }
 
 MemoryLimit default_memory_limit() {

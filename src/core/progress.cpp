@@ -6,105 +6,70 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
+#include <cmath>
 #include <cstdio>
-#include <mutex>
 #include <nlohmann/json.hpp>
-#include <thread>
-
-#include "core/procstat.hpp"
 
 namespace spillway {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 enum class Style { kLive, kPlain, kJson, kNone };
 
+constexpr const char* kClearLine = "\r\x1b[K";
+
 std::string clock_time(double seconds) {
-  const auto whole = static_cast<uint64_t>(seconds);
+  const auto whole = static_cast<uint64_t>(std::clamp(seconds, 0.0, 1e12));
   if (whole >= 3600)
     return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
 
+// Unknown is -1.
+double share_of(const ProgressSnapshot& now) {
+  return now.fraction >= 0 ? std::min(1.0, now.fraction) : -1;
+}
+
+std::string dumped(const nlohmann::ordered_json& json) {
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+// Every line goes out in one call, so that those of two threads never mix.
 class Drawer final : public Progress {
  public:
   Drawer(Style style, Bytes limit, std::function<ProgressSnapshot()> pull)
-      : style_(style), limit_(limit), pull_(std::move(pull)) {
-    if (style_ != Style::kNone)
-      thread_ = std::jthread([this](std::stop_token stop) { draw_until(stop); });
+      : style_(style), pull_(std::move(pull)), lines_(limit) {
+    if (style_ != Style::kNone) ticker_.emplace([this] { return every(); }, [this] { draw(); });
   }
 
   ~Drawer() override {
-    if (thread_.joinable()) {
-      thread_.request_stop();
-      wake_.notify_all();
-      thread_.join();
-    }
-    if (style_ == Style::kLive) std::fputs("\r\x1b[K", stderr);
+    ticker_.reset();
+    if (style_ == Style::kLive) std::fputs(kClearLine, stderr);
   }
 
   void note(const std::string& line) override {
-    std::lock_guard lock(mutex_);
     if (style_ == Style::kNone) return;
-    if (style_ == Style::kLive) std::fputs("\r\x1b[K", stderr);
-    if (style_ == Style::kJson) {
-      std::fprintf(stderr, "%s\n", nlohmann::json{{"note", line}}.dump().c_str());
-    } else {
-      std::fprintf(stderr, "spillway: %s\n", line.c_str());
-    }
+    const std::string text =
+        style_ == Style::kJson
+            ? ProgressLines::json_note(line) + "\n"
+            : fmt::format("{}spillway: {}\n", style_ == Style::kLive ? kClearLine : "", line);
+    std::fputs(text.c_str(), stderr);
   }
 
  private:
-  void draw_until(const std::stop_token& stop) {
-    const auto every = style_ == Style::kLive   ? std::chrono::milliseconds(100)
-                       : style_ == Style::kJson ? std::chrono::milliseconds(1000)
-                                                : std::chrono::milliseconds(5000);
-    std::unique_lock lock(mutex_);
-    while (!wake_.wait_for(lock, every, [&] { return stop.stop_requested(); })) {
-      lock.unlock();
-      const ProgressSnapshot now = pull_();
-      const std::string line = style_ == Style::kJson ? json(now) : text(now);
-      lock.lock();
-      if (style_ == Style::kLive) {
-        std::fprintf(stderr, "\r%s\x1b[K", line.substr(0, columns() - 1).c_str());
-      } else {
-        std::fprintf(stderr, "%s\n", line.c_str());
-      }
-      std::fflush(stderr);
-    }
+  std::chrono::milliseconds every() const {
+    if (style_ == Style::kLive) return std::chrono::milliseconds(100);
+    return std::chrono::milliseconds(style_ == Style::kJson ? 1000 : 5000);
   }
 
-  double seconds() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
-
-  // The time the phase will still take, from how far it came since it began.
-  std::string eta(const ProgressSnapshot& now) {
-    if (now.phase != phase_) {
-      phase_ = now.phase;
-      phase_begin_ = Clock::now();
-      phase_from_ = std::max(0.0, now.fraction);
-    }
-    const double done = now.fraction - phase_from_;
-    if (now.fraction < 0 || done < 0.01) return "";
-    const double spent = std::chrono::duration<double>(Clock::now() - phase_begin_).count();
-    return fmt::format("  ETA {}", clock_time(spent / done * (1 - now.fraction)));
-  }
-
-  std::string text(const ProgressSnapshot& now) {
-    const std::string share =
-        now.fraction < 0 ? "" : fmt::format(" {:.0f} %", 100 * std::min(1.0, now.fraction));
-    return fmt::format("{}  {}{}  {}  memory {} of {}  scratch {}{}", clock_time(seconds()),
-                       now.phase, share, now.text, to_string(process_memory().counted()),
-                       to_string(limit_), to_string(now.spilled), eta(now));
-  }
-
-  std::string json(const ProgressSnapshot& now) const {
-    return fmt::format(
-        "{{\"seconds\":{:.1f},\"phase\":\"{}\",\"fraction\":{:.4f},\"memory\":{},\"memory_limit\":{"
-        "},\"scratch\":{}{}{}}}",
-        seconds(), now.phase, now.fraction, process_memory().counted().count(), limit_.count(),
-        now.spilled.count(), now.json.empty() ? "" : ",", now.json);
+  void draw() {
+    const ProgressSnapshot now = pull_();
+    const std::string line =
+        style_ == Style::kJson ? lines_.json(now) + "\n"
+        : style_ == Style::kLive
+            ? "\r" + ProgressLines::fitted(lines_.text(now), columns() - 1) + "\x1b[K"
+            : lines_.text(now) + "\n";
+    std::fputs(line.c_str(), stderr);
+    std::fflush(stderr);
   }
 
   static size_t columns() {
@@ -114,18 +79,83 @@ class Drawer final : public Progress {
   }
 
   const Style style_;
-  const Bytes limit_;
   const std::function<ProgressSnapshot()> pull_;
-  const Clock::time_point begin_ = Clock::now();
-  std::string phase_;
-  Clock::time_point phase_begin_ = begin_;
-  double phase_from_ = 0;
-  std::mutex mutex_;
-  std::condition_variable wake_;
-  std::jthread thread_;
+  ProgressLines lines_;  // the ticker's
+  std::optional<Ticker> ticker_;
 };
 
 }  // namespace
+
+double Rate::per_second(uint64_t count) {
+  const Clock::Time now = clock_.now();
+  if (!begin_) {
+    begin_ = now;
+    from_ = count;
+  }
+  const double seconds = seconds_between(*begin_, now);
+  if (seconds <= 0 || count < from_) return 0;
+  return static_cast<double>(count - from_) / seconds;
+}
+
+ProgressLines::ProgressLines(Bytes limit, Sources sources)
+    : limit_(limit),
+      sources_(std::move(sources)),
+      begin_(sources_.clock->now()),
+      phase_begin_(begin_) {}
+
+double ProgressLines::seconds() const { return seconds_between(begin_, sources_.clock->now()); }
+
+// The time the phase will still take, from how far it came since it began.
+std::string ProgressLines::eta(const ProgressSnapshot& now) {
+  const double share = share_of(now);
+  if (now.phase != phase_) {
+    phase_ = now.phase;
+    phase_begin_ = sources_.clock->now();
+    phase_from_ = std::max(0.0, share);
+  }
+  const double done = share - phase_from_;
+  if (share < 0 || done < 0.01) return "";
+  const double spent = seconds_between(phase_begin_, sources_.clock->now());
+  return fmt::format("  ETA {}", clock_time(spent / done * (1 - share)));
+}
+
+std::string ProgressLines::text(const ProgressSnapshot& now) {
+  const double share = share_of(now);
+  return fmt::format("{}  {}{}  {}  memory {} of {}  scratch {}{}", clock_time(seconds()),
+                     now.phase, share < 0 ? "" : fmt::format(" {:.0f} %", 100 * share), now.text,
+                     to_string(sources_.memory().counted()), to_string(limit_),
+                     to_string(now.spilled), eta(now));
+}
+
+std::string ProgressLines::json(const ProgressSnapshot& now) const {
+  nlohmann::ordered_json json;
+  json["seconds"] = std::round(seconds() * 10) / 10;
+  json["phase"] = now.phase;
+  json["fraction"] = std::round(share_of(now) * 1e4) / 1e4;
+  json["memory"] = sources_.memory().counted().count();
+  json["memory_limit"] = limit_.count();
+  json["scratch"] = now.spilled.count();
+  const auto own = nlohmann::ordered_json::parse("{" + now.json + "}", nullptr, false);
+  DCHECK(own.is_object());
+  if (own.is_object()) json.update(own);
+  return dumped(json);
+}
+
+std::string ProgressLines::json_note(std::string_view note) {
+  return dumped(nlohmann::ordered_json{{"note", note}});
+}
+
+std::string ProgressLines::fitted(std::string_view line, size_t columns) {
+  std::string fit;
+  size_t characters = 0;
+  for (const char byte : line) {
+    const auto code = static_cast<unsigned char>(byte);
+    const bool begins = (code & 0xC0) != 0x80;
+    if (begins && characters++ == columns) break;
+    fit += code < 0x20 || code == 0x7F ? ' ' : byte;
+  }
+  return fit;
+}
 
 std::unique_ptr<Progress> Progress::start(ProgressMode mode, Bytes limit,
                                           std::function<ProgressSnapshot()> pull) {

@@ -8,9 +8,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
+#include "core/clock.hpp"
 #include "core/job.hpp"
+#include "core/procstat.hpp"
 
 namespace spillway {
 
@@ -21,6 +25,48 @@ struct ProgressSnapshot {
   double fraction = -1;  // of the phase, 0..1; < 0: unknown (no ETA)
   Bytes spilled;         // on scratch now
   std::string json;      // the same as members of a JSON object, without braces: "\"depth\":9,..."
+};
+
+// How fast a count grows, since the first look at it: a resumed job begins where it was left.
+class Rate {
+ public:
+  explicit Rate(const Clock& clock = Clock::real()) : clock_(clock) {}
+  double per_second(uint64_t count);
+
+ private:
+  const Clock& clock_;
+  std::optional<Clock::Time> begin_;
+  uint64_t from_ = 0;
+};
+
+// The texts that Progress shows; begins to count seconds when made. One thread.
+class ProgressLines {
+ public:
+  struct Sources {
+    const Clock* clock = &Clock::real();
+    std::function<ProcessMemory()> memory = [] { return process_memory(); };
+  };
+  ProgressLines(Bytes limit, Sources sources);
+  explicit ProgressLines(Bytes limit) : ProgressLines(limit, Sources()) {}
+
+  // "1:23  depth 9 40 %  12 states  memory 30 MiB of 64 MiB  scratch 0 B  ETA 2:05"
+  std::string text(const ProgressSnapshot& now);
+  // One JSON object, without a line end.
+  std::string json(const ProgressSnapshot& now) const;
+  static std::string json_note(std::string_view note);
+  // The first `columns` characters, never a part of one; no control characters.
+  static std::string fitted(std::string_view line, size_t columns);
+
+ private:
+  double seconds() const;
+  std::string eta(const ProgressSnapshot& now);
+
+  const Bytes limit_;
+  const Sources sources_;
+  const Clock::Time begin_;
+  std::string phase_;
+  Clock::Time phase_begin_;
+  double phase_from_ = 0;
 };
 
 class Progress {

@@ -6,41 +6,46 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
 #include <nlohmann/json.hpp>
-#include <thread>
+#include <optional>
 
-#include "core/procstat.hpp"
+#include "core/mutex.hpp"
 #include "core/report_page.hpp"
 
 namespace spillway {
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using Json = nlohmann::ordered_json;
 
 constexpr size_t kMaxSamples = 2000;
 
 class Sampler final : public Report {
  public:
-  Sampler(std::string command, const JobOptions& options, const Budget& budget)
-      : options_(options), budget_(budget) {
-    data_.command = std::move(command);
-    data_.limit = options.memory;
-    thread_ = std::jthread([this](std::stop_token stop) { sample_until(stop); });
+  Sampler(std::string command, const JobOptions& options, const Budget& budget, Sources sources)
+      : options_(options),
+        budget_(budget),
+        sources_(std::move(sources)),
+        begin_(sources_.clock->now()),
+        every_(sources_.every) {
+    {
+      MutexLock lock(mutex_);
+      data_.command = std::move(command);
+      data_.limit = options.memory;
+    }
+    sample();
+    ticker_.emplace([this] { return every(); }, [this] { sample(); });
   }
 
   void fact(const std::string& key, const std::string& json_value) override {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     data_.facts.emplace_back(key, json_value);
   }
   void table(ReportTable table) override {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     data_.tables.push_back(std::move(table));
   }
   void series(ReportSeries series) override {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     data_.series.push_back(std::move(series));
   }
   void count(uint64_t units_done, Bytes spilled_now) override {
@@ -48,28 +53,62 @@ class Sampler final : public Report {
     spilled_.store(spilled_now.count(), std::memory_order_relaxed);
   }
 
+  // When the points are full every second one goes, and from then on half as many come.
+  void sample() override {
+    const ProcessMemory memory = sources_.memory();
+    const std::vector<AccountUsage> accounts = budget_.usage();
+    ReportSample point;
+    point.seconds = seconds();
+    point.anonymous = memory.counted().count();
+    point.spilled = spilled_.load(std::memory_order_relaxed);
+    point.units = units_.load(std::memory_order_relaxed);
+    for (const AccountUsage& account : accounts) {
+      point.accounts.push_back(account.used.count());
+      point.accounted += account.used.count();
+    }
+    MutexLock lock(mutex_);
+    data_.peak.anonymous = std::max(data_.peak.anonymous, memory.anonymous);
+    data_.peak.file = std::max(data_.peak.file, memory.file);
+    data_.peak.shared = std::max(data_.peak.shared, memory.shared);
+    if (memory.counted().count() > point.accounted) {
+      data_.peak_unaccounted =
+          std::max(data_.peak_unaccounted, Bytes(memory.counted().count() - point.accounted));
+    }
+    data_.samples.push_back(std::move(point));
+    if (data_.samples.size() < kMaxSamples) return;
+    for (size_t i = 0; i < kMaxSamples / 2; ++i) data_.samples[i] = std::move(data_.samples[2 * i]);
+    data_.samples.resize(kMaxSamples / 2);
+    every_ *= 2;
+  }
+
   void finish() override {
-    if (!thread_.joinable()) return;
-    thread_.request_stop();
-    wake_.notify_all();
-    thread_.join();
-    take_sample();
-    data_.seconds = seconds();
-    data_.accounts = budget_.usage();
-    data_.accounted_peak = budget_.peak();
+    if (!ticker_) return;
+    ticker_.reset();
+    sample();
+    std::vector<AccountUsage> accounts = budget_.usage();
+    const Bytes peak = budget_.peak();
+    const double spent = seconds();
+    MutexLock lock(mutex_);
+    data_.seconds = spent;
+    data_.accounts = std::move(accounts);
+    data_.accounted_peak = peak;
   }
 
   Bytes peak() const override {
-    std::lock_guard lock(mutex_);
+    MutexLock lock(mutex_);
     return data_.peak.counted();
   }
 
   std::string json() const override {
+    MutexLock lock(mutex_);
     Json json;
     json["command"] = data_.command;
     json["seconds"] = data_.seconds;
     json["job"] = Json::object();
-    for (const auto& [key, value] : data_.facts) json["job"][key] = Json::parse(value);
+    for (const auto& [key, value] : data_.facts) {
+      Json parsed = Json::parse(value, nullptr, false);
+      json["job"][key] = parsed.is_discarded() ? Json(value) : std::move(parsed);
+    }
     json["memory"] = {{"limit", data_.limit.count()},
                       {"limit_source", options_.memory_source},
                       {"peak_anonymous", data_.peak.anonymous.count()},
@@ -103,66 +142,38 @@ class Sampler final : public Report {
                                 {"scratch", sample.spilled},
                                 {"done", sample.units}});
     }
-    return json.dump(1) + "\n";
+    // A name may hold bytes that are not UTF-8.
+    return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
   }
 
-  std::string html() const override { return report_page(data_); }
+  std::string html() const override {
+    MutexLock lock(mutex_);
+    return report_page(data_);
+  }
 
  private:
-  double seconds() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
-
-  void sample_until(const std::stop_token& stop) {
-    std::unique_lock lock(wake_mutex_);
-    do {
-      take_sample();
-    } while (!wake_.wait_for(lock, every_, [&] { return stop.stop_requested(); }));
-  }
-
-  // When the points are full every second one goes, and from then on half as many come.
-  void take_sample() {
-    const ProcessMemory memory = process_memory();
-    const std::vector<AccountUsage> accounts = budget_.usage();
-    ReportSample sample;
-    sample.seconds = seconds();
-    sample.anonymous = memory.counted().count();
-    sample.spilled = spilled_.load(std::memory_order_relaxed);
-    sample.units = units_.load(std::memory_order_relaxed);
-    for (const AccountUsage& account : accounts) {
-      sample.accounts.push_back(account.used.count());
-      sample.accounted += account.used.count();
-    }
-    std::lock_guard lock(mutex_);
-    data_.peak.anonymous = std::max(data_.peak.anonymous, memory.anonymous);
-    data_.peak.file = std::max(data_.peak.file, memory.file);
-    data_.peak.shared = std::max(data_.peak.shared, memory.shared);
-    if (memory.counted().count() > sample.accounted) {
-      data_.peak_unaccounted =
-          std::max(data_.peak_unaccounted, Bytes(memory.counted().count() - sample.accounted));
-    }
-    data_.samples.push_back(std::move(sample));
-    if (data_.samples.size() < kMaxSamples) return;
-    for (size_t i = 0; i < kMaxSamples / 2; ++i) data_.samples[i] = std::move(data_.samples[2 * i]);
-    data_.samples.resize(kMaxSamples / 2);
-    every_ *= 2;
+  double seconds() const { return seconds_between(begin_, sources_.clock->now()); }
+  std::chrono::milliseconds every() const {
+    MutexLock lock(mutex_);
+    return every_;
   }
 
   const JobOptions options_;
   const Budget& budget_;
-  const Clock::time_point begin_ = Clock::now();
-  std::chrono::milliseconds every_{50};
+  const Sources sources_;
+  const Clock::Time begin_;
   std::atomic<uint64_t> units_{0}, spilled_{0};
-  mutable std::mutex mutex_;
-  ReportData data_;
-  std::mutex wake_mutex_;
-  std::condition_variable wake_;
-  std::jthread thread_;
+  mutable Mutex mutex_;
+  std::chrono::milliseconds every_ GUARDED_BY(mutex_);
+  ReportData data_ GUARDED_BY(mutex_);
+  std::optional<Ticker> ticker_;
 };
 
 }  // namespace
 
 std::unique_ptr<Report> Report::start(std::string command, const JobOptions& options,
-                                      const Budget& budget) {
-  return std::make_unique<Sampler>(std::move(command), options, budget);
+                                      const Budget& budget, Sources sources) {
+  return std::make_unique<Sampler>(std::move(command), options, budget, std::move(sources));
 }
 
 }  // namespace spillway

@@ -5,14 +5,18 @@
 // thinned by halves, so it is bounded.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/budget.hpp"
+#include "core/clock.hpp"
 #include "core/job.hpp"
+#include "core/procstat.hpp"
 
 namespace spillway {
 
@@ -28,9 +32,18 @@ struct ReportSeries {  // drawn as one line over time
 
 class Report {
  public:
+  struct Sources {  // tests put theirs here
+    const Clock* clock = &Clock::real();
+    std::function<ProcessMemory()> memory = [] { return process_memory(); };
+    std::chrono::milliseconds every{50};  // doubled each time the points are thinned
+  };
   // Starts sampling /proc/self and `budget` (which must outlive the Report).
   static std::unique_ptr<Report> start(std::string command, const JobOptions& options,
-                                       const Budget& budget);
+                                       const Budget& budget, Sources sources);
+  static std::unique_ptr<Report> start(std::string command, const JobOptions& options,
+                                       const Budget& budget) {
+    return start(std::move(command), options, budget, Sources());
+  }
   virtual ~Report() = default;
 
   // Figures under "job" in the JSON and at the top of the page, in this order. `json_value` is a
@@ -40,6 +53,9 @@ class Report {
   virtual void series(ReportSeries series) = 0;
   // The job's rates and spill, sampled with the ledger: cumulative counters. Any thread.
   virtual void count(uint64_t units_done, Bytes spilled_now) = 0;
+
+  // One sample, as the thread takes it. For tests.
+  virtual void sample() = 0;
 
   // Stops sampling. The process's peaks are final after this.
   virtual void finish() = 0;

@@ -8,14 +8,13 @@
 // gives up.
 #pragma once
 
-#include <condition_variable>
 #include <cstdint>
 #include <functional>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
 
+#include "core/mutex.hpp"
 #include "core/result.hpp"
 
 namespace spillway {
@@ -24,44 +23,46 @@ class Turn {
  public:
   // Waits until every smaller ticket has passed. False: somebody failed.
   [[nodiscard]] bool wait(uint64_t ticket) {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return failed_ || next_ == ticket; });
+    MutexLock lock(mutex_);
+    while (!failed_ && next_ != ticket) changed_.wait(mutex_);
     return !failed_;
   }
   void pass(uint64_t ticket) {
     {
-      std::lock_guard lock(mutex_);
+      MutexLock lock(mutex_);
       if (next_ == ticket) ++next_;
     }
     changed_.notify_all();
   }
   void fail() {
     {
-      std::lock_guard lock(mutex_);
+      MutexLock lock(mutex_);
       failed_ = true;
     }
     changed_.notify_all();
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  uint64_t next_ = 0;
-  bool failed_ = false;
+  Mutex mutex_;
+  CondVar changed_;
+  uint64_t next_ GUARDED_BY(mutex_) = 0;
+  bool failed_ GUARDED_BY(mutex_) = false;
 };
 
 // `work(thread index)` on `threads` threads, the calling one among them; `on_error` is called once,
 // at the first error.
 template <class Work, class OnError>
 [[nodiscard]] Result<void> parallel(unsigned threads, Work&& work, OnError&& on_error) {
-  std::mutex mutex;
-  std::optional<Error> first;
+  struct {
+    Mutex mutex;
+    std::optional<Error> error GUARDED_BY(mutex);
+  } first;
   const auto run = [&](unsigned index) {
     auto result = work(index);
     if (result) return;
     {
-      std::lock_guard lock(mutex);
-      if (!first) first = std::move(result).error();
+      MutexLock lock(first.mutex);
+      if (!first.error) first.error = std::move(result).error();
     }
     on_error();
   };
@@ -71,7 +72,8 @@ template <class Work, class OnError>
     for (unsigned i = 1; i < threads; ++i) others.emplace_back(run, i);
     run(0);
   }
-  if (first) return fail(std::move(*first));
+  MutexLock lock(first.mutex);
+  if (first.error) return fail(std::move(*first.error));
   return {};
 }
 

@@ -1,34 +1,14 @@
-// The keys by which the engine tells states apart.
+// What the engine scatters, and how packed states become keys.
 //
-// Key64     a packed state, mixed by a bijection of its key_bits and left-aligned: exact, 8 bytes.
-// With --identity fp64
-//           also a 64-bit fingerprint of bytes.
-// Key128    XXH3-128 of a state's bytes. Two different states among n collide with odds n^2 /
-// 2^129.
-//
-// Both are uniform in their top bits, which partition and order them.
+// A packed state is mixed by a bijection of its key_bits and left-aligned: an exact Key64. Other states
+// are known by a fingerprint of their bytes: Key128, or with --identity fp64 a Key64.
 #pragma once
 
 #include <cstdint>
-#include <cstring>
-#include <span>
+
+#include "core/key.hpp"
 
 namespace spillway::expand {
-
-struct Key64 {
-  uint64_t hi;
-  static constexpr bool kWide = false;
-  friend bool operator==(const Key64&, const Key64&) = default;
-  friend auto operator<=>(const Key64&, const Key64&) = default;
-};
-
-struct Key128 {
-  uint64_t hi;
-  uint64_t lo;
-  static constexpr bool kWide = true;
-  friend bool operator==(const Key128&, const Key128&) = default;
-  friend auto operator<=>(const Key128&, const Key128&) = default;
-};
 
 // A candidate: a key and its place among the successors of a round (its ordinal). Packed: it is
 // spilled as it stands.

@@ -33,6 +33,7 @@ struct ProblemTraits {
   uint32_t max_state_bytes = 8;  // kBytes: the longest encoding
   bool keep_successors = false;  // expansion costs more than writing its bytes to disk (pipe,
                                  // ortho): never expand twice
+  uint64_t own_bytes = 0;        // memory the problem itself holds during the search
   unsigned max_expanders = 64;   // how many threads may expand at once
   bool own_identity = false;     // kBytes: Problem::fingerprint() tells states apart, not the bytes
   bool prove_repeats = false;  // kBytes: code that is not ours; what expanding a state again gives

@@ -59,16 +59,18 @@ struct Needs {
 std::optional<Needs> needs_within(const Problem& problem, const ExpandOptions& options,
                                   Bytes memory) {
   const Bytes reserve = reserve_of(memory);
-  if (memory <= reserve) return std::nullopt;
   const ProblemTraits traits = problem.traits();
-  const bool wide = traits.form == StateForm::kBytes && options.identity != Identity::kFp64;
+  const Bytes own(traits.own_bytes);
+  if (memory <= reserve + own) return std::nullopt;
   const unsigned threads = std::max(1u, std::min(options.job.threads, traits.max_expanders));
-  const auto plan = MemoryPlan::make(memory - reserve, threads, traits, wide);
+  const auto plan = MemoryPlan::make(memory - reserve - own, threads, traits, options.identity);
   if (!plan) return std::nullopt;
   // The states are written when the search has given back all but one thread's buffers.
   const Bytes states = states_cost(problem, options.states);
-  if (plan->worker + states > memory - reserve) return std::nullopt;
+  if (plan->worker + states > memory - reserve - own) return std::nullopt;
   Needs needs{memory, {{"program", reserve, "code, libraries, stacks, small containers"}}};
+  if (own > Bytes(0))
+    needs.items.push_back({"problem", own, "what " + problem.name() + " itself holds"});
   for (MemoryPlan::Item& item : plan->items(threads)) needs.items.push_back(std::move(item));
   if (states > Bytes(0))
     needs.items.push_back(
@@ -338,11 +340,8 @@ class Job {
 
  private:
   Result<void> prepare();
-  ProgressSnapshot snapshot() const;
+  ProgressSnapshot snapshot();
   void count() const;
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin_).count();
-  }
   Result<ExpandSummary> finish();
   void describe_for_report(const Sums& sums);
 
@@ -352,11 +351,12 @@ class Job {
   WorkFolder& work_;
   std::string configured_;
   std::unique_ptr<Budget> budget_;
+  Lease own_;  // the problem's
   std::shared_ptr<ScratchSpace> space_;
   std::unique_ptr<Report> report_;
   std::unique_ptr<Search> search_;
   std::unique_ptr<Progress> progress_;
-  const std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
+  Rate rate_;  // the progress thread's, once that runs
   bool resumed_ = false;
   bool has_checkpoint_ = false;
 };
@@ -364,6 +364,9 @@ class Job {
 Result<void> Job::prepare() {
   TRY(needs_or_refusal(problem_, options_));
   budget_ = Budget::create(options_.job.memory - reserve_of(options_.job.memory));
+  const Bytes own(problem_.traits().own_bytes);
+  Account problem = TRY(budget_->open({"problem", 90, own, own}));
+  own_ = std::move(*problem.try_acquire(own));
   ScratchSpace::Options scratch;
   scratch.folder = options_.job.scratch.empty() ? work_.path() : options_.job.scratch;
   scratch.limit = options_.job.scratch_limit.value_or(Bytes(0));
@@ -384,14 +387,13 @@ void Job::count() const {
   if (report_) report_->count(search_->progress().generated, space_->used());
 }
 
-ProgressSnapshot Job::snapshot() const {
+ProgressSnapshot Job::snapshot() {
   const SearchProgress now = search_->progress();
   count();
   ProgressSnapshot snapshot;
   snapshot.phase = fmt::format("depth {} {}", now.depth, now.phase);
   snapshot.text = fmt::format("{} states  {:.1f} M/s generated  frontier {}", grouped(now.states),
-                              static_cast<double>(now.generated) / 1e6 / std::max(1e-3, seconds()),
-                              grouped(now.layer_states));
+                              rate_.per_second(now.generated) / 1e6, grouped(now.layer_states));
   if (now.layer_states > 0) {
     snapshot.fraction = static_cast<double>(now.layer_done) / static_cast<double>(now.layer_states);
   }
@@ -418,6 +420,7 @@ Result<ExpandSummary> Job::run(std::stop_token stop) {
     TRY(search_->restore(checkpoint));
     resumed_ = has_checkpoint_ = true;
   }
+  rate_.per_second(search_->progress().generated);  // what earlier runs did does not count
   progress_ =
       Progress::start(options_.job.progress, options_.job.memory, [this] { return snapshot(); });
   if (resumed_)
@@ -513,12 +516,6 @@ std::string out_folder(const Problem& problem, const ExpandOptions& options) {
 }  // namespace
 
 Result<ExpandSummary> run(Problem& problem, const ExpandOptions& options, std::stop_token stop) {
-  if (options.identity == Identity::kExact && problem.traits().form == StateForm::kBytes) {
-    return fail(Code::kUsage, fmt::format("--identity exact: the states of {} do not fit 64 bits, "
-                                          "and comparing their bytes is not "
-                                          "supported yet; use fp128",
-                                          problem.name()));
-  }
   const std::string out = out_folder(problem, options);
   if (options.resume == Resume::kAuto) {
     if (auto done = TRY(finished(out, configuration(problem, options)))) return *done;

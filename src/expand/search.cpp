@@ -10,17 +10,19 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/external_sort.hpp"
 #include "core/pages.hpp"
 #include "core/partitioner.hpp"
+#include "core/spill_set.hpp"
 #include "core/turn.hpp"
 #include "expand/bucket_table.hpp"
+#include "expand/exact_set.hpp"
 #include "expand/key.hpp"
-#include "expand/seen_set.hpp"
 
 namespace spillway::expand {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Stopwatch = std::chrono::steady_clock;
 
 constexpr size_t kPackedRoom = size_t{1} << 16;  // successors of a block
 constexpr size_t kBytesRoom = 98304;
@@ -62,6 +64,29 @@ uint64_t proof_of(const K& key, uint64_t ordinal) {
 
 size_t key_bytes(bool wide) { return wide ? sizeof(Key128) : sizeof(Key64); }
 
+bool is_exact(const ProblemTraits& traits, Identity identity) {
+  return traits.form == StateForm::kBytes && identity == Identity::kExact;
+}
+bool is_wide(const ProblemTraits& traits, Identity identity) {
+  return traits.form == StateForm::kBytes && identity != Identity::kFp64;
+}
+
+// How the successors of a round are sorted by their bytes: record (exact_set.hpp), then the ordinal.
+constexpr size_t kOrdinalBytes = 4;
+ExternalSortOptions exact_sort(Bytes capacity, unsigned threads, const ProblemTraits& traits) {
+  ExternalSortOptions options;
+  options.inputs = threads;
+  options.memory = std::max(capacity / 2, 512_KiB * threads);
+  options.frame_bytes = std::clamp(
+      2 * std::bit_ceil(traits.max_state_bytes + kRecordHead + kOrdinalBytes + sizeof(uint32_t)),
+      size_t{64} << 10, FrameCodec::kMaxRaw);
+  options.drop = [](Record kept, Record next) {  // the smaller ordinal of equal states stays
+    return kept.size() == next.size() &&
+           std::memcmp(kept.data(), next.data(), kept.size() - kOrdinalBytes) == 0;
+  };
+  return options;
+}
+
 size_t worker_bytes(const ProblemTraits& traits, bool wide) {
   const bool packed = traits.form == StateForm::kPacked;
   size_t total = 4096;
@@ -82,6 +107,7 @@ size_t worker_bytes(const ProblemTraits& traits, bool wide) {
   add(kBlockKeys * key_bytes(wide));
   add(kMaxBlockBytes);
   add(Partitioner::read_buffer_bytes());
+  add(kRecordHead + traits.max_state_bytes + kOrdinalBytes);
   return total;
 }
 
@@ -101,7 +127,8 @@ Bytes MemoryPlan::fixed(unsigned threads) const {
 std::vector<MemoryPlan::Item> MemoryPlan::items(unsigned threads) const {
   return {{"work", worker * threads, "blocks of states and successors, a thread"},
           {"tables", table * threads, "one bucket of duplicate detection, a thread"},
-          {"scatter", scatter, "write buffers of the partitions"},
+          {"scatter", scatter,
+           exact ? "sorting the successors by their bytes" : "write buffers of the partitions"},
           {"marks", marks, "one bit a successor of a round"},
           {"recent", recent, "the table of recent keys"},
           {"merge", merge, "blocks of the runs being merged"},
@@ -109,8 +136,10 @@ std::vector<MemoryPlan::Item> MemoryPlan::items(unsigned threads) const {
 }
 
 Result<MemoryPlan> MemoryPlan::make(Bytes capacity, unsigned threads, const ProblemTraits& traits,
-                                    bool wide) {
+                                    Identity identity) {
   MemoryPlan plan;
+  const bool wide = is_wide(traits, identity);
+  plan.exact = is_exact(traits, identity);
   const size_t entry = wide ? sizeof(Candidate<Key128>) : sizeof(Candidate<Key64>);
   const auto share = [&](uint64_t part, Bytes least, Bytes most) {
     return std::clamp(Bytes(capacity.count() / part), least, most);
@@ -121,8 +150,14 @@ Result<MemoryPlan> MemoryPlan::make(Bytes capacity, unsigned threads, const Prob
   plan.marks = share(10, 1_MiB, 512_MiB);
   plan.recent = share(16, 256_KiB, 1_GiB);
   plan.merge =
-      Bytes(wide ? SeenSet<Key128>::merge_room_bytes() : SeenSet<Key64>::merge_room_bytes());
+      Bytes(wide ? SpillSet<Key128>::merge_room_bytes() : SpillSet<Key64>::merge_room_bytes());
   plan.index = share(32, 512_KiB, 1_GiB);
+  if (plan.exact) {
+    plan.table = Bytes(0);
+    plan.scatter = ExternalSort::floor(exact_sort(capacity, threads, traits));
+    plan.recent = std::max(plan.recent, Bytes(ExactSet::recent_room_bytes(traits.max_state_bytes)));
+    plan.merge = Bytes(ExactSet::merge_room_bytes(traits.max_state_bytes));
+  }
   const Bytes need = plan.fixed(threads);
   if (need > capacity) {
     std::string parts;
@@ -175,6 +210,7 @@ class SearchOf final : public Search {
     std::span<K> decoded;
     std::span<uint8_t> block;
     std::span<uint8_t> extent;
+    std::span<uint8_t> record;  // --identity exact
     // What this thread met in the round.
     uint64_t ids_xor = 0, ids_sum = 0, barren = 0;
     uint64_t proof = 0;  // prove_repeats: of the new states found less those made again
@@ -201,7 +237,9 @@ class SearchOf final : public Search {
     std::atomic<uint64_t> drawn{0};  // the same, for anyone to read
     Pages marks;
     std::unique_ptr<Segment> log;  // keep_successors
-    std::unique_ptr<SeenRun<K>> run;
+    std::unique_ptr<SortedRun<K>> run;
+    std::unique_ptr<ExternalSort> sort;  // exact: in place of partitioner and run
+    std::unique_ptr<ExactRun> exact_run;
     uint64_t fresh = 0;
     Place begin, end;
   };
@@ -217,11 +255,33 @@ class SearchOf final : public Search {
     }
     if constexpr (K::kWide) {
       const XXH128_hash_t hash = XXH3_128bits(state.bytes.data(), state.bytes.size());
-      return K{hash.high64, hash.low64};
+      return shortened(K{hash.high64, hash.low64}, options_.tuning.fingerprint_bits);
     } else {
       if (traits_.form == StateForm::kPacked) return mixer_(state.packed);
       return K{XXH3_64bits(state.bytes.data(), state.bytes.size())};
     }
+  }
+  static K shortened(K key, unsigned bits) {
+    if (bits >= 128) return key;
+    key.hi &= ~uint64_t{0} << (64 - std::clamp(bits, 1u, 64u));
+    if constexpr (K::kWide) key.lo = 0;
+    return key;
+  }
+  Result<bool> insert_seen(const K& key, const StateView& state) {
+    if constexpr (K::kWide) {
+      if (exact_) return exact_->insert(key, state.bytes);
+    }
+    (void)state;
+    return seen_->insert(key);
+  }
+  // Calls `ask` with the set that is in use.
+  template <class Ask>
+  auto on_seen(Ask&& ask) const {
+    return exact_ ? ask(*exact_) : ask(*seen_);
+  }
+  template <class Ask>
+  auto on_seen(Ask&& ask) {
+    return exact_ ? ask(*exact_) : ask(*seen_);
   }
   std::unique_ptr<Blob> new_blob(const char* kind) {
     return Blob::create(fmt::format("{}/{}-{}", options_.work_folder, kind, next_file_++), store_,
@@ -244,7 +304,10 @@ class SearchOf final : public Search {
   Result<void> expand_block(Round& round, Worker& worker, unsigned index, const Claim& claim,
                             Turn& turn);
   Result<void> scatter(Round& round, Worker& worker, unsigned index, uint64_t base);
+  Result<void> scatter_exact(Round& round, Worker& worker, unsigned index, uint64_t base);
+  Result<void> open_scatter(Round& round);
   Result<void> detect(Round& round);
+  Result<void> detect_exact(Round& round);
   Result<void> detect_range(Round& round, Worker& worker, size_t bucket, uint64_t prefix,
                             unsigned bits, Turn& turn);
   Result<void> gather(Round& round);
@@ -259,7 +322,7 @@ class SearchOf final : public Search {
   Result<void> visit_last_layer(std::stop_token stop);
   Result<void> settle();
   Result<std::string> checkpoint();
-  Result<void> sweep();
+  Result<void> sweep(bool counted);
   void set_phase(const char* phase) { phase_.store(phase, std::memory_order_relaxed); }
 
   const Problem& problem_;
@@ -271,13 +334,15 @@ class SearchOf final : public Search {
   unsigned threads_;
 
   MemoryPlan plan_;
+  Bytes capacity_;  // that it was made for
   Account scatter_, marks_, store_, candidates_, index_;
   Lease index_lease_;
   Budget* budget_ = nullptr;
   std::vector<Account> accounts_;                             // those with floors
   std::vector<std::pair<std::string, std::string>> figures_;  // once retired
   std::vector<Worker> workers_;
-  std::optional<SeenSet<K>> seen_;
+  std::optional<SpillSet<K>> seen_;
+  std::optional<ExactSet> exact_;  // in place of seen_
   Layer current_, next_;
   std::vector<Layer> kept_;  // keep_layers
   Place place_;
@@ -291,7 +356,7 @@ class SearchOf final : public Search {
   double branching_ = 16;
   bool complete_ = false;
   bool started_ = false;
-  Clock::time_point last_checkpoint_ = Clock::now();
+  Clock::Time last_checkpoint_ = options_.clock->now();
   std::set<std::string> named_;  // the files of the last checkpoint
 
   std::atomic<const char*> phase_{"expand"};
@@ -305,19 +370,22 @@ class SearchOf final : public Search {
 template <class K>
 Result<void> SearchOf<K>::prepare(Budget& budget, const MemoryPlan& plan) {
   plan_ = plan;
+  capacity_ = budget.capacity() - Bytes(traits_.own_bytes);
   Account work = TRY(budget.open({"work", 50, plan.worker * threads_, plan.worker * threads_}));
   Account tables = TRY(budget.open({"tables", 60, plan.table * threads_, plan.table * threads_}));
-  scatter_ = TRY(budget.open({"scatter", 55, plan.scatter, plan.scatter}));
+  const Bytes partitions = plan.exact ? Bytes(0) : plan.scatter;
+  scatter_ = TRY(budget.open({"scatter", 55, partitions, partitions}));
   marks_ = TRY(budget.open({"marks", 70, plan.marks, std::nullopt}));
   Account recent = TRY(budget.open({"recent", 40, plan.recent, plan.recent}));
   Account merge = TRY(budget.open({"merge", 65, plan.merge, plan.merge}));
   index_ = TRY(budget.open({"index", 80, plan.index, plan.index}));
   store_ = TRY(budget.open({"store", 20, Bytes(0), plan.store_ceiling}));
-  candidates_ = TRY(budget.open({"candidates", 10, Bytes(0), std::nullopt}));
+  candidates_ =
+      TRY(budget.open({"candidates", 10, plan.exact ? plan.scatter : Bytes(0), std::nullopt}));
   Account filters = TRY(budget.open({"filters", 0, Bytes(0), plan.store_ceiling / 4}));
 
   budget_ = &budget;
-  accounts_ = {work, tables, scatter_, marks_, recent, merge, index_};
+  accounts_ = {work, tables, scatter_, marks_, recent, merge, index_, candidates_};
   const auto lend = [](Account& account, Bytes bytes) -> Result<Pages> {
     auto lease = account.try_acquire(bytes);
     if (!lease)
@@ -356,8 +424,19 @@ Result<void> SearchOf<K>::prepare(Budget& budget, const MemoryPlan& plan) {
     worker.decoded = carve.take<K>(kBlockKeys);
     worker.block = carve.take<uint8_t>(kMaxBlockBytes);
     worker.extent = carve.take<uint8_t>(Partitioner::read_buffer_bytes());
+    worker.record = carve.take<uint8_t>(kRecordHead + traits_.max_state_bytes + kOrdinalBytes);
   }
-  typename SeenSet<K>::Options options;
+  if (plan.exact) {
+    ExactSet::Options options;
+    options.max_state_bytes = traits_.max_state_bytes;
+    options.recent_room = TRY(lend(recent, plan.recent));
+    options.merge_room = TRY(lend(merge, plan.merge));
+    options.new_blob = [this] { return new_blob("run"); };
+    options.filters = filters;
+    exact_.emplace(std::move(options));
+    return {};
+  }
+  typename SpillSet<K>::Options options;
   options.align = align_;
   options.recent_room = TRY(lend(recent, plan.recent));
   options.merge_room = TRY(lend(merge, plan.merge));
@@ -374,7 +453,7 @@ Result<void> SearchOf<K>::start() {
   for (const std::vector<uint8_t>& bytes : TRY(problem_.initial())) {
     StateView view{0, bytes};
     if (traits_.form == StateForm::kPacked) std::memcpy(&view.packed, bytes.data(), 8);
-    if (!TRY(seen_->insert(key_of(view)))) continue;
+    if (!TRY(insert_seen(key_of(view), view))) continue;
     if (traits_.form == StateForm::kPacked) {
       TRY(segment->append(std::span(&view.packed, 1)));
     } else {
@@ -397,7 +476,7 @@ Result<void> SearchOf<K>::run(std::stop_token stop,
                               const std::function<Result<void>(const std::string&)>& save) {
   if (!started_) TRY(start());
   started_ = true;
-  last_checkpoint_ = Clock::now();
+  last_checkpoint_ = options_.clock->now();
   while (true) {
     const uint32_t depth = static_cast<uint32_t>(state_.layers.size() - 1);
     shown_depth_ = depth;
@@ -432,8 +511,9 @@ bool SearchOf<K>::is_small(uint64_t parents) const {
   const double least = options_.tuning.small_layer / (traits_.keep_successors ? 8 : 1);
   // Looking a successor up costs tens of ns when filters for all runs fit, several us when they do
   // not; joining a round costs about 1 ns for every key in the runs.
-  const double runs = static_cast<double>(seen_->run_keys());
-  const bool filtered = SeenSet<K>::filter_bytes(seen_->run_keys()) <= plan_.store_ceiling / 4;
+  const uint64_t keys = on_seen([](const auto& set) { return set.run_keys(); });
+  const double runs = static_cast<double>(keys);
+  const bool filtered = BloomFilter::bytes(keys) <= plan_.store_ceiling / 4;
   if (least == 0) return false;
   return expected < least + runs / (filtered ? 200 : 5000);
 }
@@ -450,19 +530,19 @@ Result<void> SearchOf<K>::expand_layer(
     }
     shown_done_ = place_.visited;
     if (options_.on_round) options_.on_round();
-    const auto since = Clock::now() - last_checkpoint_;
+    const auto since = options_.clock->now() - last_checkpoint_;
     const bool at_end = place_.visited == size;
     const bool due = since >= options_.checkpoint ||
                      (at_end && since >= std::min<std::chrono::milliseconds>(options_.checkpoint,
                                                                              kLayerCheckpoint));
     if (due || stop.stop_requested()) {
-      const auto begin = Clock::now();
+      const auto begin = Stopwatch::now();
       set_phase("checkpoint");
       TRY(settle());
       TRY(save(TRY(checkpoint())));
-      TRY(sweep());
-      last_checkpoint_ = Clock::now();
-      seconds_checkpoint_ += std::chrono::duration<double>(last_checkpoint_ - begin).count();
+      TRY(sweep(true));
+      last_checkpoint_ = options_.clock->now();
+      seconds_checkpoint_ += std::chrono::duration<double>(Stopwatch::now() - begin).count();
     }
     if (stop.stop_requested()) return fail(Code::kCancelled, "stopped at a checkpoint");
   }
@@ -566,7 +646,7 @@ void SearchOf<K>::compute_keys(Worker& worker) {
 template <class K>
 Result<void> SearchOf<K>::small_stretch(std::stop_token stop) {
   set_phase("expand");
-  const auto begin = Clock::now();
+  const auto begin = Stopwatch::now();
   Worker& worker = workers_[0];
   LayerRow& row = state_.layers.back();
   auto segment = new_segment();
@@ -586,9 +666,9 @@ Result<void> SearchOf<K>::small_stretch(std::stop_token stop) {
       for (uint32_t parent = 0; parent < count; ++parent) {
         bool found = false;
         for (; at < out.parent_end(parent); ++at) {
-          if (!TRY(seen_->insert(worker.keys[at]))) continue;
-          found = true;
           const StateView state = out[at];
+          if (!TRY(insert_seen(worker.keys[at], state))) continue;
+          found = true;
           if (traits_.form == StateForm::kPacked) {
             TRY(segment->append(std::span(&state.packed, 1)));
           } else {
@@ -618,16 +698,18 @@ Result<void> SearchOf<K>::small_stretch(std::stop_token stop) {
     branching_ =
         std::max(0.25, static_cast<double>(row.generated) / static_cast<double>(place_.visited));
   ++small_layers_;
-  seconds_small_ += std::chrono::duration<double>(Clock::now() - begin).count();
+  seconds_small_ += std::chrono::duration<double>(Stopwatch::now() - begin).count();
   return {};
 }
 
+// Where the successors of the round go until they are detected.
 template <class K>
-Result<void> SearchOf<K>::round(std::stop_token stop) {
-  TRY(seen_->flush_recent());
-  seen_->drop_filters();
-  Round round;
-  round.begin = place_;
+Result<void> SearchOf<K>::open_scatter(Round& round) {
+  if (exact_) {
+    round.sort =
+        TRY(ExternalSort::create(exact_sort(capacity_, threads_, traits_), candidates_, space_));
+    return {};
+  }
   const double expected = static_cast<double>(layer_size(current_) - place_.visited) * branching_;
   const uint64_t aim =
       static_cast<uint64_t>(std::min(expected, static_cast<double>(options_.tuning.round_limit))) /
@@ -645,20 +727,32 @@ Result<void> SearchOf<K>::round(std::stop_token stop) {
   auto lease = scatter_.try_acquire(Partitioner::buffer_bytes(scatter));
   if (!lease) return fail(Code::kInternal, "the floor of account scatter was not free");
   round.partitioner = TRY(Partitioner::create(scatter, std::move(*lease), candidates_, space_));
+  return {};
+}
+
+template <class K>
+Result<void> SearchOf<K>::round(std::stop_token stop) {
+  TRY(on_seen([](auto& set) { return set.flush_recent(); }));
+  on_seen([](auto& set) { set.drop_filters(); });
+  Round round;
+  round.begin = place_;
+  TRY(open_scatter(round));
   if (traits_.keep_successors) round.log = new_segment();
 
-  const auto t0 = Clock::now();
+  const auto t0 = Stopwatch::now();
   set_phase("expand");
   TRY(expand_blocks(round, stop));
-  const auto t1 = Clock::now();
+  const auto t1 = Stopwatch::now();
   set_phase("detect");
   TRY(detect(round));
-  const auto t2 = Clock::now();
+  const auto t2 = Stopwatch::now();
   set_phase("gather");
-  spilled_candidates_ += round.partitioner->spilled_bytes();
+  spilled_candidates_ +=
+      round.sort ? round.sort->spilled_bytes() : round.partitioner->spilled_bytes();
   round.partitioner.reset();
+  round.sort.reset();
   TRY(gather(round));
-  const auto t3 = Clock::now();
+  const auto t3 = Stopwatch::now();
 
   LayerRow& row = state_.layers.back();
   row.generated += round.generated;
@@ -685,7 +779,11 @@ Result<void> SearchOf<K>::round(std::stop_token stop) {
   }
   for (Worker& worker : workers_) worker.has_best = false;
   set_phase("merge");
-  TRY(seen_->add(std::move(round.run)));
+  if (exact_) {
+    TRY(exact_->add(std::move(round.exact_run)));
+  } else {
+    TRY(seen_->add(std::move(round.run)));
+  }
   if (place_.visited > 0)
     branching_ =
         std::max(0.25, static_cast<double>(row.generated) / static_cast<double>(place_.visited));
@@ -693,7 +791,7 @@ Result<void> SearchOf<K>::round(std::stop_token stop) {
   seconds_expand_ += std::chrono::duration<double>(t1 - t0).count();
   seconds_detect_ += std::chrono::duration<double>(t2 - t1).count();
   seconds_gather_ += std::chrono::duration<double>(t3 - t2).count();
-  seconds_merge_ += std::chrono::duration<double>(Clock::now() - t3).count();
+  seconds_merge_ += std::chrono::duration<double>(Stopwatch::now() - t3).count();
   return {};
 }
 
@@ -709,12 +807,14 @@ Result<void> SearchOf<K>::expand_blocks(Round& round, std::stop_token stop) {
   const uint64_t most = std::min<uint64_t>(options_.tuning.round_limit,
                                            plan_.marks.count() * 8 / 10 * 9 - 4 * kBytesRoom);
   const auto deadline = last_checkpoint_ + options_.checkpoint;
-  const uint64_t seen_keys = seen_->run_keys();
+  const uint64_t seen_keys = on_seen([](const auto& set) { return set.run_keys(); });
   const auto should_end = [&] {
     if (tickets == 0) return false;  // always make progress
     if (stop.stop_requested() || round.drawn > most) return true;
-    if (Clock::now() >= deadline) return true;
-    if (!round.partitioner->is_spilling()) return false;
+    if (options_.clock->now() >= deadline) return true;
+    const bool spilling =
+        round.sort ? round.sort->runs_written() > 0 : round.partitioner->is_spilling();
+    if (!spilling) return false;
     return seen_keys < kRescanFactor * round.drawn || space_->used() > space_->limit() / 10 * 6;
   };
   TRY(parallel(
@@ -733,6 +833,7 @@ Result<void> SearchOf<K>::expand_blocks(Round& round, std::stop_token stop) {
           TRY(expand_block(round, worker, index, *taken, turn));
           shown_done_.fetch_add(taken->last - taken->first, std::memory_order_relaxed);
         }
+        if (round.sort) return {};
         return round.partitioner->writer(index).flush_all();
       },
       [&] {
@@ -771,6 +872,7 @@ Result<void> SearchOf<K>::expand_block(Round& round, Worker& worker, unsigned in
 
 template <class K>
 Result<void> SearchOf<K>::scatter(Round& round, Worker& worker, unsigned index, uint64_t base) {
+  if (round.sort) return scatter_exact(round, worker, index, base);
   Partitioner::Writer& writer = round.partitioner->writer(index);
   const unsigned shift = 64 - round.bucket_bits;
   const size_t count = worker.successors->count();
@@ -786,6 +888,23 @@ Result<void> SearchOf<K>::scatter(Round& round, Worker& worker, unsigned index, 
   return {};
 }
 
+template <class K>
+Result<void> SearchOf<K>::scatter_exact(Round& round, Worker& worker, unsigned index,
+                                        uint64_t base) {
+  if constexpr (K::kWide) {
+    ExternalSort::Input& input = round.sort->input(index);
+    const size_t count = worker.successors->count();
+    for (size_t i = 0; i < count; ++i) {
+      const size_t size =
+          write_record(worker.keys[i], (*worker.successors)[i].bytes, worker.record.data());
+      const uint32_t ordinal = __builtin_bswap32(static_cast<uint32_t>(base + i));
+      std::memcpy(worker.record.data() + size, &ordinal, kOrdinalBytes);
+      TRY(input.add(worker.record.first(size + kOrdinalBytes)));
+    }
+  }
+  return {};
+}
+
 // ---- detect
 // ---------------------------------------------------------------------------------------------------------
 
@@ -794,6 +913,7 @@ Result<void> SearchOf<K>::detect(Round& round) {
   auto lease = marks_.try_acquire(Bytes((round.generated / 64 + 2) * 8));
   if (!lease) return fail(Code::kMemoryLimit, "no room for a bit a successor; raise --memory");
   round.marks = TRY(Pages::map(std::move(*lease)));
+  if (round.sort) return detect_exact(round);
   round.run = seen_->new_run();
   std::atomic<size_t> next_bucket{0};
   std::atomic<bool> ended{false};
@@ -817,6 +937,27 @@ Result<void> SearchOf<K>::detect(Round& round) {
       }));
   TRY(round.run->finish());
   round.fresh = round.run->size();
+  return {};
+}
+
+// The sorted successors against the sorted runs, both once.
+template <class K>
+Result<void> SearchOf<K>::detect_exact(Round& round) {
+  round.exact_run = exact_->new_run();
+  ExactSet::Sweep seen = TRY(exact_->sweep());
+  ExternalSort::Stream successors = TRY(round.sort->stream());
+  uint64_t* const marks = round.marks.template as<uint64_t>().data();
+  while (const auto found = TRY(successors.next())) {
+    const Record record = found->first(found->size() - kOrdinalBytes);
+    if (TRY(seen.holds(record))) continue;
+    uint32_t ordinal;
+    std::memcpy(&ordinal, record.data() + record.size(), kOrdinalBytes);
+    ordinal = __builtin_bswap32(ordinal);
+    marks[ordinal / 64] |= uint64_t{1} << (ordinal % 64);
+    TRY(round.exact_run->append(record));
+  }
+  TRY(round.exact_run->finish());
+  round.fresh = round.exact_run->size();
   return {};
 }
 
@@ -1021,6 +1162,7 @@ template <class K>
 void SearchOf<K>::retire() {
   figures_ = figures();
   seen_.reset();
+  exact_.reset();
   current_.clear();
   next_.clear();
   for (Worker& worker : workers_) worker.table_memory = Pages();
@@ -1053,17 +1195,19 @@ SearchProgress SearchOf<K>::progress() const {
 template <class K>
 std::vector<std::pair<std::string, std::string>> SearchOf<K>::figures() const {
   if (!figures_.empty()) return figures_;
-  return {{"rounds", fmt::format("{}", rounds_)},
-          {"small_stretches", fmt::format("{}", small_layers_)},
-          {"candidate_bytes_spilled", fmt::format("{}", spilled_candidates_)},
-          {"seen_runs", fmt::format("{}", seen_->runs().size())},
-          {"seen_run_bytes", fmt::format("{}", seen_->run_bytes())},
-          {"seconds_expand", fmt::format("{:.3f}", seconds_expand_)},
-          {"seconds_detect", fmt::format("{:.3f}", seconds_detect_)},
-          {"seconds_gather", fmt::format("{:.3f}", seconds_gather_)},
-          {"seconds_small_layers", fmt::format("{:.3f}", seconds_small_)},
-          {"seconds_merge", fmt::format("{:.3f}", seconds_merge_)},
-          {"seconds_checkpoint", fmt::format("{:.3f}", seconds_checkpoint_)}};
+  return {
+      {"rounds", fmt::format("{}", rounds_)},
+      {"small_stretches", fmt::format("{}", small_layers_)},
+      {"candidate_bytes_spilled", fmt::format("{}", spilled_candidates_)},
+      {"seen_runs", fmt::format("{}", on_seen([](const auto& set) { return set.runs().size(); }))},
+      {"seen_run_bytes",
+       fmt::format("{}", on_seen([](const auto& set) { return set.run_bytes(); }))},
+      {"seconds_expand", fmt::format("{:.3f}", seconds_expand_)},
+      {"seconds_detect", fmt::format("{:.3f}", seconds_detect_)},
+      {"seconds_gather", fmt::format("{:.3f}", seconds_gather_)},
+      {"seconds_small_layers", fmt::format("{:.3f}", seconds_small_)},
+      {"seconds_merge", fmt::format("{:.3f}", seconds_merge_)},
+      {"seconds_checkpoint", fmt::format("{:.3f}", seconds_checkpoint_)}};
 }
 
 // ---- checkpoint
@@ -1081,15 +1225,17 @@ Result<nlohmann::json> describe(Blob& blob, std::set<std::string>& named) {
   return nlohmann::json{{"file", file_of(blob)}, {"size", blob.size()}};
 }
 
-// Removes what the checkpoint just saved (or restored) does not name.
+// Removes what the checkpoint just saved (or restored) does not name. `counted`: this process wrote it.
 template <class K>
-Result<void> SearchOf<K>::sweep() {
+Result<void> SearchOf<K>::sweep(bool counted) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(options_.work_folder, error)) {
     const std::string file = entry.path().filename().string();
     const bool ours =
         file.starts_with("layer-") || file.starts_with("mask-") || file.starts_with("run-");
-    if (ours && !named_.contains(file)) std::filesystem::remove(entry.path(), error);
+    if (!ours || named_.contains(file)) continue;
+    const uint64_t size = entry.file_size(error);
+    if (std::filesystem::remove(entry.path(), error) && counted) space_->give_back(Bytes(size));
   }
   if (error) return fail(Code::kIo, "cleaning " + options_.work_folder + ": " + error.message());
   return {};
@@ -1097,7 +1243,7 @@ Result<void> SearchOf<K>::sweep() {
 
 template <class K>
 Result<std::string> SearchOf<K>::checkpoint() {
-  TRY(seen_->flush_recent());
+  TRY(on_seen([](auto& set) { return set.flush_recent(); }));
   named_.clear();
   const auto layers = [&](const Layer& layer) -> Result<nlohmann::json> {
     nlohmann::json list = nlohmann::json::array();
@@ -1114,9 +1260,10 @@ Result<std::string> SearchOf<K>::checkpoint() {
   json["kept"] = nlohmann::json::array();
   for (const Layer& layer : kept_) json["kept"].push_back(TRY(layers(layer)));
   json["runs"] = nlohmann::json::array();
-  for (const auto& run : seen_->runs()) {
-    json["runs"].push_back(TRY(describe(run->blob(), named_)));
-  }
+  TRY(on_seen([&](auto& set) -> Result<void> {
+    for (const auto& run : set.runs()) json["runs"].push_back(TRY(describe(run->blob(), named_)));
+    return {};
+  }));
   json["place"] = {place_.segment, place_.frame, place_.state, place_.visited};
   json["layers"] = nlohmann::json::array();
   for (const LayerRow& row : state_.layers)
@@ -1153,7 +1300,11 @@ Result<void> SearchOf<K>::restore(const std::string& text) {
     next_ = TRY(open_layer(json.at("next")));
     for (const auto& layer : json.at("kept")) kept_.push_back(TRY(open_layer(layer)));
     for (const auto& entry : json.at("runs")) {
-      TRY(seen_->add(TRY(SeenRun<K>::open(TRY(open_blob(entry)), align_))));
+      if (exact_) {
+        TRY(exact_->add(TRY(ExactRun::open(TRY(open_blob(entry)), exact_->frame_bytes()))));
+      } else {
+        TRY(seen_->add(TRY(SortedRun<K>::open(TRY(open_blob(entry)), align_))));
+      }
     }
     const auto& place = json.at("place");
     place_ = {place.at(0), place.at(1), place.at(2), place.at(3)};
@@ -1176,7 +1327,7 @@ Result<void> SearchOf<K>::restore(const std::string& text) {
     }
     shown_generated_ = generated_total_;
     started_ = true;
-    return sweep();
+    return sweep(false);
   } catch (const nlohmann::json::exception& problem) {
     return fail(
         Code::kCorrupt,
@@ -1191,9 +1342,10 @@ Result<std::unique_ptr<Search>> Search::create(const Problem& problem, SearchOpt
                                                Budget& budget,
                                                std::shared_ptr<ScratchSpace> space) {
   const ProblemTraits traits = problem.traits();
-  const bool wide = traits.form == StateForm::kBytes && options.identity != Identity::kFp64;
+  const bool wide = is_wide(traits, options.identity);
   const unsigned threads = std::max(1u, std::min(options.threads, traits.max_expanders));
-  const MemoryPlan plan = TRY(MemoryPlan::make(budget.capacity(), threads, traits, wide));
+  const MemoryPlan plan = TRY(MemoryPlan::make(budget.capacity() - Bytes(traits.own_bytes), threads,
+                                               traits, options.identity));
   if (wide) {
     auto search = std::make_unique<SearchOf<Key128>>(problem, std::move(options), std::move(space));
     TRY(search->prepare(budget, plan));

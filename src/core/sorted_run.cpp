@@ -1,4 +1,4 @@
-#include "expand/seen_run.hpp"
+#include "core/sorted_run.hpp"
 
 #include <fmt/format.h>
 #include <xxhash.h>
@@ -6,7 +6,7 @@
 #include <bit>
 #include <cstring>
 
-namespace spillway::expand {
+namespace spillway {
 namespace {
 
 constexpr uint32_t kMagic = 0x314e5552;  // "RUN1"
@@ -38,8 +38,8 @@ uint64_t checksum_of(const BlockHeader& header, const uint8_t* payload) {
 }  // namespace
 
 template <class K>
-std::unique_ptr<SeenRun<K>> SeenRun<K>::create(std::unique_ptr<Blob> blob, unsigned align) {
-  std::unique_ptr<SeenRun> run(new SeenRun);
+std::unique_ptr<SortedRun<K>> SortedRun<K>::create(std::unique_ptr<Blob> blob, unsigned align) {
+  std::unique_ptr<SortedRun> run(new SortedRun);
   run->blob_ = std::move(blob);
   run->align_ = align;
   run->pending_.reserve(kBlockKeys);
@@ -48,7 +48,8 @@ std::unique_ptr<SeenRun<K>> SeenRun<K>::create(std::unique_ptr<Blob> blob, unsig
 }
 
 template <class K>
-Result<std::unique_ptr<SeenRun<K>>> SeenRun<K>::open(std::unique_ptr<Blob> blob, unsigned align) {
+Result<std::unique_ptr<SortedRun<K>>> SortedRun<K>::open(std::unique_ptr<Blob> blob,
+                                                         unsigned align) {
   auto run = create(std::move(blob), align);
   const uint64_t end = run->blob_->size();
   for (uint64_t offset = 0; offset < end;) {
@@ -71,7 +72,7 @@ Result<std::unique_ptr<SeenRun<K>>> SeenRun<K>::open(std::unique_ptr<Blob> blob,
 }
 
 template <class K>
-Result<void> SeenRun<K>::append(std::span<const K> keys) {
+Result<void> SortedRun<K>::append(std::span<const K> keys) {
   while (!keys.empty()) {
     const size_t take = std::min(keys.size(), kBlockKeys - pending_.size());
     pending_.insert(pending_.end(), keys.begin(), keys.begin() + static_cast<ptrdiff_t>(take));
@@ -82,7 +83,7 @@ Result<void> SeenRun<K>::append(std::span<const K> keys) {
 }
 
 template <class K>
-Result<void> SeenRun<K>::finish() {
+Result<void> SortedRun<K>::finish() {
   if (!pending_.empty()) TRY(write_block());
   pending_ = {};
   raw_ = {};
@@ -90,7 +91,7 @@ Result<void> SeenRun<K>::finish() {
 }
 
 template <class K>
-Result<void> SeenRun<K>::write_block() {
+Result<void> SortedRun<K>::write_block() {
   uint64_t widest = 0;
   for (size_t i = 1; i < pending_.size(); ++i) {
     CHECK(pending_[i - 1] < pending_[i]);
@@ -140,7 +141,7 @@ Result<void> SeenRun<K>::write_block() {
 }
 
 template <class K>
-size_t SeenRun<K>::block_of(uint64_t key_top) const {
+size_t SortedRun<K>::block_of(uint64_t key_top) const {
   // Keys with equal top halves may straddle blocks: go to the last block that begins strictly
   // below.
   auto fence = std::lower_bound(fences_.begin(), fences_.end(), key_top,
@@ -150,7 +151,7 @@ size_t SeenRun<K>::block_of(uint64_t key_top) const {
 }
 
 template <class K>
-Result<size_t> SeenRun<K>::decode(size_t index, std::span<K> out, std::span<uint8_t> raw) const {
+Result<size_t> SortedRun<K>::decode(size_t index, std::span<K> out, std::span<uint8_t> raw) const {
   const uint64_t offset = fences_[index].offset;
   const uint64_t end = index + 1 < fences_.size() ? fences_[index + 1].offset : blob_->size();
   const size_t length = static_cast<size_t>(end - offset);
@@ -187,7 +188,7 @@ Result<size_t> SeenRun<K>::decode(size_t index, std::span<K> out, std::span<uint
   return header.count;
 }
 
-template class SeenRun<Key64>;
-template class SeenRun<Key128>;
+template class SortedRun<Key64>;
+template class SortedRun<Key128>;
 
-}  // namespace spillway::expand
+}  // namespace spillway

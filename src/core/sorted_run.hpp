@@ -1,4 +1,4 @@
-// A sorted run of distinct keys: the form in which the engine remembers what it has seen.
+// A sorted run of distinct keys: the form in which a set of them is kept on disk.
 //
 // Blocks of up to kBlockKeys keys. A block stores its first key and the deltas of the rest at one
 // bit width (the smallest that fits the block); wide keys add their low halves as they are. About 3
@@ -7,8 +7,9 @@
 //
 // Order    Strictly ascending keys; append() enforces it.
 // Threads  Builder: one. A finished run is immutable and may be read by many, each with its own
-// RunReader. Cost     Encoding about 2 ns a key, decoding about 1 ns. Fails    kCorrupt when a
-// block's checksum does not match (runs in files only).
+//          RunReader.
+// Cost     Encoding about 2 ns a key, decoding about 1 ns.
+// Fails    kCorrupt when a block's checksum does not match (runs in files only).
 #pragma once
 
 #include <algorithm>
@@ -19,10 +20,10 @@
 #include <vector>
 
 #include "core/blob.hpp"
+#include "core/key.hpp"
 #include "core/result.hpp"
-#include "expand/key.hpp"
 
-namespace spillway::expand {
+namespace spillway {
 
 constexpr size_t kBlockKeys = 2048;
 // Header, then at most 8 bytes a delta, 8 bytes a low half, and 8 bytes of padding for unaligned
@@ -35,12 +36,12 @@ struct Fence {
 };
 
 template <class K>
-class SeenRun {
+class SortedRun {
  public:
-  static std::unique_ptr<SeenRun> create(std::unique_ptr<Blob> blob, unsigned align);
+  static std::unique_ptr<SortedRun> create(std::unique_ptr<Blob> blob, unsigned align);
   // A run left by a checkpoint: reads the block headers to find the fences.
-  [[nodiscard]] static Result<std::unique_ptr<SeenRun>> open(std::unique_ptr<Blob> blob,
-                                                             unsigned align);
+  [[nodiscard]] static Result<std::unique_ptr<SortedRun>> open(std::unique_ptr<Blob> blob,
+                                                               unsigned align);
 
   [[nodiscard]] Result<void> append(std::span<const K> keys);
   [[nodiscard]] Result<void> finish();  // writes the last block
@@ -57,7 +58,7 @@ class SeenRun {
   [[nodiscard]] Result<size_t> decode(size_t index, std::span<K> out, std::span<uint8_t> raw) const;
 
  private:
-  SeenRun() = default;
+  SortedRun() = default;
   Result<void> write_block();
 
   std::unique_ptr<Blob> blob_;
@@ -75,7 +76,7 @@ class RunReader {
   // The buffers are the caller's, from leased memory.
   RunReader(std::span<K> decoded, std::span<uint8_t> raw) : decoded_(decoded), raw_(raw) {}
 
-  void seek(const SeenRun<K>& run, uint64_t low, uint64_t high) {
+  void seek(const SortedRun<K>& run, uint64_t low, uint64_t high) {
     run_ = &run;
     low_ = low;
     high_ = high;
@@ -102,14 +103,14 @@ class RunReader {
   }
 
  private:
-  const SeenRun<K>* run_ = nullptr;
+  const SortedRun<K>* run_ = nullptr;
   std::span<K> decoded_;
   std::span<uint8_t> raw_;
   uint64_t low_ = 0, high_ = 0;
   size_t next_ = 0;
 };
 
-extern template class SeenRun<Key64>;
-extern template class SeenRun<Key128>;
+extern template class SortedRun<Key64>;
+extern template class SortedRun<Key128>;
 
-}  // namespace spillway::expand
+}  // namespace spillway

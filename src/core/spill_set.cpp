@@ -1,15 +1,11 @@
-#include "expand/seen_set.hpp"
+#include "core/spill_set.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <numeric>
 
-namespace spillway::expand {
+namespace spillway {
 namespace {
-
-constexpr size_t kLineBits = 512;
-constexpr unsigned kProbes = 6;
-constexpr uint64_t kFilterBitsPerKey = 10;
 
 __extension__ typedef unsigned __int128 Wide;
 
@@ -32,27 +28,20 @@ bool is_all_ones(const K& key) {
     return key.hi == ~uint64_t{0};
 }
 
-template <class Each>
-void filter_bits(uint64_t hash, Each&& each) {
-  for (unsigned i = 0; i < kProbes; ++i) {
-    each((hash >> (9 * i)) % kLineBits);
-  }
-}
-
 }  // namespace
 
 template <class K>
-size_t SeenSet<K>::merge_room_bytes() {
+size_t SpillSet<K>::merge_room_bytes() {
   return (kMaxRuns + 1) * (kBlockKeys * sizeof(K) + kMaxBlockBytes);
 }
 
 template <class K>
-Bytes SeenSet<K>::filter_bytes(uint64_t keys) {
-  return Bytes(keys * kFilterBitsPerKey / 8);
+Bytes SpillSet<K>::filter_bytes(uint64_t keys) {
+  return BloomFilter::bytes(keys);
 }
 
 template <class K>
-SeenSet<K>::SeenSet(Options options)
+SpillSet<K>::SpillSet(Options options)
     : options_(std::move(options)), decoded_(kBlockKeys), raw_(kMaxBlockBytes) {
   slots_ = reinterpret_cast<K*>(options_.recent_room.data());
   slot_count_ = options_.recent_room.size() / sizeof(K);
@@ -62,27 +51,69 @@ SeenSet<K>::SeenSet(Options options)
 }
 
 template <class K>
-size_t SeenSet<K>::home(K key) const {
+size_t SpillSet<K>::home(K key) const {
   return static_cast<size_t>(scale(key.hi, slot_count_));
 }
 
 template <class K>
-Result<bool> SeenSet<K>::insert(K key) {
+size_t SpillSet<K>::find(K key) const {
+  size_t slot = home(key);
+  while (!is_all_ones(slots_[slot]) && !(slots_[slot] == key))
+    slot = slot + 1 == slot_count_ ? 0 : slot + 1;
+  return slot;
+}
+
+template <class K>
+bool SpillSet<K>::in_recent(K key) const {
+  if (is_all_ones(key)) return has_all_ones_;
+  return slots_[find(key)] == key;
+}
+
+template <class K>
+Result<bool> SpillSet<K>::insert(K key) {
+  if (in_recent(key)) return false;
+  if (!runs_.empty() && TRY(in_runs(key))) return false;
+  TRY(put(key));
+  return true;
+}
+
+template <class K>
+Result<void> SpillSet<K>::insert(std::span<const K> keys, std::span<uint8_t> is_new) {
+  CHECK(keys.size() <= kMaxBatch && is_new.size() >= keys.size());
+  // Merging needs this room only in put(), when the order is done with.
+  const std::span<uint32_t> order = options_.merge_room.template as<uint32_t>().first(keys.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::sort(order.begin(), order.end(),
+            [&](uint32_t a, uint32_t b) { return keys[a] == keys[b] ? a < b : keys[a] < keys[b]; });
+  for (size_t i = 0; i < order.size(); ++i) {
+    const K key = keys[order[i]];
+    const bool repeats = i > 0 && keys[order[i - 1]] == key;
+    is_new[order[i]] = !repeats && !in_recent(key);
+  }
+  if (filters_stale_) TRY(build_filters());
+  for (const auto& run : runs_) {
+    const auto filter = std::find_if(filters_.begin(), filters_.end(),
+                                     [&](const Filter& f) { return f.run == run.get(); });
+    for (const uint32_t index : order) {
+      const K key = keys[index];
+      if (is_new[index] == 0) continue;
+      if (filter != filters_.end() && !filter->bits.maybe(key.hi, filter_hash(key))) continue;
+      if (TRY(in_run(*run, key))) is_new[index] = 0;
+    }
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (is_new[i] != 0) TRY(put(keys[i]));
+  }
+  return {};
+}
+
+template <class K>
+Result<void> SpillSet<K>::put(K key) {
   if (is_all_ones(key)) {
-    if (has_all_ones_ || TRY(in_runs(key))) return false;
     has_all_ones_ = true;
     ++recent_count_;
-    return true;
+    return {};
   }
-  const auto find = [&] {
-    size_t slot = home(key);
-    while (!is_all_ones(slots_[slot]) && !(slots_[slot] == key))
-      slot = slot + 1 == slot_count_ ? 0 : slot + 1;
-    return slot;
-  };
-  size_t slot = find();
-  if (slots_[slot] == key) return false;
-  if (!runs_.empty() && TRY(in_runs(key))) return false;
   if ((recent_count_ + 1) * 4 > slot_count_ * 3) {
     const size_t room = options_.recent_room.size() / sizeof(K);
     if (slot_count_ * 4 <= room) {
@@ -93,23 +124,19 @@ Result<bool> SeenSet<K>::insert(K key) {
       slot_count_ *= 2;
       std::memset(static_cast<void*>(slots_), 0xFF, slot_count_ * sizeof(K));
       for (size_t i = 0; i < old_count; ++i) {
-        if (is_all_ones(old[i])) continue;
-        size_t at = home(old[i]);
-        while (!is_all_ones(slots_[at])) at = at + 1 == slot_count_ ? 0 : at + 1;
-        slots_[at] = old[i];
+        if (!is_all_ones(old[i])) slots_[find(old[i])] = old[i];
       }
     } else {
       TRY(flush_recent());
     }
-    slot = find();
   }
-  slots_[slot] = key;
+  slots_[find(key)] = key;
   ++recent_count_;
-  return true;
+  return {};
 }
 
 template <class K>
-Result<void> SeenSet<K>::flush_recent() {
+Result<void> SpillSet<K>::flush_recent() {
   if (recent_count_ == 0) return {};
   K* const end =
       std::remove_if(slots_, slots_ + slot_count_, [](const K& key) { return is_all_ones(key); });
@@ -130,7 +157,7 @@ Result<void> SeenSet<K>::flush_recent() {
 }
 
 template <class K>
-Result<bool> SeenSet<K>::in_runs(K key) {
+Result<bool> SpillSet<K>::in_runs(K key) {
   if (runs_.empty()) return false;
   if (filters_stale_) TRY(build_filters());
   const uint64_t hash = filter_hash(key);
@@ -138,12 +165,7 @@ Result<bool> SeenSet<K>::in_runs(K key) {
   for (const auto& run : runs_) {
     while (filter < filters_.size() && filters_[filter].run != run.get()) ++filter;
     if (filter < filters_.size()) {
-      const Filter& f = filters_[filter];
-      const uint64_t* const line =
-          f.bits.template as<uint64_t>().data() + scale(key.hi, f.lines) * (kLineBits / 64);
-      bool maybe = true;
-      filter_bits(hash, [&](uint64_t bit) { maybe &= (line[bit / 64] >> (bit % 64)) & 1; });
-      if (!maybe) continue;
+      if (!filters_[filter].bits.maybe(key.hi, hash)) continue;
     } else {
       filter = 0;
     }
@@ -153,21 +175,26 @@ Result<bool> SeenSet<K>::in_runs(K key) {
 }
 
 template <class K>
-Result<bool> SeenSet<K>::in_run(const SeenRun<K>& run, K key) {
-  RunReader<K> reader(decoded_, raw_);
-  reader.seek(run, key.hi, key.hi);
-  while (true) {
-    const auto keys = TRY(reader.next());
-    if (keys.empty()) return false;
-    for (const K& found : keys) {
-      if (found == key) return true;
+Result<bool> SpillSet<K>::in_run(const SortedRun<K>& run, K key) {
+  for (size_t block = run.block_of(key.hi);
+       block < run.fences().size() && run.fences()[block].first <= key.hi; ++block) {
+    if (cached_run_ != &run || cached_block_ != block) {
+      forget_block();
+      cached_count_ = TRY(run.decode(block, decoded_, raw_));
+      cached_run_ = &run;
+      cached_block_ = block;
     }
+    const auto end = decoded_.begin() + static_cast<ptrdiff_t>(cached_count_);
+    const auto at = std::lower_bound(decoded_.begin(), end, key);
+    if (at != end) return *at == key;
   }
+  return false;
 }
 
 // One filter a run, in the order of the runs; runs for which memory is refused go without.
 template <class K>
-Result<void> SeenSet<K>::build_filters() {
+Result<void> SpillSet<K>::build_filters() {
+  forget_block();
   std::vector<Filter> fresh;
   for (const auto& run : runs_) {
     const auto have = std::find_if(filters_.begin(), filters_.end(),
@@ -177,20 +204,15 @@ Result<void> SeenSet<K>::build_filters() {
       have->run = nullptr;
       continue;
     }
-    const uint64_t lines = run->size() * kFilterBitsPerKey / kLineBits + 1;
-    auto lease = options_.filters.try_acquire(Bytes(lines * kLineBits / 8));
+    auto lease = options_.filters.try_acquire(BloomFilter::bytes(run->size()));
     if (!lease) continue;
-    Filter filter{run.get(), TRY(Pages::map(std::move(*lease))), lines};
-    uint64_t* const words = filter.bits.template as<uint64_t>().data();
+    Pages room = TRY(Pages::map(std::move(*lease)));
+    BloomFilter bits(room.template as<uint64_t>(), run->size());
     for (size_t block = 0; block < run->fences().size(); ++block) {
       const size_t count = TRY(run->decode(block, decoded_, raw_));
-      for (size_t i = 0; i < count; ++i) {
-        uint64_t* const line = words + scale(decoded_[i].hi, lines) * (kLineBits / 64);
-        filter_bits(filter_hash(decoded_[i]),
-                    [&](uint64_t bit) { line[bit / 64] |= uint64_t{1} << (bit % 64); });
-      }
+      for (size_t i = 0; i < count; ++i) bits.add(decoded_[i].hi, filter_hash(decoded_[i]));
     }
-    fresh.push_back(std::move(filter));
+    fresh.push_back(Filter{run.get(), std::move(room), bits});
   }
   filters_ = std::move(fresh);
   filters_stale_ = false;
@@ -198,7 +220,7 @@ Result<void> SeenSet<K>::build_filters() {
 }
 
 template <class K>
-Result<void> SeenSet<K>::add(std::unique_ptr<SeenRun<K>> run) {
+Result<void> SpillSet<K>::add(std::unique_ptr<SortedRun<K>> run) {
   if (run->size() == 0) return {};
   runs_.push_back(std::move(run));
   filters_stale_ = true;
@@ -209,7 +231,8 @@ Result<void> SeenSet<K>::add(std::unique_ptr<SeenRun<K>> run) {
 // Merges the smallest runs: at least half of them, and on while the next is no larger than what is
 // merged already.
 template <class K>
-Result<void> SeenSet<K>::merge_smallest() {
+Result<void> SpillSet<K>::merge_smallest() {
+  forget_block();
   std::stable_sort(runs_.begin(), runs_.end(),
                    [](const auto& a, const auto& b) { return a->size() > b->size(); });
   size_t first = runs_.size() - kMaxRuns / 2;
@@ -270,21 +293,21 @@ Result<void> SeenSet<K>::merge_smallest() {
 }
 
 template <class K>
-uint64_t SeenSet<K>::run_keys() const {
+uint64_t SpillSet<K>::run_keys() const {
   return std::accumulate(runs_.begin(), runs_.end(), uint64_t{0},
                          [](uint64_t n, const auto& run) { return n + run->size(); });
 }
 template <class K>
-uint64_t SeenSet<K>::run_bytes() const {
+uint64_t SpillSet<K>::run_bytes() const {
   return std::accumulate(runs_.begin(), runs_.end(), uint64_t{0},
                          [](uint64_t n, const auto& run) { return n + run->blob().size(); });
 }
 template <class K>
-uint64_t SeenSet<K>::size() const {
+uint64_t SpillSet<K>::size() const {
   return run_keys() + recent_count_;
 }
 
-template class SeenSet<Key64>;
-template class SeenSet<Key128>;
+template class SpillSet<Key64>;
+template class SpillSet<Key128>;
 
-}  // namespace spillway::expand
+}  // namespace spillway

@@ -1,0 +1,97 @@
+// Between threads: a first-in first-out queue bounded by bytes and by count.
+//
+// The memory of what passes through belongs to the items (their leases); the channel adds none and
+// its bound only keeps a fast producer near its consumer. An empty channel always admits one item,
+// however large, so a bound can never stop the work.
+//
+// Threads  Any number of producers and consumers.
+// Cost     One mutex, one wake-up; the ring is reserved at construction. For units, not for rows.
+// Fails    Nothing: push() is false once the channel was closed or `stop` was requested; pop() is
+//          empty when closed and drained, or stopped.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <utility>
+#include <vector>
+
+#include "core/bytes.hpp"
+#include "core/result.hpp"
+
+namespace spillway {
+
+struct ChannelOptions {
+  size_t items = 16;
+  Bytes bytes{uint64_t{64} << 20};
+};
+
+template <class T>
+class Channel {
+ public:
+  explicit Channel(ChannelOptions options = {}) : options_(options), ring_(options.items) {
+    CHECK(options.items > 0);
+  }
+
+  [[nodiscard]] bool push(T item, Bytes bytes, const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    const bool admitted = has_room_.wait(lock, stop, [&] {
+      return closed_ || count_ == 0 || (count_ < ring_.size() && held_ + bytes <= options_.bytes);
+    });
+    if (!admitted || closed_) return false;
+    ring_[(first_ + count_) % ring_.size()] = {std::move(item), bytes};
+    ++count_;
+    held_ += bytes;
+    lock.unlock();
+    has_items_.notify_one();
+    return true;
+  }
+
+  [[nodiscard]] std::optional<T> pop(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    if (!has_items_.wait(lock, stop, [&] { return closed_ || count_ > 0; })) return std::nullopt;
+    if (count_ == 0) return std::nullopt;
+    auto& [slot, bytes] = ring_[first_];
+    std::optional<T> item = std::exchange(slot, std::nullopt);
+    held_ -= bytes;
+    first_ = (first_ + 1) % ring_.size();
+    --count_;
+    lock.unlock();
+    has_room_.notify_all();  // a smaller item may fit where the longest waiter's does not
+    return item;
+  }
+
+  // No more items come; those inside can still be taken.
+  void close() {
+    {
+      std::lock_guard lock(mutex_);
+      closed_ = true;
+    }
+    has_items_.notify_all();
+    has_room_.notify_all();
+  }
+
+  // Closes and drops what is inside, with its memory.
+  void abandon() {
+    close();
+    while (pop({})) {
+    }
+  }
+
+  size_t size() const {
+    std::lock_guard lock(mutex_);
+    return count_;
+  }
+
+ private:
+  const ChannelOptions options_;
+  mutable std::mutex mutex_;
+  std::condition_variable_any has_room_, has_items_;
+  std::vector<std::pair<std::optional<T>, Bytes>> ring_;
+  size_t first_ = 0, count_ = 0;
+  Bytes held_;
+  bool closed_ = false;
+};
+
+}  // namespace spillway
