@@ -373,37 +373,20 @@ TEST(PipeCopies, DieWhenTheProcessIsKilled) {
   ASSERT_EQ(::pipe(ends), 0);
   const pid_t victim = ::fork();
   if (victim == 0) {
-    ::execl("/proc/self/exe", "expand_test",
-            "--gtest_filter=PipeCopies.DISABLED_HoldACopyUntilKilled",
-            "--gtest_also_run_disabled_tests", "--gtest_output=", nullptr,
-            (::dup2(ends[1], 1), nullptr));
-    ::_exit(127);
+    PipeCopies copies({.command = {"sh", "-c", "read line; echo '[1]'; exec sleep 4325"},
+                       .format = PipeFormat::kJson});
+    const auto loan = copies.borrow(0);
+    const pid_t pid = loan ? (*loan)->pid() : -1;
+    if (::write(ends[1], &pid, sizeof pid) == sizeof pid) ::pause();
+    ::_exit(1);
   }
-  ::close(ends[1]);
-  std::string said;
-  char c = 0;
-  while (said.find("copy ") == std::string::npos || said.back() != '\n') {
-    const ssize_t got = ::read(ends[0], &c, 1);
-    ASSERT_EQ(got, 1) << said;
-    said += c;
-  }
-  const pid_t copy = static_cast<pid_t>(std::stol(said.substr(said.find("copy ") + 5)));
-  EXPECT_TRUE(is_alive(copy));
+  pid_t copy = -1;
+  EXPECT_EQ(::read(ends[0], &copy, sizeof copy), static_cast<ssize_t>(sizeof copy));
+  EXPECT_TRUE(copy > 0 && is_alive(copy));
   ::kill(victim, SIGKILL);
   ::waitpid(victim, nullptr, 0);
-  ::close(ends[0]);
+  for (const int fd : ends) ::close(fd);
   EXPECT_TRUE(dies(copy));
-}
-
-// Run by the test above in a process of its own.
-TEST(PipeCopies, DISABLED_HoldACopyUntilKilled) {
-  PipeCopies copies({.command = {"sh", "-c", "read line; echo '[1]'; exec sleep 4325"},
-                     .format = PipeFormat::kJson});
-  auto loan = copies.borrow(0);
-  ASSERT_TRUE(loan.has_value());
-  std::printf("copy %d\n", (*loan)->pid());
-  std::fflush(stdout);
-  ::pause();
 }
 
 TEST(PipeCopies, AreLentToOneAtATime) {

@@ -102,10 +102,28 @@ std::string configuration(const Problem& problem, const ExpandOptions& options) 
   json["format"] = 1;
   json["problem"] = problem.name();
   json["arguments"] = Json::parse(problem.arguments_json());
+  if (const std::string build = problem.build(); !build.empty()) json["build"] = build;
   json["identity"] = name_of(options.identity);
   json["states"] = name_of(options.states);
   json["max_depth"] = options.max_depth ? Json(*options.max_depth) : Json(nullptr);
   return json.dump();
+}
+
+// Whether two configurations differ in nothing but the build of the problem.
+bool is_other_build(Json a, Json b) {
+  const auto build = [](Json& json) {
+    const Json taken = json.is_object() ? json.value("build", Json()) : Json();
+    if (json.is_object()) json.erase("build");
+    return taken;
+  };
+  return build(a) != build(b) && a == b;
+}
+
+std::string other_build(const std::string& out) {
+  return fmt::format(
+      "{}: holds a run with another build of the library; choose another folder with --out, or "
+      "start again with --resume never",
+      out);
 }
 
 // The output folder while a run owns it.
@@ -176,6 +194,10 @@ Result<std::optional<ExpandSummary>> finished(const std::string& out,
   const bool same = report.is_object() && report.contains("job") &&
                     report["job"].contains("configuration") &&
                     report["job"]["configuration"].dump() == configured && result.is_object();
+  if (!same && report.is_object() && report.contains("job") && report["job"].is_object() &&
+      is_other_build(report["job"].value("configuration", Json()), Json::parse(configured))) {
+    return fail(Code::kInvalid, other_build(out));
+  }
   if (!same) {
     return fail(
         Code::kInvalid,
@@ -206,6 +228,8 @@ Result<std::string> read_checkpoint(const WorkFolder& work, const std::string& c
     return fail(Code::kCorrupt,
                 work.checkpoint() + ": cannot be read; run again with --resume never");
   }
+  if (is_other_build(json["configuration"], Json::parse(configured)))
+    return fail(Code::kInvalid, other_build(out));
   if (json["configuration"].dump() != configured) {
     return fail(
         Code::kInvalid,

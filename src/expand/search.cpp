@@ -54,6 +54,14 @@ class Carver {
   uint8_t* end_;
 };
 
+// Sums of these are equal when the same states have the same ordinals.
+template <class K>
+uint64_t proof_of(const K& key, uint64_t ordinal) {
+  uint64_t x = key.hi ^ (ordinal + 1) * 0x9E3779B97F4A7C15u;
+  x = (x ^ x >> 32) * 0xD6E8FEB86659FD93u;
+  return x ^ x >> 32;
+}
+
 size_t key_bytes(bool wide) { return wide ? sizeof(Key128) : sizeof(Key64); }
 
 bool is_exact(const ProblemTraits& traits, Identity identity) {
@@ -205,6 +213,7 @@ class SearchOf final : public Search {
     std::span<uint8_t> record;  // --identity exact
     // What this thread met in the round.
     uint64_t ids_xor = 0, ids_sum = 0, barren = 0;
+    uint64_t proof = 0;  // prove_repeats: of the new states found less those made again
     bool has_best = false;
     Score best_score{};
     uint64_t best_place = 0;
@@ -236,6 +245,14 @@ class SearchOf final : public Search {
   };
 
   K key_of(const StateView& state) const {
+    if (traits_.own_identity) {
+      const Fingerprint print = problem_.fingerprint(state);
+      if constexpr (K::kWide) {
+        return K{print.hi, print.lo};
+      } else {
+        return K{print.lo};
+      }
+    }
     if constexpr (K::kWide) {
       const XXH128_hash_t hash = XXH3_128bits(state.bytes.data(), state.bytes.size());
       return shortened(K{hash.high64, hash.low64}, options_.tuning.fingerprint_bits);
@@ -981,7 +998,8 @@ Result<void> SearchOf<K>::detect_range(Round& round, Worker& worker, size_t buck
     }
   }
   uint64_t* const marks = round.marks.template as<uint64_t>().data();
-  const auto fresh = table.take_new([&](uint32_t ordinal) {
+  const auto fresh = table.take_new([&](const K& key, uint32_t ordinal) {
+    if (traits_.prove_repeats) worker.proof += proof_of(key, ordinal);
     std::atomic_ref<uint64_t>(marks[ordinal / 64])
         .fetch_or(uint64_t{1} << (ordinal % 64), std::memory_order_relaxed);
   });
@@ -1037,6 +1055,13 @@ Result<void> SearchOf<K>::gather(Round& round) {
             "expanding the same states again gave {} successors, {} of them new, instead of {} "
             "and {}: the problem is not deterministic",
             drawn, segment->size(), round.generated, round.fresh));
+  }
+  uint64_t proof = 0;
+  for (Worker& worker : workers_) proof += std::exchange(worker.proof, 0);
+  if (proof != 0) {
+    return fail(Code::kInvalid,
+                "expanding the same states again gave other successors: the problem is not "
+                "deterministic");
   }
   if (segment->size() > 0) next_.push_back(std::move(segment));
   return {};
@@ -1097,6 +1122,7 @@ Result<void> SearchOf<K>::gather_block(Round& round, Worker& worker, const Claim
       if (!holding && !write.wait(taken.ticket)) return {};
       Result<void> written;
       pick(round, worker, base, [&](uint32_t at) {
+        if (traits_.prove_repeats) worker.proof -= proof_of(key_of(out[at]), base + at);
         if (written) written = next.append(out[at].bytes);
       });
       TRY(std::move(written));
