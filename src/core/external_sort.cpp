@@ -402,10 +402,16 @@ Result<std::optional<DurableRun>> ExternalSort::Input::flush() {
   count_ = 0;
   DurableRun told{run->blob ? run->blob->path().substr(owner_->options_.folder.size() + 1) : "",
                   run->bytes, run->frames, run->records};
-  std::lock_guard lock(owner_->mutex_);
-  ++owner_->runs_written_;
-  owner_->spilled_bytes_ += run->bytes;
-  owner_->runs_.push_back(std::move(run));
+  {
+    std::lock_guard lock(owner_->mutex_);
+    ++owner_->runs_written_;
+    owner_->spilled_bytes_ += run->bytes;
+    owner_->runs_.push_back(std::move(run));
+  }
+  if (owner_->options_.on_run) {
+    const auto index = static_cast<size_t>(this - owner_->inputs_.data());
+    TRY(owner_->options_.on_run(index, told));
+  }
   return std::optional<DurableRun>(std::move(told));
 }
 
