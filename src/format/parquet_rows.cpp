@@ -53,8 +53,7 @@ std::optional<ColumnType> column_type(const arrow::DataType& type) {
       return std::nullopt;
     }
     case arrow::Type::DICTIONARY: {
-      const auto value = column_type(
-          *static_cast<const arrow::DictionaryType&>(type).value_type());
+      const auto value = column_type(*static_cast<const arrow::DictionaryType&>(type).value_type());
       if (value == ColumnType::kString) return ColumnType::kDictionary;
       return std::nullopt;
     }
@@ -113,8 +112,8 @@ void put_value(const arrow::Array& array, int64_t row, ValueWriter& out) {
       const auto& items = static_cast<const arrow::PrimitiveArray&>(*list.values());
       const auto* const first =
           items.values()->data() + (items.offset() + list.value_offset(row)) * 4;
-      return out.text({reinterpret_cast<const char*>(first),
-                       static_cast<size_t>(list.value_length(row)) * 4});
+      return out.text(
+          {reinterpret_cast<const char*>(first), static_cast<size_t>(list.value_length(row)) * 4});
     }
     default:
       return out.text(text_at(array, row));
@@ -191,8 +190,8 @@ class ParquetRows final : public RowReader {
     }
     std::string text = status.message();
     std::replace(text.begin(), text.end(), '\n', ' ');
-    return Error(Code::kCorrupt, fmt::format("{}: cannot be read as Parquet (row {}): {}", name,
-                                             done_, text));
+    return Error(Code::kCorrupt,
+                 fmt::format("{}: cannot be read as Parquet (row {}): {}", name, done_, text));
   }
 
   arrow::Status open() {
@@ -210,8 +209,13 @@ class ParquetRows final : public RowReader {
     return reader_->GetSchema(&schema_);
   }
 
-  // Leaf indices are those of flat columns; of nested ones before them every leaf counts.
-  int leaf_of(int field) const { return reader_->manifest().schema_fields[static_cast<size_t>(field)].column_index; }
+  // The file's column that holds a flat field, or the items of a list.
+  int leaf_of(int field) const {
+    const parquet::arrow::SchemaField* at =
+        &reader_->manifest().schema_fields[static_cast<size_t>(field)];
+    while (at->column_index < 0 && !at->children.empty()) at = &at->children[0];
+    return at->column_index;
+  }
 
   Result<int> field_of(const std::string& name) const {
     const int field = schema_->GetFieldIndex(name);

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <parquet/arrow/writer.h>
 #include <parquet/file_reader.h>
+
 #include <mutex>
 
 #include "format/arrow_files.hpp"

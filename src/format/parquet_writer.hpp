@@ -43,6 +43,7 @@ class ParquetWriter {
   // What a writer may come to hold: a row group of rows of `row_bytes` (the mean over a row group),
   // as if nothing compressed, and each column's page, batch and dictionary.
   static Bytes cost(const ParquetOptions& options, Bytes row_bytes);
+  static Bytes cost(size_t columns) { return Bytes(columns << 20); }
   virtual ~ParquetWriter() = default;
 
   // One value a column, in the order of the columns; then end_row().

@@ -10,7 +10,7 @@
 namespace spillway::format {
 
 const std::vector<std::string>& RowReader::suffixes() {
-  static const std::vector<std::string> all{".parquet", ".smi",     ".smi.gz", ".smiles",
+  static const std::vector<std::string> all{".parquet", ".smi",    ".smi.gz", ".smiles",
                                             ".csv",     ".csv.gz", ".sdf",    ".sdf.gz"};
   return all;
 }

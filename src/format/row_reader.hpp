@@ -47,8 +47,8 @@ struct InputRow {
 
 class RowReader {
  public:
-  static constexpr size_t kMaxText = size_t{16} << 10;    // of one text
-  static constexpr size_t kMaxRecord = size_t{1} << 20;   // of one line, CSV record or SDF record
+  static constexpr size_t kMaxText = size_t{16} << 10;     // of one text
+  static constexpr size_t kMaxRecord = size_t{1} << 20;    // of one line, CSV record or SDF record
   static constexpr size_t kMaxCarried = size_t{64} << 10;  // of a row's carried values together
   static constexpr int64_t kBatchRows = 256;
 

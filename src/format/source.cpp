@@ -151,8 +151,8 @@ Result<std::vector<std::string>> expand_paths(const std::vector<std::string>& wo
     if (fs::is_directory(word, error)) {
       const auto found = TRY(files_of_folder(word, suffixes));
       if (found.empty()) {
-        return fail(Code::kNotFound,
-                    fmt::format("{}: holds no file that ends in {}", word, fmt::join(suffixes, ", ")));
+        return fail(Code::kNotFound, fmt::format("{}: holds no file that ends in {}", word,
+                                                 fmt::join(suffixes, ", ")));
       }
       files.insert(files.end(), found.begin(), found.end());
     } else if (!fs::exists(word, error) && is_glob(word)) {

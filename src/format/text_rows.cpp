@@ -63,7 +63,8 @@ class CsvReader final : public TextReader {
     std::vector<std::string> names;
     if (options.header) {
       if (!TRY(read_record()))
-        return fail(Code::kInvalid, lines_->source().name() + ": is empty; a header line is missing");
+        return fail(Code::kInvalid,
+                    lines_->source().name() + ": is empty; a header line is missing");
       for (size_t i = 0; i < fields_.size(); ++i) names.emplace_back(field(i));
       if (!names[0].empty() && names[0].starts_with("\xEF\xBB\xBF")) names[0].erase(0, 3);
       width_ = names.size();
@@ -112,9 +113,9 @@ class CsvReader final : public TextReader {
       if (!line) return false;
     } while (line->empty());
     record_line_ = lines_->line();
-    bool quoted = false;   // within quotes
-    bool closed = false;   // the field's quotes were closed
-    size_t begin = 0;      // of the field, in record_
+    bool quoted = false;  // within quotes
+    bool closed = false;  // the field's quotes were closed
+    size_t begin = 0;     // of the field, in record_
     const auto end_field = [&] {
       fields_.emplace_back(begin, record_.size() - begin);
       begin = record_.size();
@@ -147,8 +148,7 @@ class CsvReader final : public TextReader {
       if (!quoted) break;
       put('\n');
       line = TRY(lines_->next());
-      if (!line)
-        return fail(Code::kInvalid, fmt::format("{}: a quote is never closed", where()));
+      if (!line) return fail(Code::kInvalid, fmt::format("{}: a quote is never closed", where()));
     }
     end_field();
     if (width_ != 0 && fields_.size() != width_ && !record_cut_) {
@@ -335,8 +335,12 @@ class SdfReader final : public TextReader {
   std::string carried_bytes_, empty_carried_;
 };
 
-bool names_csv(std::string_view path) { return path.ends_with(".csv") || path.ends_with(".csv.gz"); }
-bool names_sdf(std::string_view path) { return path.ends_with(".sdf") || path.ends_with(".sdf.gz"); }
+bool names_csv(std::string_view path) {
+  return path.ends_with(".csv") || path.ends_with(".csv.gz");
+}
+bool names_sdf(std::string_view path) {
+  return path.ends_with(".sdf") || path.ends_with(".sdf.gz");
+}
 
 }  // namespace
 

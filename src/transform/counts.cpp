@@ -147,7 +147,8 @@ Result<Counts> Counts::from_json(const std::string& text, size_t rule_count) {
       tally.known = entry.at(8);
     }
   } catch (const std::exception& problem) {
-    return fail(Code::kCorrupt, fmt::format("the journal's counts cannot be read: {}", problem.what()));
+    return fail(Code::kCorrupt,
+                fmt::format("the journal's counts cannot be read: {}", problem.what()));
   }
   return counts;
 }

@@ -26,7 +26,7 @@ struct RuleTally {
 
 struct Counts {
   // Sites of a molecule: 0, 1, ... 10, then ranges.
-  static constexpr std::array<uint64_t, 17> kSiteRanges{0, 1,  2,  3,  4,  5,  6,   7,  8,
+  static constexpr std::array<uint64_t, 17> kSiteRanges{0, 1,  2,  3,  4,  5,  6,   7,           8,
                                                         9, 10, 15, 20, 30, 50, 100, ~uint64_t{0}};
   uint64_t rows_in = 0, rows_ok = 0, rows_no_site = 0, rows_failed = 0;
   std::array<uint64_t, kReasonCount> rows_failed_by{};  // those that no rule saw

@@ -8,18 +8,17 @@ using format::ColumnSpec;
 using format::ColumnType;
 
 std::vector<ColumnSpec> ProductTable::columns(const TableShape& shape) {
-  std::vector<ColumnSpec> all{{"smiles", ColumnType::kString, false},
-                              {"rule", ColumnType::kDictionary, false},
-                              {"site_index", ColumnType::kInt32, false},
-                              {"site_atoms", ColumnType::kInt32List, false},
-                              {"source_smiles", ColumnType::kString, false},
-                              {"source_row", ColumnType::kInt64, false}};
+  std::vector<ColumnSpec> all{
+      {"smiles", ColumnType::kString, false},        {"rule", ColumnType::kDictionary, false},
+      {"site_index", ColumnType::kInt32, false},     {"site_atoms", ColumnType::kInt32List, false},
+      {"source_smiles", ColumnType::kString, false}, {"source_row", ColumnType::kInt64, false}};
   if (shape.files.size() > 1) all.push_back({"source_file", ColumnType::kDictionary, false});
   for (const char* name : {"k", "n_F", "n_Cl", "n_Br", "n_I"})
     all.push_back({name, ColumnType::kInt32, false});
   if (shape.record.descriptors != Descriptors::kNone) {
     all.push_back({"mw", ColumnType::kDouble, false});
-    for (const char* name : {"hbd", "hba", "rotb"}) all.push_back({name, ColumnType::kInt32, false});
+    for (const char* name : {"hbd", "hba", "rotb"})
+      all.push_back({name, ColumnType::kInt32, false});
   }
   if (shape.record.descriptors == Descriptors::kAll) {
     for (const char* name : {"tpsa", "clogp"}) all.push_back({name, ColumnType::kDouble, false});
@@ -45,8 +44,8 @@ Result<std::unique_ptr<ProductTable>> ProductTable::create(std::string path, std
   options.partial = std::move(partial);
   options.space = std::move(space);
   table->shape_ = std::move(shape);
-  table->writer_ = TRY(
-      format::ParquetWriter::create(std::move(path), std::move(options), std::move(account)));
+  table->writer_ =
+      TRY(format::ParquetWriter::create(std::move(path), std::move(options), std::move(account)));
   return table;
 }
 
@@ -76,8 +75,8 @@ Result<void> ProductTable::put(const MoleculeView& molecule, const ProductData& 
   row.text(molecule.text);
   row.text(shape_.rule_names.at(molecule.ordinal.rule));
   row.number(molecule.ordinal.site);
-  row.list({reinterpret_cast<const uint32_t*>(product.site_atoms.data()),
-            product.site_atoms.size()});
+  row.list(
+      {reinterpret_cast<const uint32_t*>(product.site_atoms.data()), product.site_atoms.size()});
   row.text(product.source);
   row.number(product.source_row);
   if (shape_.files.size() > 1) row.text(shape_.files.at(product.file));

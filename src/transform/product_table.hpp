@@ -19,8 +19,8 @@ namespace spillway::transform {
 
 struct TableShape {
   RecordShape record;
-  std::vector<std::string> files;         // of the input; a column only when there are several
-  std::vector<std::string> rule_names;    // by position in the rules' file
+  std::vector<std::string> files;       // of the input; a column only when there are several
+  std::vector<std::string> rule_names;  // by position in the rules' file
   std::vector<format::ColumnSpec> carried;
 };
 
@@ -32,9 +32,7 @@ class ProductTable {
       std::shared_ptr<ScratchSpace> space);
 
   [[nodiscard]] Result<void> put(const MoleculeView& molecule, const ProductData& product);
-  void metadata(const std::string& key, const std::string& value) {
-    writer_->metadata(key, value);
-  }
+  void metadata(const std::string& key, const std::string& value) { writer_->metadata(key, value); }
   [[nodiscard]] Result<void> close() && { return std::move(*writer_).close(); }
   uint64_t rows() const { return writer_->rows(); }
 

@@ -8,7 +8,7 @@
 namespace spillway::transform {
 namespace {
 
-constexpr size_t kKeyEnd = 17;     // class and key
+constexpr size_t kKeyEnd = 17;       // class and key
 constexpr size_t kOrdinalSize = 15;  // step, row, rule, site
 
 template <class T>
@@ -126,17 +126,18 @@ Record RecordMaker::product(std::string_view text, const Ordinal& ordinal,
   return view();
 }
 
-Record RecordMaker::refusal(const Ordinal& ordinal, bool of_rule, int32_t site, Reason reason,
-                            std::string_view source, std::string_view message) {
+Record RecordMaker::refusal(const Refusal& refusal) {
   buffer_.clear();
   buffer_ += '\1';
-  Ordinal shifted = ordinal;
-  shifted.rule = of_rule ? static_cast<uint16_t>(ordinal.rule + 1) : uint16_t{0};
-  shifted.site = static_cast<uint32_t>(site + 1);
+  Ordinal shifted = refusal.ordinal;
+  shifted.rule = refusal.of_rule ? static_cast<uint16_t>(shifted.rule + 1) : uint16_t{0};
+  shifted.site = static_cast<uint32_t>(refusal.site + 1);
   put_ordinal(buffer_, shifted);
-  buffer_ += static_cast<char>(reason);
-  put_text(buffer_, source);
-  put_text(buffer_, message.substr(0, 1024));
+  buffer_ += static_cast<char>(refusal.reason);
+  put(buffer_, refusal.file);
+  put(buffer_, refusal.source_row);
+  put_text(buffer_, refusal.source);
+  put_text(buffer_, refusal.message.substr(0, 1024));
   return view();
 }
 
@@ -204,9 +205,9 @@ Result<ProductData> read_product(std::string_view bytes, RecordShape shape,
   return data;
 }
 
-Result<RefusalView> read_refusal(Record record) {
+Result<RecordMaker::Refusal> read_refusal(Record record) {
   if (record.size() < 2 + kOrdinalSize || record[0] != 1) return corrupt();
-  RefusalView view;
+  RecordMaker::Refusal view;
   view.ordinal = get_ordinal(record.data() + 1);
   view.of_rule = view.ordinal.rule > 0;
   if (view.of_rule) --view.ordinal.rule;
@@ -216,6 +217,8 @@ Result<RefusalView> read_refusal(Record record) {
   view.reason = static_cast<Reason>(reason);
   const Record rest = record.subspan(2 + kOrdinalSize);
   Taker taker({reinterpret_cast<const char*>(rest.data()), rest.size()});
+  view.file = taker.take<uint32_t>();
+  view.source_row = taker.take<uint64_t>();
   view.source = taker.take_text();
   view.message = taker.take_text();
   if (!taker.good()) return corrupt();

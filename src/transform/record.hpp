@@ -2,8 +2,8 @@
 //
 // Molecule   0x00, key (16), text, 0x00, step (1), and for products: row (8), rule (2), site (4),
 //            then ProductData. Step 0 is a molecule of the input and ends there.
-// Refusal    0x01, step (1), row (8), rule + 1 (2), site + 1 (4), reason (1), then two values:
-//            source and message.
+// Refusal    0x01, step (1), row (8), rule + 1 (2), site + 1 (4), reason (1), file (4), source row
+//            (8), then two values: source and message.
 //
 // Numbers in front of the data are big-endian, so that memcmp orders molecules by key, then text,
 // then step, then ordinal, and refusals by ordinal. The key is XXH3-128 of the text, seed 0.
@@ -26,7 +26,7 @@ Key128 key_of(std::string_view text);
 
 struct Ordinal {
   uint8_t step = 0;
-  uint64_t row = 0;  // of the step's input: the source row, or the parent's rank
+  uint64_t row = 0;   // of the step's input: the source row, or the parent's rank
   uint16_t rule = 0;  // position in the rules' file
   uint32_t site = 0;
 };
@@ -55,8 +55,16 @@ class RecordMaker {
   explicit RecordMaker(RecordShape shape) : shape_(shape) {}
   Record input(std::string_view text);
   Record product(std::string_view text, const Ordinal& ordinal, const ProductData& data);
-  Record refusal(const Ordinal& ordinal, bool of_rule, int32_t site, Reason reason,
-                 std::string_view source, std::string_view message);
+  struct Refusal {
+    Ordinal ordinal;  // its site is not used
+    bool of_rule = false;
+    int32_t site = -1;
+    Reason reason = Reason::kParse;
+    uint32_t file = 0;
+    uint64_t source_row = 0;  // of the root
+    std::string_view source, message;
+  };
+  Record refusal(const Refusal& refusal);
   // The same product, in front of its molecule record: for sorting by ordinal.
   Record by_ordinal(Record molecule);
 
@@ -79,14 +87,7 @@ struct MoleculeView {
 [[nodiscard]] Result<ProductData> read_product(std::string_view data, RecordShape shape,
                                                std::vector<int32_t>& atoms);
 
-struct RefusalView {
-  Ordinal ordinal;
-  bool of_rule = false;
-  int32_t site = -1;
-  Reason reason = Reason::kParse;
-  std::string_view source, message;
-};
 inline bool is_refusal(Record record) { return !record.empty() && record[0] == 1; }
-[[nodiscard]] Result<RefusalView> read_refusal(Record record);
+[[nodiscard]] Result<RecordMaker::Refusal> read_refusal(Record record);
 
 }  // namespace spillway::transform

@@ -15,8 +15,8 @@ Result<std::pair<Pages, Lease>> lease_memory(Account& account, const std::string
   auto pages = account.try_acquire(buffers);
   auto workspace = account.try_acquire(RecordFile::cost() - buffers);
   if (!pages || !workspace) {
-    return fail(Code::kMemoryLimit, fmt::format("{}: needs {}; raise --memory", path,
-                                                to_string(RecordFile::cost())));
+    return fail(Code::kMemoryLimit,
+                fmt::format("{}: needs {}; raise --memory", path, to_string(RecordFile::cost())));
   }
   return std::pair(TRY(Pages::map(std::move(*pages))), std::move(*workspace));
 }
@@ -67,8 +67,7 @@ Result<DurableRun> RecordFile::Writer::finish() {
 }
 
 Result<std::unique_ptr<RecordFile::Reader>> RecordFile::Reader::open(
-    std::string path, const DurableRun& run, Account account,
-    std::shared_ptr<ScratchSpace> space) {
+    std::string path, const DurableRun& run, Account account, std::shared_ptr<ScratchSpace> space) {
   std::unique_ptr<Reader> reader(new Reader);
   auto [memory, workspace] = TRY(lease_memory(account, path));
   reader->memory_ = std::move(memory);
@@ -84,8 +83,7 @@ Result<std::unique_ptr<RecordFile::Reader>> RecordFile::Reader::open(
 Result<void> RecordFile::Reader::load() {
   const std::span<uint8_t> raw(memory_.data(), kFrame);
   const std::span<uint8_t> room(memory_.data() + kFrame, FrameCodec::frame_room(kFrame));
-  const std::span<uint8_t> got =
-      room.first(std::min<uint64_t>(room.size(), run_.bytes - offset_));
+  const std::span<uint8_t> got = room.first(std::min<uint64_t>(room.size(), run_.bytes - offset_));
   const uint8_t* const at = TRY(blob_->read(offset_, got.size(), got));
   if (at != got.data()) std::memcpy(got.data(), at, got.size());
   if (got.size() < FrameCodec::kHeaderBytes)

@@ -21,7 +21,8 @@ class RecordFile {
  public:
   static constexpr size_t kFrame = size_t{256} << 10;
   static Bytes cost() {
-    return Bytes(2 * kFrame + FrameCodec::kHeaderBytes) + FrameCodec::workspace(Codec::kLz4, kFrame);
+    return Bytes(2 * kFrame + FrameCodec::kHeaderBytes) +
+           FrameCodec::workspace(Codec::kLz4, kFrame);
   }
 
   class Writer {
