@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "transform/edit_plan.hpp"
 #include "transform/rdkit_quiet.hpp"
 #include "transform/reaction.hpp"
 
@@ -36,10 +37,10 @@ std::string one_line(std::string text) {
   return text;
 }
 
-// Runs `work`, which calls RDKit; what it throws becomes a Refusal, `otherwise` when RDKit does not
-// say which kind.
+// Runs `work`, which calls RDKit; what it throws becomes a Refusal, `otherwise` (as it stands by
+// then) when RDKit does not say which kind.
 template <class Work>
-std::optional<Refusal> guarded(Reason otherwise, Work&& work) {
+std::optional<Refusal> guarded(const Reason& otherwise, Work&& work) {
   try {
     work();
     return std::nullopt;
@@ -83,10 +84,11 @@ std::vector<int> fragments_of(const RDKit::ROMol& mol) {
 
 // One molecule while its rules are applied.
 struct Source {
-  explicit Source(RWMol* parsed) : mol(parsed), fragment(fragments_of(*parsed)) {}
+  explicit Source(RWMol* parsed) : mol(parsed), fragment(fragments_of(*parsed)), facts(*parsed) {}
 
   RDKit::ROMOL_SPTR mol;
   std::vector<int> fragment;
+  MoleculeFacts facts;
   std::vector<unsigned> symmetry;  // made when a rule has two sites
 
   const std::vector<unsigned>& ranks() {
@@ -148,7 +150,11 @@ class RdkitTransformer final : public Transformer {
  public:
   RdkitTransformer(std::shared_ptr<const RuleSet> selection, TransformOptions options)
       : selection_(std::move(selection)), options_(options), counts_(selection_->rules().size()) {
-    for (const Rule& rule : selection_->rules()) reactions_.emplace_back(rule.smirks);
+    for (const Rule& rule : selection_->rules()) {
+      reactions_.emplace_back(rule.smirks);
+      plans_.push_back(options.direct ? EditPlan::compile(reactions_.back().rdkit())
+                                      : std::nullopt);
+    }
   }
 
   Result<Applied> apply(std::string_view smiles, ProductSink& sink) override;
@@ -164,11 +170,18 @@ class RdkitTransformer final : public Transformer {
   Result<void> apply_rule(Source& source, size_t rule, ProductSink& sink);
   Result<Outcome> apply_site(Source& source, size_t rule, int32_t site, const MatchVectType& match,
                              ProductSink& sink);
+  // An edit keeps every fragment; `matched` wants them gone.
+  bool may_edit(const Source& source) const {
+    return options_.fragments == Fragments::kKeep || source.fragment.empty();
+  }
+  std::unique_ptr<RWMol> run_reaction(const Source& source, size_t rule,
+                                      const MatchVectType& match);
   Result<void> site_failed(size_t rule, int32_t site, const Refusal& refusal, ProductSink& sink);
 
   std::shared_ptr<const RuleSet> selection_;
   TransformOptions options_;
   std::vector<Reaction> reactions_;
+  std::vector<std::optional<EditPlan>> plans_;
   std::vector<RuleCounts> counts_;
   std::vector<int32_t> site_atoms_;
   Paths paths_;
@@ -255,30 +268,34 @@ Result<void> RdkitTransformer::apply_rule(Source& source, size_t rule, ProductSi
 auto RdkitTransformer::apply_site(Source& source, size_t rule, int32_t site,
                                   const MatchVectType& match, ProductSink& sink)
     -> Result<Outcome> {
-  const Reaction& reaction = reactions_[rule];
-  std::unique_ptr<RWMol> mol;
   std::string smiles;
   Product product;
-  Outcome refusal = guarded(Reason::kMatch, [&] {
-    mol = reaction.run(source.mol, match);
-    if (options_.fragments == Fragments::kKeep) add_untouched(source, match, *mol);
-    ++paths_.reference;
-  });
-  if (!refusal) {
-    refusal = guarded(Reason::kSanitize, [&] {
+  // The stage in which RDKit refused decides what an error of no kind counts as.
+  Reason stage = Reason::kMatch;
+  Outcome refusal = guarded(stage, [&] {
+    const bool plain = plans_[rule] && source.facts.editable && may_edit(source) &&
+                       plans_[rule]->fits(*source.mol, match);
+    std::unique_ptr<RWMol> mol;
+    if (plain && options_.descriptors == Descriptors::kNone)
+      mol = plans_[rule]->edit_sanitized(*source.mol, source.facts, match);
+    if (!mol) {
+      mol = plain ? plans_[rule]->edit(*source.mol, match) : run_reaction(source, rule, match);
+      stage = Reason::kSanitize;
       RDKit::MolOps::sanitizeMol(*mol);
       RDKit::MolOps::removeHs(*mol);
-      smiles = RDKit::MolToSmiles(*mol);
-      count_halogens(*mol, product);
-      describe(*mol, options_.descriptors, product);
-    });
-  }
+    }
+    stage = Reason::kSanitize;
+    ++(plain ? paths_.direct : paths_.reference);
+    smiles = RDKit::MolToSmiles(*mol);
+    count_halogens(*mol, product);
+    describe(*mol, options_.descriptors, product);
+  });
   if (refusal) {
     TRY(site_failed(rule, site, *refusal, sink));
     return refusal;
   }
   site_atoms_.clear();
-  for (const size_t place : reaction.mapped()) site_atoms_.push_back(match[place].second);
+  for (const size_t place : reactions_[rule].mapped()) site_atoms_.push_back(match[place].second);
   product.smiles = smiles;
   product.rule = rule;
   product.site_index = site;
@@ -286,6 +303,13 @@ auto RdkitTransformer::apply_site(Source& source, size_t rule, int32_t site,
   ++counts_[rule].products;
   TRY(sink.product(product));
   return Outcome{};
+}
+
+std::unique_ptr<RWMol> RdkitTransformer::run_reaction(const Source& source, size_t rule,
+                                                      const MatchVectType& match) {
+  auto mol = reactions_[rule].run(source.mol, match);
+  if (options_.fragments == Fragments::kKeep) add_untouched(source, match, *mol);
+  return mol;
 }
 
 std::optional<std::string> RdkitTransformer::canonical(std::string_view smiles) {
