@@ -100,16 +100,23 @@ bool is_blank(std::string_view text) {
   return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
 }
 
-// The fragment each atom belongs to; empty when there is one fragment.
-std::vector<int> fragments_of(const RDKit::ROMol& mol) {
+// The fragment each atom belongs to; empty when there is one fragment, as without a dot.
+std::vector<int> fragments_of(const RDKit::ROMol& mol, std::string_view smiles) {
   std::vector<int> of_atom;
+  if (smiles.find('.') == std::string_view::npos) return of_atom;
   if (RDKit::MolOps::getMolFrags(mol, of_atom) < 2) of_atom.clear();
   return of_atom;
 }
 
 // One molecule while its rules are applied.
 struct Source {
-  explicit Source(RWMol* parsed) : mol(parsed), fragment(fragments_of(*parsed)), facts(*parsed) {}
+  Source(RWMol* parsed, std::string_view smiles)
+      : mol(parsed),
+        fragment(fragments_of(*parsed, smiles)),
+        facts(*parsed, fragment.empty()
+                           ? 1u
+                           : static_cast<unsigned>(
+                                 *std::max_element(fragment.begin(), fragment.end()) + 1)) {}
 
   RDKit::ROMOL_SPTR mol;
   std::vector<int> fragment;
@@ -223,7 +230,7 @@ Result<Applied> RdkitTransformer::apply(std::string_view smiles, ProductSink& si
   if (is_blank(smiles)) return row_failed(Reason::kNull, "no SMILES", sink);
   std::optional<Source> source;
   const auto refusal = guarded(Reason::kParse, [&] {
-    if (auto mol = parse(smiles)) source.emplace(mol.release());
+    if (auto mol = parse(smiles)) source.emplace(mol.release(), smiles);
   });
   if (!source) {
     return row_failed(Reason::kParse, refusal ? refusal->message : "not a SMILES", sink);
