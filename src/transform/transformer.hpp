@@ -98,6 +98,7 @@ struct TransformOptions {
   Fragments fragments = Fragments::kKeep;
   Descriptors descriptors = Descriptors::kNone;
   bool inchikey = false;
+  bool direct = true;  // false: every site through RunReactants; the same products, slower
 };
 
 class Transformer {
