@@ -80,7 +80,8 @@ ExternalSortOptions exact_sort(Bytes capacity, unsigned threads, const ProblemTr
   options.frame_bytes = std::clamp(
       2 * std::bit_ceil(traits.max_state_bytes + kRecordHead + kOrdinalBytes + sizeof(uint32_t)),
       size_t{64} << 10, FrameCodec::kMaxRaw);
-  options.drop = [](Record kept, Record next) {  // the smaller ordinal of equal states stays
+  options.fold = [](std::span<uint8_t> kept,
+                    Record next) {  // the smaller ordinal of equal states stays
     return kept.size() == next.size() &&
            std::memcmp(kept.data(), next.data(), kept.size() - kOrdinalBytes) == 0;
   };
