@@ -23,6 +23,7 @@ constexpr size_t kMostBatch = 256;                     // states of a request
 constexpr std::chrono::milliseconds kLongAnswer{200};  // a request asks for less after such a one
 constexpr size_t kMostInitialBytes = size_t{4} << 20;
 constexpr unsigned kMostCopies = 64;
+constexpr uint64_t kCopyBytes = 256 << 10;  // what is kept for one: read, request, answer
 constexpr uint64_t kLongestTimeout = uint64_t{24} * 3600 * 1000;  // ms
 constexpr const char* kUsageText =
     "usage: pipe [--copies N] [--timeout 30s] [--format frames|json] -- CMD ARGS...";
@@ -172,6 +173,7 @@ class PipeProblem final : public Problem {
     return {.form = StateForm::kBytes,
             .max_state_bytes = kMaxPipeState,
             .keep_successors = true,
+            .own_bytes = options().copies * kCopyBytes,
             .max_expanders = options().copies};
   }
   Result<States> initial() const override {

@@ -183,6 +183,32 @@ TEST(Plugin, CatchesAStateThatDiffersWhenTheNextLayerIsMade) {
   }
 }
 
+TEST(Plugin, IsProvenByItsBytesToo) {
+  OracleResult oracle;
+  ASSERT_EQ(error_of({faulty("old_plugin"), "20000", "wide"}, &oracle), "");
+  const Searched searched =
+      search_in_rounds({faulty("old_plugin"), "20000", "wide"}, 2, Identity::kExact);
+  EXPECT_EQ(searched.error, "");
+  EXPECT_EQ(searched.order, oracle.order);
+  EXPECT_THAT(
+      search_in_rounds({faulty("old_plugin"), "20000", "wide-swaps"}, 2, Identity::kExact).error,
+      HasSubstr("the problem is not deterministic"));
+}
+
+TEST(Plugin, WithKeysCannotBeToldApartByBytes) {
+  const Folder folder;
+  const auto problem = make_plugin({example("knights_plugin"), "9", "fold"});
+  ASSERT_TRUE(problem.has_value());
+  ExpandOptions options;
+  options.out = folder.path() + "/out";
+  options.identity = Identity::kExact;
+  const auto ran = run(**problem, options, {});
+  ASSERT_FALSE(ran.has_value());
+  EXPECT_EQ(ran.error().code(), Code::kUsage);
+  EXPECT_THAT(ran.error().message(), HasSubstr("keys of its own"));
+  EXPECT_FALSE(std::filesystem::exists(options.out));
+}
+
 TEST(Plugin, StopsAtAFullRoomEvenWhenThePluginDoesNot) {
   const auto problem = make_plugin({faulty(), "1000000", "ignores-full"});
   ASSERT_TRUE(problem.has_value());
