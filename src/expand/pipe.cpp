@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/bytes.hpp"
+#include "core/nearest.hpp"
 #include "core/procstat.hpp"
 #include "expand/argument.hpp"
 #include "expand/pipe_copies.hpp"
@@ -242,6 +243,12 @@ Result<void> set_option(PipeOptions& options, std::string_view name, std::string
   } else if (name == "--format" && (value == "frames" || value == "json")) {
     options.format = value == "json" ? PipeFormat::kJson : PipeFormat::kFrames;
   } else {
+    const std::vector<std::string> known{"--copies", "--timeout", "--format"};
+    const std::string near = nearest(name, known);
+    if (!near.empty() && near != name) {
+      return fail(Code::kUsage,
+                  fmt::format("pipe: unknown option '{}'; did you mean '{}'?", name, near));
+    }
     return fail(Code::kUsage, fmt::format("pipe: '{}{}{}' is not understood; {}", name,
                                           value.empty() ? "" : " ", value, kUsageText));
   }

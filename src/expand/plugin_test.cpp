@@ -134,6 +134,17 @@ TEST(Plugin, KeepsItsWordsForAsLongAsItLives) {
               HasSubstr("expand() failed with 78 (of the state 3200000000000000)"));
 }
 
+TEST(Plugin, IsNotHandedTheDashesBeforeItsWords) {
+  const auto arguments = [](const ProblemArguments& words) {
+    return (*make_plugin(words))->arguments_json();
+  };
+  const std::string plain = arguments({faulty(), "9", "--memory"});
+  EXPECT_THAT(plain, HasSubstr("[\"9\",\"--memory\"]"));
+  EXPECT_EQ(arguments({faulty(), "--", "9", "--memory"}), plain);
+  EXPECT_EQ(arguments({faulty(), "9", "--", "--memory"}), plain);
+  EXPECT_THAT(arguments({faulty(), "--", "9", "--"}), HasSubstr("[\"9\",\"--\"]"));
+}
+
 TEST(Plugin, TellsWhatCreateSaid) {
   EXPECT_THAT(error_of({example("pancake_plugin"), "99"}), HasSubstr("from 2 to 16"));
   EXPECT_THAT(error_of({faulty()}), HasSubstr("wants a number"));
