@@ -163,12 +163,15 @@ class WorkFolder {
   const std::string& path() const { return path_; }
   std::string checkpoint() const { return path_ + "/checkpoint.json"; }
   // Everything but the folder itself.
+  // The checkpoint goes first: what it names must be there as long as it is.
   void clear() const {
     std::error_code error;
+    fs::remove(checkpoint(), error);
     for (const auto& entry : fs::directory_iterator(path_, error))
       fs::remove_all(entry.path(), error);
   }
   void remove() const {
+    clear();
     std::error_code error;
     fs::remove_all(path_, error);
   }
@@ -180,13 +183,13 @@ class WorkFolder {
 };
 
 // What report.json says of the run that left `out`, when it is a finished run of the same
-// configuration; kInvalid when it is another; nothing when there is none. (With a work folder
-// beside it the run was killed while it tidied up.)
+// configuration; kInvalid when it is another; nothing when there is none. (With a checkpoint beside
+// it the run was killed before it tidied up.)
 Result<std::optional<ExpandSummary>> finished(const std::string& out,
                                               const std::string& configured) {
   std::error_code error;
-  if (!fs::exists(out + "/result.json", error) || fs::exists(out + "/.spillway", error))
-    return std::nullopt;
+  if (!fs::exists(out + "/result.json", error)) return std::nullopt;
+  if (fs::exists(out + "/.spillway/checkpoint.json", error)) return std::nullopt;
   const Json report =
       Json::parse(TRY(read_small_file(out + "/report.json", uint64_t{1} << 30)), nullptr, false);
   const Json result =
@@ -523,7 +526,11 @@ Result<ExpandSummary> run(Problem& problem, const ExpandOptions& options, std::s
   }
   const std::string out = out_folder(problem, options);
   if (options.resume == Resume::kAuto) {
-    if (auto done = TRY(finished(out, configuration(problem, options)))) return *done;
+    if (auto done = TRY(finished(out, configuration(problem, options)))) {
+      std::error_code error;
+      if (fs::exists(out + "/.spillway", error)) TRY(WorkFolder::open(out)).remove();
+      return *done;
+    }
   }
   WorkFolder work = TRY(WorkFolder::open(out));
   if (options.resume == Resume::kNever) work.clear();
