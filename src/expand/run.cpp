@@ -519,6 +519,11 @@ std::string out_folder(const Problem& problem, const ExpandOptions& options) {
 }  // namespace
 
 Result<ExpandSummary> run(Problem& problem, const ExpandOptions& options, std::stop_token stop) {
+  if (options.identity == Identity::kExact && problem.traits().own_identity) {
+    return fail(Code::kUsage, fmt::format("--identity exact compares the bytes of states, and {} "
+                                          "tells them apart by keys of its own; use fp128",
+                                          problem.name()));
+  }
   const std::string out = out_folder(problem, options);
   if (options.resume == Resume::kAuto) {
     if (auto done = TRY(finished(out, configuration(problem, options)))) {
