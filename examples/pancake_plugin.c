@@ -44,6 +44,14 @@ static int expand(const void* self, const uint8_t* state, uint32_t size,
 }
 
 static const spillway_problem_v1 kProblem = {
-    SPILLWAY_PROBLEM_ABI, kMost, "pancake-plugin", create, free, initial, expand};
+    .abi = SPILLWAY_PROBLEM_ABI,
+    .bytes = sizeof(spillway_problem_v1),
+    .max_state_bytes = kMost,
+    .name = "pancake-plugin",
+    .create = create,
+    .destroy = free,
+    .initial = initial,
+    .expand = expand,
+};
 
 const spillway_problem_v1* spillway_problem(void) { return &kProblem; }

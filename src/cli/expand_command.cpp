@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdio>
 
+#include "core/nearest.hpp"
 #include "core/procstat.hpp"
 
 namespace spillway::cli {

@@ -10,6 +10,7 @@
 
 #include "cli/expand_command.hpp"
 #include "cli/options.hpp"
+#include "core/nearest.hpp"
 #include "expand/problem.hpp"
 
 namespace spillway::cli {

@@ -3,29 +3,12 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <charconv>
-#include <numeric>
 
 #include "core/procstat.hpp"
 
 namespace spillway::cli {
 namespace {
-
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= a.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= b.size(); ++j) {
-      const size_t above = row[j];
-      row[j] = std::min({above + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)});
-      diagonal = above;
-    }
-  }
-  return row[b.size()];
-}
 
 // Text as troff wants it: no line starts with a control character, hyphens stay hyphens.
 std::string troff(const std::string& text) {
@@ -131,19 +114,6 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text) {
                 fmt::format("'{}' is not a duration; write it like 60s, 500ms or 2m", text));
   }
   return std::chrono::milliseconds(static_cast<int64_t>(value * factor));
-}
-
-std::string nearest(std::string_view word, std::span<const std::string> candidates) {
-  std::string best;
-  size_t least = std::max<size_t>(2, word.size() / 3) + 1;
-  for (const std::string& candidate : candidates) {
-    const size_t distance = edit_distance(word, candidate);
-    if (distance < least) {
-      least = distance;
-      best = candidate;
-    }
-  }
-  return best;
 }
 
 std::vector<std::string> long_options(const CLI::App& app) {

@@ -6,7 +6,6 @@
 #pragma once
 
 #include <chrono>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,9 +31,6 @@ struct CommonOptions {
 
 // "60s", "500ms", "2m", "1h".
 [[nodiscard]] Result<std::chrono::milliseconds> parse_duration(std::string_view text);
-
-// The candidate nearest to `word` by edit distance, or "" when none is near.
-std::string nearest(std::string_view word, std::span<const std::string> candidates);
 
 // All long options of a command ("--memory"), in help order.
 std::vector<std::string> long_options(const CLI::App& app);

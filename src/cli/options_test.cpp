@@ -25,14 +25,6 @@ TEST(Duration, RefusesWhatIsNotATimeAsUsage) {
   }
 }
 
-TEST(Nearest, FindsAMisspeltOptionAndNothingForAStranger) {
-  const std::vector<std::string> options{"--memory", "--threads", "--out"};
-  EXPECT_EQ(nearest("--memroy", options), "--memory");
-  EXPECT_EQ(nearest("--thread", options), "--threads");
-  EXPECT_EQ(nearest("--completely-different", options), "");
-  EXPECT_EQ(nearest("", options), "");
-}
-
 TEST(CommonOptions, KeepTheGivenMemoryAndNameItsSource) {
   CommonOptions common;
   common.memory = "64MiB";

@@ -41,8 +41,9 @@ Result<std::unique_ptr<Blob>> Blob::open(std::string path, uint64_t size,
 Blob::~Blob() {
   if (fd_ < 0) return;
   ::close(fd_);
+  if (keep_) return;  // its bytes stay on the disk, and counted
+  ::unlink(path_.c_str());
   space_->give_back(Bytes(written_));
-  if (!keep_) ::unlink(path_.c_str());
 }
 
 Result<void> Blob::open_file() {
@@ -56,7 +57,7 @@ Result<void> Blob::write(std::span<const uint8_t> piece) {
   auto written = write_fully_at(fd_, written_, piece, path_);
   if (!written) {
     space_->give_back(Bytes(piece.size()));
-    return fail(std::move(written).error());
+    return fail(space_->explain(std::move(written).error()));
   }
   written_ += piece.size();
   return {};

@@ -4,7 +4,8 @@
 // A blob starts in memory. The first refusal moves the whole of it to its file and it stays there;
 // moving acquires nothing. persist() makes it survive the process: it is written to its file (if it
 // was in memory: as a copy, memory stays in use) and fsynced. The file is unlinked when the blob is
-// destroyed, unless keep() was called.
+// destroyed, unless keep() was called: then its bytes stay counted in the scratch space, and whoever
+// removes it later gives them back.
 //
 // Order    Bytes are found again by the offset that append() returned.
 // Memory   Chunks of up to 1 MiB leased from `account`; appended pieces never straddle chunks, so

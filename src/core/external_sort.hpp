@@ -24,6 +24,7 @@
 // Source   Knuth, The Art of Computer Programming 3, 5.4.1 (merge with a tree of losers).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -126,7 +127,7 @@ class ExternalSort {
   };
   [[nodiscard]] Result<Stream> stream();
 
-  uint64_t runs_written() const { return runs_written_; }
+  uint64_t runs_written() const { return runs_written_; }  // at any time
   uint64_t spilled_bytes() const { return spilled_bytes_; }
 
  private:
@@ -148,7 +149,8 @@ class ExternalSort {
   std::mutex mutex_;  // runs_ and the counters, while inputs work
   std::vector<std::unique_ptr<Run>> runs_;
   uint64_t next_file_ = 0;
-  uint64_t runs_written_ = 0, spilled_bytes_ = 0;
+  std::atomic<uint64_t> runs_written_{0};
+  uint64_t spilled_bytes_ = 0;
 };
 
 }  // namespace spillway

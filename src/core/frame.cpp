@@ -14,6 +14,7 @@ namespace {
 
 constexpr uint32_t kMagic = 0x31465053;  // "SPF1"
 constexpr int kZstdLevel = 1;
+constexpr unsigned kUntried = 15;
 
 struct Layout {
   uint32_t magic;
@@ -69,7 +70,10 @@ size_t FrameCodec::encode(std::span<const uint8_t> raw, uint64_t sequence, std::
   uint8_t* const payload = out.data() + kHeaderBytes;
   const size_t worth = raw.size() - raw.size() / 20;
   size_t stored = 0;
-  if (codec_ == Codec::kLz4) {
+  const bool tries = untried_ == 0;
+  if (!tries) {
+    --untried_;
+  } else if (codec_ == Codec::kLz4) {
     const int got = LZ4_compress_fast_extState(
         compressor_, reinterpret_cast<const char*>(raw.data()), reinterpret_cast<char*>(payload),
         static_cast<int>(raw.size()), static_cast<int>(worth), 1);
@@ -79,6 +83,8 @@ size_t FrameCodec::encode(std::span<const uint8_t> raw, uint64_t sequence, std::
                                          raw.data(), raw.size(), kZstdLevel);
     stored = ZSTD_isError(got) != 0 ? 0 : got;
   }
+  if (tries && codec_ != Codec::kStored && (stored == 0 || stored > raw.size() - raw.size() / 4))
+    untried_ = kUntried;
   Layout header{kMagic,
                 static_cast<uint32_t>(raw.size()),
                 static_cast<uint32_t>(stored),

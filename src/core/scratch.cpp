@@ -49,6 +49,14 @@ Result<void> ScratchSpace::reserve(Bytes bytes) {
   return {};
 }
 
+Error ScratchSpace::explain(Error error) const {
+  if (error.code() != Code::kDiskFull) return error;
+  return Error(Code::kScratchFull,
+               fmt::format("the disk under scratch in {} is full (we use {} of it); make room or "
+                           "choose another folder with --scratch",
+                           folder_, to_string(used())));
+}
+
 void ScratchSpace::give_back(Bytes bytes) {
   used_.fetch_sub(bytes.count(), std::memory_order_relaxed);
 }
@@ -98,13 +106,7 @@ Result<void> ScratchFile::write_at(uint64_t offset, std::span<const uint8_t> dat
   auto written = write_fully_at(fd_, offset, data, "scratch in " + space_->folder());
   if (!written) {
     space_->give_back(Bytes(data.size()));
-    Error error = std::move(written).error();
-    if (error.code() != Code::kDiskFull) return fail(std::move(error));
-    return fail(
-        Code::kScratchFull,
-        fmt::format("the disk under scratch in {} is full (used {} of it); make room or choose "
-                    "another folder with --scratch",
-                    space_->folder(), to_string(space_->used())));
+    return fail(space_->explain(std::move(written).error()));
   }
   charged_.fetch_add(data.size(), std::memory_order_relaxed);
   size_ = std::max(size_, offset + data.size());

@@ -45,6 +45,8 @@ class ScratchSpace : public std::enable_shared_from_this<ScratchSpace> {
   // kScratchFull when over the limit.
   [[nodiscard]] Result<void> reserve(Bytes bytes);
   void give_back(Bytes bytes);
+  // A refused write to a file in the folder, told so that the user knows what is full.
+  Error explain(Error error) const;
 
  private:
   friend class ScratchFile;

@@ -70,7 +70,7 @@ class BucketTable {
     }
   }
 
-  // Calls `found(ordinal)` for every key not seen and returns those keys, ascending, in the table's
+  // Calls `found(key, ordinal)` for every key not seen and returns those keys, ascending, in the table's
   // own memory.
   template <class Found>
   std::span<const K> take_new(Found&& found) {
@@ -79,8 +79,8 @@ class BucketTable {
     for (size_t slot = 0; slot < slots_ + kSlack; ++slot) {
       const Entry entry = entries_[slot];
       if (entry.ordinal >= kSeen) continue;
-      found(entry.ordinal);
       const K key = entry.key;
+      found(key, entry.ordinal);
       size_t at = kept++;
       for (; at > 0; --at) {  // nearly sorted: a step or two
         K before;

@@ -299,7 +299,8 @@ class OrthoProblem final : public Problem {
   ProblemTraits traits() const override {
     return {.form = StateForm::kBytes,
             .max_state_bytes = tables_->max_state_bytes(),
-            .keep_successors = true};
+            .keep_successors = true,
+            .own_bytes = tables_->index.memory()};
   }
   Result<std::vector<std::vector<uint8_t>>> initial() const override {
     return std::vector<std::vector<uint8_t>>{std::vector<uint8_t>(tables_->form_bytes, 0)};

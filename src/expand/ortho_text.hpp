@@ -79,6 +79,11 @@ class PhraseIndex {
   const uint64_t* bitset(uint32_t node) const {
     return bits_.empty() ? nullptr : bits_.data() + size_t{node} * bitset_words_;
   }
+  uint64_t memory() const {  // bytes held
+    return 4 * (row_.capacity() + edge_word_.capacity() + edge_node_.capacity() +
+                child_.capacity()) +
+           8 * bits_.capacity();
+  }
   bool is_dense() const { return !bits_.empty(); }
   uint32_t bitset_words() const { return bitset_words_; }
 

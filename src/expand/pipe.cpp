@@ -3,281 +3,269 @@
 #include <fmt/format.h>
 #include <xxhash.h>
 
+#include <algorithm>
 #include <atomic>
-#include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "core/bytes.hpp"
 #include "core/procstat.hpp"
-#include "expand/pipe_process.hpp"
+#include "expand/argument.hpp"
+#include "expand/pipe_copies.hpp"
 
 namespace spillway::expand {
 namespace {
 
-constexpr uint32_t kMaxStateBytes = 65536;
-constexpr size_t kBatchStates = 256;  // asked in one go
-constexpr size_t kBatchBytes = 65536;
-constexpr int kMaxNesting = 100;
-constexpr uint64_t kAskTwice = 1000;  // every so many states
-
-struct PipeOptions {
-  std::vector<std::string> command;
-  unsigned copies = 1;
-  std::chrono::milliseconds timeout{30000};
-  bool json = false;
-};
-
+using Clock = std::chrono::steady_clock;
 using States = std::vector<std::vector<uint8_t>>;
 
-// Speaks the protocol with one copy of the program.
-class Talker {
- public:
-  static Result<std::unique_ptr<Talker>> start(const PipeOptions& options) {
-    std::unique_ptr<Talker> talker(new Talker(options));
-    talker->process_ = TRY(PipeProcess::start(options.command, options.timeout));
-    return talker;
-  }
+constexpr uint64_t kAskTwice = 1000;                   // every so many states of a copy
+constexpr size_t kMostBatch = 256;                     // states of a request
+constexpr std::chrono::milliseconds kLongAnswer{200};  // a request asks for less after such a one
+constexpr size_t kMostInitialBytes = size_t{4} << 20;
+constexpr unsigned kMostCopies = 64;
+constexpr uint64_t kLongestTimeout = uint64_t{24} * 3600 * 1000;  // ms
+constexpr const char* kUsageText =
+    "usage: pipe [--copies N] [--timeout 30s] [--format frames|json] -- CMD ARGS...";
 
-  void ask_for_initial() {
-    if (json_) {
-      line("null");
-    } else {
-      number(0);
-    }
+// As people can read it: text as it is, other bytes in hexadecimal, and not all of a long one.
+std::string shown(PipeFormat format, std::span<const uint8_t> state) {
+  const auto begin = state.first(std::min<size_t>(state.size(), 64));
+  std::string text;
+  for (const uint8_t byte : begin) {
+    text += format == PipeFormat::kJson ? std::string(1, static_cast<char>(byte))
+                                        : fmt::format("{:02x}", byte);
   }
-  void ask(const StateBlock& block, size_t first, size_t last) {
-    if (!json_) number(static_cast<uint32_t>(last - first));
-    for (size_t i = first; i < last; ++i) {
-      const std::span<const uint8_t> state = block[i].bytes;
-      if (json_) {
-        line({reinterpret_cast<const char*>(state.data()), state.size()});
-      } else {
-        number(static_cast<uint32_t>(state.size()));
-        process_->send(state);
-      }
+  return begin.size() < state.size() ? text + "..." : text;
+}
+
+class InitialSink final : public AnswerSink {
+ public:
+  Result<void> state(std::span<const uint8_t> bytes) override {
+    hash_.add(bytes);
+    used_ += bytes.size() + sizeof(States::value_type);
+    if (used_ > kMostInitialBytes) {
+      return fail(Code::kInvalid,
+                  fmt::format("named initial states of more than {} in all; name one that leads to "
+                              "them",
+                              to_string(Bytes(kMostInitialBytes))));
     }
+    states.emplace_back(bytes.begin(), bytes.end());
+    return {};
   }
-  // The answer to the next state asked about.
-  Result<States> answer() { return json_ ? answer_line() : answer_frames(); }
-  // Whether the program said more than it was asked for.
-  bool has_surplus() const { return !rest().empty(); }
-  Error error(const std::string& what) { return process_->error(what); }
+  void end_answer() override {}
+  uint64_t hash() const { return hash_.value(); }
+  States states;
 
  private:
-  explicit Talker(const PipeOptions& options) : json_(options.json) {}
-
-  void line(std::string_view text) {
-    process_->send({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
-    const uint8_t end = '\n';
-    process_->send({&end, 1});
-  }
-  void number(uint32_t value) {
-    uint8_t bytes[4];
-    std::memcpy(bytes, &value, 4);
-    process_->send(bytes);
-  }
-
-  // What is read and not yet used. Compacted when half is used.
-  std::span<const uint8_t> rest() const { return std::span(process_->inbox()).subspan(used_); }
-  void use(size_t bytes) {
-    used_ += bytes;
-    std::vector<uint8_t>& inbox = process_->inbox();
-    if (used_ * 2 < inbox.size() && used_ < inbox.size()) return;
-    inbox.erase(inbox.begin(), inbox.begin() + static_cast<ptrdiff_t>(used_));
-    used_ = 0;
-  }
-  Result<uint32_t> take_number() {
-    while (rest().size() < 4) TRY(process_->exchange());
-    uint32_t value = 0;
-    std::memcpy(&value, rest().data(), 4);
-    use(4);
-    return value;
-  }
-
-  Result<States> answer_frames() {
-    const uint32_t count = TRY(take_number());
-    if (count > (1u << 20))
-      return fail(error(fmt::format("answered nonsense: {} successors of one state", count)));
-    States states;
-    for (uint32_t i = 0; i < count; ++i) {
-      const uint32_t size = TRY(take_number());
-      if (size == 0 || size > kMaxStateBytes) {
-        return fail(error(fmt::format(
-            "answered nonsense: a state of {} bytes (1 to {} are allowed)", size, kMaxStateBytes)));
-      }
-      while (rest().size() < size) TRY(process_->exchange());
-      states.emplace_back(rest().begin(), rest().begin() + size);
-      use(size);
-    }
-    return states;
-  }
-
-  Result<States> answer_line() {
-    size_t end = 0;
-    while (true) {
-      const auto bytes = rest();
-      const auto found = std::find(
-          bytes.begin() + static_cast<ptrdiff_t>(std::min(end, bytes.size())), bytes.end(), '\n');
-      if (found != bytes.end()) {
-        end = static_cast<size_t>(found - bytes.begin());
-        break;
-      }
-      end = bytes.size();
-      TRY(process_->exchange());
-    }
-    bool too_deep = false;
-    const auto shallow = [&](int depth, nlohmann::json::parse_event_t, nlohmann::json&) {
-      too_deep |= depth > kMaxNesting;
-      return depth <= kMaxNesting;
-    };
-    const nlohmann::json list = nlohmann::json::parse(
-        rest().begin(), rest().begin() + static_cast<ptrdiff_t>(end), shallow, false);
-    if (too_deep) return fail(error("answered with values nested too deep"));
-    if (!list.is_array()) {
-      const std::string shown(rest().begin(),
-                              rest().begin() + static_cast<ptrdiff_t>(std::min<size_t>(end, 60)));
-      return fail(
-          error(fmt::format("answered nonsense: '{}' is no JSON array on one line", shown)));
-    }
-    use(end + 1);
-    States states;
-    for (const nlohmann::json& state : list) {
-      const std::string text = state.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-      if (text.size() > kMaxStateBytes)
-        return fail(error(fmt::format("answered a state of {} bytes", text.size())));
-      states.emplace_back(text.begin(), text.end());
-    }
-    return states;
-  }
-
-  bool json_;
-  std::unique_ptr<PipeProcess> process_;
   size_t used_ = 0;
+  AnswerHash hash_;
 };
 
-std::string hex(std::span<const uint8_t> bytes) {
-  std::string text;
-  for (const uint8_t byte : bytes.first(std::min<size_t>(bytes.size(), 64)))
-    text += fmt::format("{:02x}", byte);
-  return bytes.size() > 64 ? text + "..." : text;
-}
+// Puts answers into the room as long as there is some, and hashes the one that is to be checked.
+class SuccessorSink final : public AnswerSink {
+ public:
+  SuccessorSink(Successors& out, size_t checked) : out_(out), checked_(checked) {}
+  Result<void> state(std::span<const uint8_t> bytes) override {
+    if (answer_ == checked_) hash_.add(bytes);
+    full_ = full_ || !out_.push(bytes);
+    return {};
+  }
+  void end_answer() override {
+    ++answer_;
+    if (!full_) out_.end_parent();
+  }
+  // The answers that did not fit are asked for again later.
+  bool is_full() const { return full_; }
+  uint64_t checked_hash() const { return hash_.value(); }
+
+ private:
+  Successors& out_;
+  size_t checked_;
+  size_t answer_ = 0;
+  bool full_ = false;
+  AnswerHash hash_;
+};
 
 class PipeExpander final : public Expander {
  public:
-  explicit PipeExpander(std::unique_ptr<Talker> talker) : talker_(std::move(talker)) {}
+  PipeExpander(std::shared_ptr<PipeCopies> copies, unsigned index)
+      : copies_(std::move(copies)), index_(index) {}
 
   Result<uint32_t> expand(const StateBlock& parents, size_t first, Successors& out) override {
-    uint32_t done = 0;
-    while (first + done < parents.size()) {
-      const size_t begin = first + done;
-      size_t end = begin, bytes = 0;
-      while (end < parents.size() && end - begin < kBatchStates && bytes < kBatchBytes)
-        bytes += parents[end++].bytes.size();
-      talker_->ask(parents, begin, end);
-      bool full = false;
-      for (size_t i = begin; i < end; ++i) {
-        const States states = TRY(talker_->answer());
-        if (full) continue;  // the rest of the batch is read and asked again later
-        for (const auto& state : states) {
-          full = full || !out.push(std::span<const uint8_t>(state));
-        }
-        if (full) {
-          out.drop_parent();
-          continue;
-        }
-        out.end_parent();
-        ++done;
-        if (asked_++ % kAskTwice == 0) checks_.emplace_back(i, states);
+    for (size_t at = first; at < parents.size();) {
+      const size_t end = batch_end(parents, at);
+      const size_t until_check = (kAskTwice - asked_ % kAskTwice) % kAskTwice;
+      SuccessorSink sink(out, until_check);
+      TRY(ask(parents, at, end, sink));
+      if (until_check < end - at) TRY(check(parents, at + until_check, sink.checked_hash()));
+      asked_ += end - at;
+      at = end;
+      if (sink.is_full()) {
+        out.drop_parent();
+        break;
       }
-      for (const auto& [index, states] : std::exchange(checks_, {})) {
-        talker_->ask(parents, index, index + 1);
-        if (TRY(talker_->answer()) != states) {
-          return fail(
-              talker_->error("answered the same state differently: " + hex(parents[index].bytes)));
-        }
-      }
-      if (talker_->has_surplus()) return fail(talker_->error("answered more than it was asked"));
-      if (full) return done;
     }
-    return done;
+    return out.parent_count();
   }
 
+  Result<void> settle() override { return TRY(copies_->borrow(index_))->settle(); }
+
  private:
-  std::unique_ptr<Talker> talker_;
+  size_t batch_end(const StateBlock& parents, size_t first) const {
+    size_t end = first, bytes = 0;
+    while (end < parents.size() && end - first < batch_ && bytes < kRequestBytes)
+      bytes += parents[end++].bytes.size() + sizeof(uint32_t);
+    return end;
+  }
+
+  // How many states a request has decides how often the sides wait for each other, and nothing else.
+  Result<void> ask(const StateBlock& parents, size_t first, size_t end, AnswerSink& sink) {
+    const auto loan = TRY(copies_->borrow(index_));
+    const auto begin = Clock::now();
+    TRY(loan->ask(parents, first, end, sink));
+    const auto took = Clock::now() - begin;
+    if (took > kLongAnswer) {
+      batch_ = std::max<size_t>(1, batch_ / 2);
+    } else if (took < kLongAnswer / 4 && end - first == batch_) {
+      batch_ = std::min(kMostBatch, batch_ * 2);
+    }
+    return {};
+  }
+
+  Result<void> check(const StateBlock& parents, size_t index, uint64_t expected) {
+    const unsigned copies = copies_->options().copies;
+    const unsigned other = (index_ + 1) % copies;
+    AnswerHash sink;
+    const auto loan = TRY(copies_->borrow(other));
+    TRY(loan->ask(parents, index, index + 1, sink));
+    if (sink.value() == expected) return {};
+    const std::string state = shown(copies_->options().format, parents[index].bytes);
+    const std::string& program = copies_->options().command[0];
+    if (copies == 1) {
+      return fail(Code::kInvalid,
+                  fmt::format("pipe: {} answered differently when asked again about the state {}",
+                              program, state));
+    }
+    return fail(Code::kInvalid,
+                fmt::format("pipe: {}: copies {} and {} answered differently about the state {}",
+                            program, index_ + 1, other + 1, state));
+  }
+
+  std::shared_ptr<PipeCopies> copies_;
+  unsigned index_;
+  size_t batch_ = 1;
   uint64_t asked_ = 0;
-  std::vector<std::pair<size_t, States>> checks_;  // of one batch: at most one in kAskTwice
 };
 
 class PipeProblem final : public Problem {
  public:
-  explicit PipeProblem(PipeOptions options) : options_(std::move(options)) {}
+  explicit PipeProblem(PipeOptions options)
+      : copies_(std::make_shared<PipeCopies>(std::move(options))) {}
 
   std::string name() const override { return "pipe"; }
   std::string arguments_json() const override {
-    return nlohmann::ordered_json{{"command", options_.command},
-                                  {"format", options_.json ? "json" : "frames"}}
-        .dump();
+    const nlohmann::ordered_json json{{"command", options().command},
+                                      {"format", is_json() ? "json" : "frames"}};
+    return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   }
   ProblemTraits traits() const override {
     return {.form = StateForm::kBytes,
-            .max_state_bytes = kMaxStateBytes,
+            .max_state_bytes = kMaxPipeState,
             .keep_successors = true,
-            .max_expanders = options_.copies};
+            .max_expanders = options().copies};
   }
-  Result<std::vector<std::vector<uint8_t>>> initial() const override {
-    auto talker = TRY(Talker::start(options_));
-    talker->ask_for_initial();
-    States states = TRY(talker->answer());
-    if (states.empty()) return fail(talker->error("named no initial state"));
-    return states;
+  Result<States> initial() const override {
+    InitialSink named;
+    const auto loan = TRY(copies_->borrow(0));
+    TRY(loan->ask_initial(named));
+    if (named.states.empty()) {
+      return fail(Code::kInvalid,
+                  fmt::format("pipe: {} named no initial state", options().command[0]));
+    }
+    if (named.hash() != loan->initial_hash()) {
+      return fail(Code::kInvalid, fmt::format("pipe: {} named other initial states the second time",
+                                              options().command[0]));
+    }
+    return std::move(named.states);
   }
   Result<std::unique_ptr<Expander>> expander() const override {
-    return std::make_unique<PipeExpander>(TRY(Talker::start(options_)));
+    const unsigned index = next_expander_++ % options().copies;
+    TRY(copies_->borrow(index));  // what cannot be started is told now
+    return std::make_unique<PipeExpander>(copies_, index);
   }
   uint64_t id(const StateView& state) const override {
     return XXH3_128bits(state.bytes.data(), state.bytes.size()).low64;
   }
   std::vector<Column> columns() const override {
-    return {{"state", options_.json ? ColumnType::kString : ColumnType::kBinary}};
+    return {{"state", is_json() ? ColumnType::kString : ColumnType::kBinary}};
   }
   void describe(const StateView& state, Row& row) const override {
     row.text({reinterpret_cast<const char*>(state.bytes.data()), state.bytes.size()});
   }
 
  private:
-  PipeOptions options_;
+  const PipeOptions& options() const { return copies_->options(); }
+  bool is_json() const { return options().format == PipeFormat::kJson; }
+
+  std::shared_ptr<PipeCopies> copies_;
+  mutable std::atomic<unsigned> next_expander_{0};
 };
+
+// "30s", "500ms", "2m", "30" (seconds).
+Result<std::chrono::milliseconds> parse_timeout(std::string_view word) {
+  std::string_view digits = word;
+  uint64_t unit = 1000;
+  for (const auto& [suffix, milliseconds] :
+       {std::pair<std::string_view, uint64_t>{"ms", 1}, {"s", 1000}, {"m", 60000}}) {
+    if (!digits.ends_with(suffix)) continue;
+    digits.remove_suffix(suffix.size());
+    unit = milliseconds;
+    break;
+  }
+  const auto count = parse_argument(digits, {"pipe --timeout", 1, kLongestTimeout});
+  if (!count || *count * unit > kLongestTimeout) {
+    return fail(Code::kUsage, fmt::format("pipe --timeout: '{}' is not a time like 500ms, 30s or "
+                                          "2m, up to 24 hours",
+                                          word));
+  }
+  return std::chrono::milliseconds(*count * unit);
+}
+
+Result<void> set_option(PipeOptions& options, std::string_view name, std::string_view value) {
+  if (name == "--copies") {
+    options.copies =
+        static_cast<unsigned>(TRY(parse_argument(value, {"pipe --copies", 1, kMostCopies})));
+  } else if (name == "--timeout") {
+    options.timeout = TRY(parse_timeout(value));
+  } else if (name == "--format" && (value == "frames" || value == "json")) {
+    options.format = value == "json" ? PipeFormat::kJson : PipeFormat::kFrames;
+  } else {
+    return fail(Code::kUsage, fmt::format("pipe: '{}{}{}' is not understood; {}", name,
+                                          value.empty() ? "" : " ", value, kUsageText));
+  }
+  return {};
+}
 
 }  // namespace
 
 Result<std::unique_ptr<Problem>> make_pipe(const ProblemArguments& arguments) {
-  constexpr const char* kUsageText =
-      "usage: pipe [--copies N] [--timeout SECONDS] [--format frames|json] -- CMD ARGS...";
   PipeOptions options;
-  options.copies = default_threads();
-  size_t i = 0;
-  for (; i < arguments.size() && arguments[i] != "--"; i += 2) {
-    const std::string& word = arguments[i];
-    const std::string value = i + 1 < arguments.size() ? arguments[i + 1] : "";
-    unsigned number = 0;
-    const auto parsed = std::from_chars(value.data(), value.data() + value.size(), number);
-    const std::string_view unit(parsed.ptr,
-                                static_cast<size_t>(value.data() + value.size() - parsed.ptr));
-    const bool is_number = parsed.ec == std::errc() && number > 0;
-    if (word == "--copies" && is_number && unit.empty() && number <= 64) {
-      options.copies = number;
-    } else if (word == "--timeout" && is_number && (unit.empty() || unit == "s") &&
-               number <= 86400) {
-      options.timeout = std::chrono::seconds(number);
-    } else if (word == "--format" && (value == "frames" || value == "json")) {
-      options.json = value == "json";
-    } else {
-      return fail(Code::kUsage,
-                  fmt::format("pipe: '{} {}' is not understood; {}", word, value, kUsageText));
+  options.copies = std::min(default_threads(), kMostCopies);
+  size_t at = 0;
+  for (; at < arguments.size() && arguments[at] != "--"; ++at) {
+    const std::string_view word = arguments[at];
+    const size_t equals = word.find('=');
+    if (equals != std::string_view::npos) {
+      TRY(set_option(options, word.substr(0, equals), word.substr(equals + 1)));
+      continue;
     }
+    const bool has_value = at + 1 < arguments.size() && arguments[at + 1] != "--";
+    TRY(set_option(options, word, has_value ? arguments[at + 1] : ""));
+    at += has_value;
   }
-  if (i + 1 >= arguments.size())
+  if (at + 1 >= arguments.size() || arguments[at + 1].empty())
     return fail(Code::kUsage, fmt::format("pipe: which program? {}", kUsageText));
-  options.command.assign(arguments.begin() + static_cast<ptrdiff_t>(i) + 1, arguments.end());
+  options.command.assign(arguments.begin() + static_cast<ptrdiff_t>(at) + 1, arguments.end());
   return std::make_unique<PipeProblem>(std::move(options));
 }
 

@@ -1,23 +1,19 @@
 // A problem that the user's own program answers: `pipe [--copies N] [--timeout 30s] [--format
-// frames|json] -- CMD ARGS...`.
+// frames|json] -- CMD ARGS...`. docs/plugins.md describes what is asked and answered.
 //
-// The program reads requests on its standard input and writes answers on its standard output
-// (docs/plugins.md):
-//   frames  request: u32 count, then count times u32 length and the bytes; count 0 asks for the
-//   initial states.
-//           answer, a state (once for count 0): u32 n, then n times u32 length and the bytes.
-//           Little-endian.
-//   json    request: a line with one JSON value, a state, or null for the initial states. Answer: a
-//   line with an array.
-// One copy of the program serves one Expander. A state's bytes (for json: its compact text) are its
-// identity.
-//
-// Threads  One Expander a thread, each with its own process, killed and reaped with it.
-// Memory   Answers are parsed as they come; an answer above 16 MiB is refused.
-// Fails    kInvalid: the program cannot be started, ends, hangs, answers nonsense, or answers the
-// same state differently
-//          (every 1,000th state is asked twice). The message has its exit status and the last line
-//          it said on stderr.
+// Identity A state's bytes; for JSON its canonical text (canonical_json).
+// Trust    The first and then every 1,000th state a copy is asked about is asked again, of another
+//          copy when there may be two, of the same one else; so are the initial states. Answers that
+//          differ are an error, as is whatever nobody asked for. That no answer was taken for that
+//          to another question is made sure before every checkpoint and at the end.
+// Threads  One Expander a thread. Each has a copy of the program; no more than --copies run at once.
+//          The copies are started by a thread of their own that lives as long as the problem, so that
+//          they die with the process and not with whichever thread asked first.
+// Memory   A request of 64 KiB and one state, an answer as it streams by: see pipe_answer.hpp. The
+//          programs' own memory is not the job's.
+// Fails    kUsage: the words. kInvalid: the program cannot be started, ends, is silent for the
+//          time-out, answers nonsense, or not the same twice. One line, with its exit status and the
+//          last line it wrote on standard error.
 #pragma once
 
 #include <memory>

@@ -1,50 +1,105 @@
-// A child process with its three standard streams as pipes that never block us.
+// A child process that is asked over its standard input and answers on its standard output.
 //
-// Threads  One owner. The destructor kills the process's group and reaps it.
-// Fails    kInvalid, with the exit status and the last line of the child's stderr.
+// Life     It leads its own process group, so that Ctrl-C at the terminal does not reach it. The
+//          group is killed (SIGKILL) and the process reaped when this goes; and when our process
+//          dies, however it does, the kernel kills the child. That is tied to the THREAD that called
+//          start() (PR_SET_PDEATHSIG): call it from one that lives as long as this.
+// Pipes    ask() writes, reads and drains standard error in one poll loop, so neither side ever
+//          waits for the other with full pipes.
+// Memory   A read buffer of 64 KiB; of standard error only the last line.
+// Threads  One at a time.
+// Fails    kInvalid, one line: the program's label, what happened, how it ended, the last line it
+//          wrote on standard error.
 #pragma once
 
 #include <sys/types.h>
 
+#include <array>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/result.hpp"
 
 namespace spillway::expand {
 
-class PipeProcess {
+// The last line of a stream, in constant memory.
+class LastLine {
  public:
-  [[nodiscard]] static Result<std::unique_ptr<PipeProcess>> start(
-      std::vector<std::string> command, std::chrono::milliseconds timeout);
-  ~PipeProcess();
-  PipeProcess(const PipeProcess&) = delete;
-  PipeProcess& operator=(const PipeProcess&) = delete;
-
-  void send(std::span<const uint8_t> bytes) {
-    outbox_.insert(outbox_.end(), bytes.begin(), bytes.end());
-  }
-  // Moves bytes both ways until something was read into inbox(). Fails when the program ends or the
-  // time is up.
-  [[nodiscard]] Result<void> exchange();
-  std::vector<uint8_t>& inbox() { return inbox_; }
-  Error error(const std::string& what);  // with what is known of the child
+  void feed(std::span<const uint8_t> bytes);
+  std::string text() const;  // printable, at most 256 bytes; "" before the first line
 
  private:
-  PipeProcess() = default;
-  void read_complaints();
+  std::string current_, last_;
+};
 
-  std::string name_;
+class PipeProcess {
+ public:
+  struct Options {
+    std::vector<std::string> command;  // looked up in PATH; at least one word
+    std::string label;                 // "python3, copy 2": for messages
+    std::chrono::milliseconds timeout{30000};
+  };
+  // What ask() does with what the program says.
+  struct Listener {
+    // Takes bytes; returns how many belong to the answer. Fewer than all only when it is complete.
+    std::function<Result<size_t>(std::span<const uint8_t>)> take;
+    std::function<bool()> is_done;
+    std::function<std::string()> place;  // "before answer 3": for messages
+  };
+
+  [[nodiscard]] static Result<std::unique_ptr<PipeProcess>> start(const Options& options);
+  PipeProcess(const PipeProcess&) = delete;
+  PipeProcess& operator=(const PipeProcess&) = delete;
+  ~PipeProcess();
+
+  // Sends the request and hands what comes back to the listener until the answer is complete. Fails
+  // when the program ends, moves no byte for the timeout, or says more than the answer. After a
+  // failure the process is of no further use.
+  [[nodiscard]] Result<void> ask(std::span<const uint8_t> request, const Listener& listener);
+
+  pid_t pid() const { return pid_; }
+  const std::string& label() const { return label_; }
+
+ private:
+  class Fd {
+   public:
+    Fd() = default;
+    explicit Fd(int fd) : fd_(fd) {}
+    Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    Fd& operator=(Fd&& other) noexcept;
+    ~Fd() { close(); }
+    void close();
+    int get() const { return fd_; }
+
+   private:
+    int fd_ = -1;
+  };
+  struct Ends {
+    Fd read, write;
+  };
+  static Result<Ends> make_pipe();
+
+  PipeProcess() = default;
+  Result<void> check_silence(const Listener& listener);
+  Result<size_t> write_some(std::span<const uint8_t> request, const Listener& listener);
+  Result<size_t> read_some(const Listener& listener);
+  void drain_complaints();
+  std::string how_it_ended() const;
+  tl::unexpected<Error> failed(const std::string& what);
+  tl::unexpected<Error> ended(const Listener& listener);
+
+  std::string label_;
   std::chrono::milliseconds timeout_{};
   pid_t pid_ = -1;
-  pid_t group_ = -1;  // outlives the process: what it started belongs to it
-  int input_ = -1, output_ = -1, complaints_ = -1;
-  std::vector<uint8_t> outbox_, inbox_;
-  std::string last_words_;
+  Fd input_, output_, complaints_;
+  LastLine last_words_;
+  std::array<uint8_t, 65536> buffer_;
 };
 
 }  // namespace spillway::expand

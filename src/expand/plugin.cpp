@@ -1,191 +1,179 @@
 #include "expand/plugin.hpp"
 
-#include <dlfcn.h>
 #include <fmt/format.h>
-#include <xxhash.h>
 
-#include <array>
+#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "expand/plugin_abi.h"
+#include "core/bytes.hpp"
+#include "expand/plugin_library.hpp"
 
 namespace spillway::expand {
 namespace {
 
-constexpr uint32_t kMaxStateBytes = 65536;
+using Library = std::shared_ptr<const PluginLibrary>;
+using States = std::vector<std::vector<uint8_t>>;
 
-std::string one_line(const char* text) {
-  std::string line(text == nullptr ? "no reason given" : text);
-  for (char& c : line) {
-    if (c == '\n' || c == '\r') c = ' ';
-  }
-  return line;
+constexpr uint64_t kExpandTwice = 1000;  // every so many states of a thread
+constexpr size_t kMostInitialBytes = size_t{4} << 20;
+
+std::string hex(std::span<const uint8_t> state) {
+  std::string text;
+  for (const uint8_t byte : state) text += fmt::format("{:02x}", byte);
+  return text;
 }
 
-// What the library is as long as it is loaded. The instance goes first, then the library.
-struct Library {
-  std::string path;
-  void* handle = nullptr;
-  const spillway_problem_v1* problem = nullptr;
-  void* self = nullptr;
+class InitialSink final : public StateSink {
+ public:
+  using StateSink::StateSink;
+  States states;
 
-  Library() = default;
-  Library(const Library&) = delete;
-  Library& operator=(const Library&) = delete;
-  ~Library() {
-    if (self != nullptr) problem->destroy(self);
-    if (handle != nullptr) ::dlclose(handle);
+ private:
+  bool take(std::span<const uint8_t> state) override {
+    used_ += state.size() + sizeof(States::value_type);
+    if (used_ > kMostInitialBytes) return false;
+    states.emplace_back(state.begin(), state.end());
+    return true;
   }
+  size_t used_ = 0;
+};
+
+class SuccessorSink final : public StateSink {
+ public:
+  SuccessorSink(uint32_t max_state_bytes, Successors& out)
+      : StateSink(max_state_bytes), out_(out) {}
+
+ private:
+  bool take(std::span<const uint8_t> state) override { return out_.push(state); }
+  Successors& out_;
+};
+
+// Compares with the successors from `begin` on.
+class CompareSink final : public StateSink {
+ public:
+  CompareSink(uint32_t max_state_bytes, const Successors& out, uint32_t begin)
+      : StateSink(max_state_bytes), out_(out), next_(begin) {}
+  bool is_equal() const { return equal_ && next_ == out_.count(); }
+
+ private:
+  bool take(std::span<const uint8_t> state) override {
+    equal_ = equal_ && next_ < out_.count() && std::ranges::equal(out_[next_].bytes, state);
+    ++next_;
+    return true;
+  }
+  const Successors& out_;
+  uint32_t next_;
+  bool equal_ = true;
 };
 
 class PluginExpander final : public Expander {
  public:
-  explicit PluginExpander(std::shared_ptr<const Library> library) : library_(std::move(library)) {}
+  explicit PluginExpander(Library library) : library_(std::move(library)) {}
 
   Result<uint32_t> expand(const StateBlock& parents, size_t first, Successors& out) override {
-    uint32_t done = 0;
-    Push push{&out, library_->problem->max_state_bytes, false};
-    const spillway_sink sink{&push, &PluginExpander::push};
-    for (size_t i = first; i < parents.size(); ++i, ++done) {
+    for (size_t i = first; i < parents.size(); ++i) {
       const std::span<const uint8_t> state = parents[i].bytes;
-      const int result = library_->problem->expand(library_->self, state.data(),
-                                                   static_cast<uint32_t>(state.size()), &sink);
-      if (push.oversized) {
-        return fail(
-            Code::kInvalid,
-            fmt::format("{}: gave a successor of 0 bytes or of more than its own limit of {}",
-                        library_->path, push.limit));
-      }
-      if (result == SPILLWAY_FULL) {
+      const uint32_t begin = out.count();
+      SuccessorSink sink(library_->max_state_bytes(), out);
+      TRY(library_->expand(state, sink));
+      if (sink.is_full()) {
         out.drop_parent();
-        return done;
+        break;
       }
-      if (result != SPILLWAY_OK) {
-        return fail(Code::kInvalid,
-                    fmt::format("{}: expand() failed with {}", library_->path, result));
-      }
+      if (expanded_++ % kExpandTwice == 0) TRY(expand_again(state, out, begin));
       out.end_parent();
     }
-    return done;
+    return out.parent_count();
   }
 
+  Result<void> settle() override { return library_->fault(); }
+
  private:
-  struct Push {
-    Successors* out;
-    uint32_t limit;
-    bool oversized;
-  };
-  static int push(void* context, const uint8_t* state, uint32_t size) {
-    Push& push = *static_cast<Push*>(context);
-    if (size == 0 || size > push.limit) {
-      push.oversized = true;
-      return SPILLWAY_ERROR;
-    }
-    return push.out->push(std::span(state, size)) ? SPILLWAY_OK : SPILLWAY_FULL;
+  Result<void> expand_again(std::span<const uint8_t> state, const Successors& out,
+                            uint32_t begin) const {
+    CompareSink sink(library_->max_state_bytes(), out, begin);
+    TRY(library_->expand(state, sink));
+    if (sink.is_equal()) return {};
+    return library_->failed(
+        fmt::format("expanding the state {} again gave other successors", hex(state)));
   }
-  std::shared_ptr<const Library> library_;
+
+  Library library_;
+  uint64_t expanded_ = 0;
 };
 
 class PluginProblem final : public Problem {
  public:
-  PluginProblem(std::shared_ptr<const Library> library, ProblemArguments arguments)
-      : library_(std::move(library)), arguments_(std::move(arguments)) {}
+  explicit PluginProblem(Library library) : library_(std::move(library)) {}
 
-  std::string name() const override { return library_->problem->name; }
+  std::string name() const override { return library_->name(); }
   std::string arguments_json() const override {
-    const std::string file = std::filesystem::path(library_->path).filename().string();
-    return nlohmann::ordered_json{{"plugin", file}, {"arguments", arguments_}}.dump();
+    const std::string file = std::filesystem::path(library_->file()).filename().string();
+    return text_of({{"plugin", file}, {"arguments", library_->words()}});
   }
+  std::string build() const override { return fmt::format("{:016x}", library_->file_hash()); }
   ProblemTraits traits() const override {
-    return {.form = StateForm::kBytes, .max_state_bytes = library_->problem->max_state_bytes};
+    return {.form = StateForm::kBytes,
+            .max_state_bytes = library_->max_state_bytes(),
+            .own_identity = library_->has_key(),
+            .prove_repeats = true};
   }
-  Result<std::vector<std::vector<uint8_t>>> initial() const override {
-    std::vector<std::vector<uint8_t>> states;
-    const spillway_sink sink{
-        &states, [](void* context, const uint8_t* state, uint32_t size) -> int {
-          static_cast<std::vector<std::vector<uint8_t>>*>(context)->emplace_back(state,
-                                                                                 state + size);
-          return SPILLWAY_OK;
-        }};
-    const int result = library_->problem->initial(library_->self, &sink);
-    if (result != SPILLWAY_OK) {
-      return fail(Code::kInvalid,
-                  fmt::format("{}: initial() failed with {}", library_->path, result));
+  Result<States> initial() const override {
+    InitialSink sink(library_->max_state_bytes());
+    TRY(library_->initial(sink));
+    if (sink.is_full()) {
+      return library_->failed(
+          fmt::format("names initial states of more than {} in all; name one that leads to them",
+                      to_string(Bytes(kMostInitialBytes))));
     }
-    for (const auto& state : states) {
-      if (state.empty() || state.size() > library_->problem->max_state_bytes) {
-        return fail(Code::kInvalid,
-                    fmt::format("{}: an initial state has {} bytes; 1 to {} are allowed",
-                                library_->path, state.size(), library_->problem->max_state_bytes));
-      }
-    }
-    return states;
+    return std::move(sink.states);
   }
   Result<std::unique_ptr<Expander>> expander() const override {
     return std::make_unique<PluginExpander>(library_);
   }
-  uint64_t id(const StateView& state) const override {
-    return XXH3_128bits(state.bytes.data(), state.bytes.size()).low64;
+
+  Fingerprint fingerprint(const StateView& state) const override {
+    return library_->fingerprint(state.bytes);
   }
-  std::vector<Column> columns() const override { return {{"state", ColumnType::kBinary}}; }
+  uint64_t id(const StateView& state) const override { return fingerprint(state).lo; }
+
+  bool has_score() const override { return library_->has_score(); }
+  Score score(const StateView& state) const override { return library_->score(state.bytes); }
+  std::string best_json(const StateView& state, const Score& score) const override {
+    nlohmann::ordered_json json{{"score", score}, {"state", hex(state.bytes)}};
+    if (library_->has_describe()) json["text"] = library_->text(state.bytes);
+    json["id"] = fmt::format("{}", id(state));
+    return text_of(json);
+  }
+  std::string draw(const StateView& state) const override {
+    return library_->has_describe() ? library_->text(state.bytes) : hex(state.bytes);
+  }
+
+  std::vector<Column> columns() const override {
+    std::vector<Column> columns{{"state", ColumnType::kBinary}};
+    if (library_->has_describe()) columns.push_back({"text", ColumnType::kString});
+    return columns;
+  }
   void describe(const StateView& state, Row& row) const override {
     row.text({reinterpret_cast<const char*>(state.bytes.data()), state.bytes.size()});
+    if (library_->has_describe()) row.text(library_->text(state.bytes));
   }
 
  private:
-  std::shared_ptr<const Library> library_;
-  ProblemArguments arguments_;
+  static std::string text_of(const nlohmann::ordered_json& json) {
+    return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  }
+  Library library_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<Problem>> make_plugin(const ProblemArguments& arguments) {
-  if (arguments.empty())
+  if (arguments.empty() || arguments[0].empty() || arguments[0] == "--")
     return fail(Code::kUsage, "plugin: which library? usage: plugin FILE.so [args]");
-  auto library = std::make_shared<Library>();
-  library->path = arguments[0];
-  library->handle = ::dlopen(library->path.c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (library->handle == nullptr)
-    return fail(Code::kInvalid, fmt::format("plugin {}: {}", library->path, one_line(::dlerror())));
-  using Describe = const spillway_problem_v1* (*)();
-  const auto describe = reinterpret_cast<Describe>(::dlsym(library->handle, "spillway_problem"));
-  if (describe == nullptr) {
-    return fail(
-        Code::kInvalid,
-        fmt::format("plugin {}: is a library but no plugin: it has no symbol spillway_problem",
-                    library->path));
-  }
-  library->problem = describe();
-  const spillway_problem_v1* const problem = library->problem;
-  if (problem == nullptr || problem->abi != SPILLWAY_PROBLEM_ABI) {
-    return fail(
-        Code::kInvalid,
-        fmt::format("plugin {}: speaks version {} of the interface, this program speaks {}",
-                    library->path, problem == nullptr ? 0 : problem->abi, SPILLWAY_PROBLEM_ABI));
-  }
-  const bool whole = problem->name != nullptr && problem->create != nullptr &&
-                     problem->destroy != nullptr && problem->initial != nullptr &&
-                     problem->expand != nullptr && problem->max_state_bytes > 0 &&
-                     problem->max_state_bytes <= kMaxStateBytes;
-  if (!whole) {
-    return fail(
-        Code::kInvalid,
-        fmt::format("plugin {}: lacks a name or a function, or max_state_bytes is not 1 to {}",
-                    library->path, kMaxStateBytes));
-  }
-  const ProblemArguments rest(arguments.begin() + 1, arguments.end());
-  std::vector<const char*> words;
-  for (const std::string& word : rest) words.push_back(word.c_str());
-  std::array<char, 512> error{};
-  library->self =
-      problem->create(static_cast<int>(words.size()), words.data(), error.data(), error.size());
-  error.back() = '\0';
-  if (library->self == nullptr) {
-    return fail(Code::kInvalid,
-                fmt::format("plugin {}: {}", library->path, one_line(error.data())));
-  }
-  return std::make_unique<PluginProblem>(std::move(library), rest);
+  return std::make_unique<PluginProblem>(
+      TRY(PluginLibrary::open(arguments[0], {arguments.begin() + 1, arguments.end()})));
 }
 
 }  // namespace spillway::expand

@@ -33,7 +33,17 @@ struct ProblemTraits {
   uint32_t max_state_bytes = 8;  // kBytes: the longest encoding
   bool keep_successors = false;  // expansion costs more than writing its bytes to disk (pipe,
                                  // ortho): never expand twice
+  uint64_t own_bytes = 0;        // memory the problem itself holds during the search
   unsigned max_expanders = 64;   // how many threads may expand at once
+  bool own_identity = false;     // kBytes: Problem::fingerprint() tells states apart, not the bytes
+  bool prove_repeats = false;  // kBytes: code that is not ours; what expanding a state again gives
+                               // is compared with the first time
+};
+
+// 128 bits by which states are told apart.
+struct Fingerprint {
+  uint64_t hi = 0, lo = 0;
+  friend bool operator==(const Fingerprint&, const Fingerprint&) = default;
 };
 
 // One state. `packed` is meant for kPacked, `bytes` for kBytes. A view: valid until the next call
@@ -144,6 +154,9 @@ class Expander {
   // others for a problem's own errors.
   [[nodiscard]] virtual Result<uint32_t> expand(const StateBlock& parents, size_t first,
                                                 Successors& out) = 0;
+  // What was expanded so far is about to be relied on (a checkpoint, the end): fails when it may be
+  // wrong after all. Called between expansions by the thread that owns the search.
+  [[nodiscard]] virtual Result<void> settle() { return {}; }
 };
 
 // A column of the states table (--states all).
@@ -173,6 +186,12 @@ class Problem {
   virtual std::string arguments_json()
       const = 0;  // a JSON object of what defines the search; part of the result and of resume
   virtual ProblemTraits traits() const = 0;
+  // What else must be the same for a checkpoint or a finished run to be taken up; not part of the
+  // result. "" for nothing.
+  virtual std::string build() const { return ""; }
+  // With traits().own_identity: equal for states that are the same, whatever their bytes. The one
+  // found first stands for all. By several threads at once.
+  virtual Fingerprint fingerprint(const StateView&) const { return {}; }
   // The states of layer 0, in order; the engine drops repeats. Encodings as 8 little-endian bytes
   // for kPacked.
   [[nodiscard]] virtual Result<std::vector<std::vector<uint8_t>>> initial() const = 0;

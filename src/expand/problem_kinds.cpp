@@ -1,8 +1,6 @@
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <numeric>
-
+#include "core/nearest.hpp"
 #include "expand/cube2.hpp"
 #include "expand/hanoi.hpp"
 #include "expand/ortho.hpp"
@@ -58,22 +56,6 @@ constexpr ProblemKind kKinds[] = {
      make_pipe},
 };
 
-size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 0; i < a.size(); ++i) {
-    size_t diagonal = std::exchange(row[0], i + 1);
-    for (size_t j = 0; j < b.size(); ++j) {
-      const size_t replaced = diagonal + (a[i] != b[j]);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, diagonal + 1, row[j] + 1});
-    }
-  }
-  return row.back();
-}
-
-constexpr size_t kLongestName = 64;  // of a word worth comparing
-
 }  // namespace
 
 std::span<const ProblemKind> problem_kinds() { return kKinds; }
@@ -83,18 +65,13 @@ Result<std::unique_ptr<Problem>> make_problem(std::string_view name,
   for (const ProblemKind& kind : kKinds) {
     if (kind.name == name) return kind.make(arguments);
   }
-  const std::string_view compared = name.substr(0, kLongestName);
-  const ProblemKind& nearest = *std::ranges::min_element(
-      kKinds, {},
-      [compared](const ProblemKind& kind) { return edit_distance(compared, kind.name); });
-  if (edit_distance(compared, nearest.name) <= 3) {
-    return fail(Code::kUsage,
-                fmt::format("unknown problem \"{}\"; did you mean \"{}\"?", name, nearest.name));
-  }
-  std::vector<std::string_view> names;
-  for (const ProblemKind& kind : kKinds) names.push_back(kind.name);
+  std::vector<std::string> names;
+  for (const ProblemKind& kind : kKinds) names.emplace_back(kind.name);
+  const std::string near = nearest(name, names);
   return fail(Code::kUsage,
-              fmt::format("unknown problem \"{}\"; known: {}", name, fmt::join(names, ", ")));
+              near.empty()
+                  ? fmt::format("unknown problem \"{}\"; known: {}", name, fmt::join(names, ", "))
+                  : fmt::format("unknown problem \"{}\"; did you mean \"{}\"?", name, near));
 }
 
 }  // namespace spillway::expand

@@ -60,16 +60,18 @@ struct Needs {
 std::optional<Needs> needs_within(const Problem& problem, const ExpandOptions& options,
                                   Bytes memory) {
   const Bytes reserve = reserve_of(memory);
-  if (memory <= reserve) return std::nullopt;
   const ProblemTraits traits = problem.traits();
-  const bool wide = traits.form == StateForm::kBytes && options.identity != Identity::kFp64;
+  const Bytes own(traits.own_bytes);
+  if (memory <= reserve + own) return std::nullopt;
   const unsigned threads = std::max(1u, std::min(options.job.threads, traits.max_expanders));
-  const auto plan = MemoryPlan::make(memory - reserve, threads, traits, wide);
+  const auto plan = MemoryPlan::make(memory - reserve - own, threads, traits, options.identity);
   if (!plan) return std::nullopt;
   // The states are written when the search has given back all but one thread's buffers.
   const Bytes states = states_cost(problem, options.states);
-  if (plan->worker + states > memory - reserve) return std::nullopt;
+  if (plan->worker + states > memory - reserve - own) return std::nullopt;
   Needs needs{memory, {{"program", reserve, "code, libraries, stacks, small containers"}}};
+  if (own > Bytes(0))
+    needs.items.push_back({"problem", own, "what " + problem.name() + " itself holds"});
   for (MemoryPlan::Item& item : plan->items(threads)) needs.items.push_back(std::move(item));
   if (states > Bytes(0))
     needs.items.push_back(
@@ -101,10 +103,28 @@ std::string configuration(const Problem& problem, const ExpandOptions& options) 
   json["format"] = 1;
   json["problem"] = problem.name();
   json["arguments"] = Json::parse(problem.arguments_json());
+  if (const std::string build = problem.build(); !build.empty()) json["build"] = build;
   json["identity"] = name_of(options.identity);
   json["states"] = name_of(options.states);
   json["max_depth"] = options.max_depth ? Json(*options.max_depth) : Json(nullptr);
   return json.dump();
+}
+
+// Whether two configurations differ in nothing but the build of the problem.
+bool is_other_build(Json a, Json b) {
+  const auto build = [](Json& json) {
+    const Json taken = json.is_object() ? json.value("build", Json()) : Json();
+    if (json.is_object()) json.erase("build");
+    return taken;
+  };
+  return build(a) != build(b) && a == b;
+}
+
+std::string other_build(const std::string& out) {
+  return fmt::format(
+      "{}: holds a run with another build of the library; choose another folder with --out, or "
+      "start again with --resume never",
+      out);
 }
 
 // The output folder while a run owns it.
@@ -175,6 +195,10 @@ Result<std::optional<ExpandSummary>> finished(const std::string& out,
   const bool same = report.is_object() && report.contains("job") &&
                     report["job"].contains("configuration") &&
                     report["job"]["configuration"].dump() == configured && result.is_object();
+  if (!same && report.is_object() && report.contains("job") && report["job"].is_object() &&
+      is_other_build(report["job"].value("configuration", Json()), Json::parse(configured))) {
+    return fail(Code::kInvalid, other_build(out));
+  }
   if (!same) {
     return fail(
         Code::kInvalid,
@@ -210,6 +234,8 @@ Result<std::string> read_checkpoint(const WorkFolder& work, const std::string& c
                                     const std::string& out) {
   const auto stored = TRY(stored_checkpoint(work));
   if (!stored) return std::string();
+  if (is_other_build(Json::parse(stored->configuration), Json::parse(configured)))
+    return fail(Code::kInvalid, other_build(out));
   if (stored->configuration != configured) {
     return fail(
         Code::kInvalid,
@@ -327,6 +353,7 @@ class Job {
   WorkFolder& work_;
   std::string configured_;
   std::unique_ptr<Budget> budget_;
+  Lease own_;  // the problem's
   std::shared_ptr<ScratchSpace> space_;
   std::unique_ptr<Report> report_;
   std::unique_ptr<Search> search_;
@@ -339,6 +366,9 @@ class Job {
 Result<void> Job::prepare() {
   TRY(needs_or_refusal(problem_, options_));
   budget_ = Budget::create(options_.job.memory - reserve_of(options_.job.memory));
+  const Bytes own(problem_.traits().own_bytes);
+  Account problem = TRY(budget_->open({"problem", 90, own, own}));
+  own_ = std::move(*problem.try_acquire(own));
   ScratchSpace::Options scratch;
   scratch.folder = options_.job.scratch.empty() ? work_.path() : options_.job.scratch;
   scratch.limit = options_.job.scratch_limit.value_or(Bytes(0));
@@ -487,12 +517,6 @@ std::string out_folder(const Problem& problem, const ExpandOptions& options) {
 }  // namespace
 
 Result<ExpandSummary> run(Problem& problem, const ExpandOptions& options, std::stop_token stop) {
-  if (options.identity == Identity::kExact && problem.traits().form == StateForm::kBytes) {
-    return fail(Code::kUsage, fmt::format("--identity exact: the states of {} do not fit 64 bits, "
-                                          "and comparing their bytes is not "
-                                          "supported yet; use fp128",
-                                          problem.name()));
-  }
   const std::string out = out_folder(problem, options);
   if (options.resume == Resume::kAuto) {
     if (auto done = TRY(finished(out, configuration(problem, options)))) return *done;

@@ -11,11 +11,13 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/external_sort.hpp"
 #include "core/pages.hpp"
 #include "core/partitioner.hpp"
 #include "core/spill_set.hpp"
 #include "core/turn.hpp"
 #include "expand/bucket_table.hpp"
+#include "expand/exact_set.hpp"
 #include "expand/key.hpp"
 
 namespace spillway::expand {
@@ -53,7 +55,38 @@ class Carver {
   uint8_t* end_;
 };
 
+// Sums of these are equal when the same states have the same ordinals.
+template <class K>
+uint64_t proof_of(const K& key, uint64_t ordinal) {
+  uint64_t x = key.hi ^ (ordinal + 1) * 0x9E3779B97F4A7C15u;
+  x = (x ^ x >> 32) * 0xD6E8FEB86659FD93u;
+  return x ^ x >> 32;
+}
+
 size_t key_bytes(bool wide) { return wide ? sizeof(Key128) : sizeof(Key64); }
+
+bool is_exact(const ProblemTraits& traits, Identity identity) {
+  return traits.form == StateForm::kBytes && identity == Identity::kExact;
+}
+bool is_wide(const ProblemTraits& traits, Identity identity) {
+  return traits.form == StateForm::kBytes && identity != Identity::kFp64;
+}
+
+// How the successors of a round are sorted by their bytes: record (exact_set.hpp), then the ordinal.
+constexpr size_t kOrdinalBytes = 4;
+ExternalSortOptions exact_sort(Bytes capacity, unsigned threads, const ProblemTraits& traits) {
+  ExternalSortOptions options;
+  options.inputs = threads;
+  options.memory = std::max(capacity / 2, 512_KiB * threads);
+  options.frame_bytes = std::clamp(
+      2 * std::bit_ceil(traits.max_state_bytes + kRecordHead + kOrdinalBytes + sizeof(uint32_t)),
+      size_t{64} << 10, FrameCodec::kMaxRaw);
+  options.drop = [](Record kept, Record next) {  // the smaller ordinal of equal states stays
+    return kept.size() == next.size() &&
+           std::memcmp(kept.data(), next.data(), kept.size() - kOrdinalBytes) == 0;
+  };
+  return options;
+}
 
 size_t worker_bytes(const ProblemTraits& traits, bool wide) {
   const bool packed = traits.form == StateForm::kPacked;
@@ -75,6 +108,7 @@ size_t worker_bytes(const ProblemTraits& traits, bool wide) {
   add(kBlockKeys * key_bytes(wide));
   add(kMaxBlockBytes);
   add(Partitioner::read_buffer_bytes());
+  add(kRecordHead + traits.max_state_bytes + kOrdinalBytes);
   return total;
 }
 
@@ -94,7 +128,8 @@ Bytes MemoryPlan::fixed(unsigned threads) const {
 std::vector<MemoryPlan::Item> MemoryPlan::items(unsigned threads) const {
   return {{"work", worker * threads, "blocks of states and successors, a thread"},
           {"tables", table * threads, "one bucket of duplicate detection, a thread"},
-          {"scatter", scatter, "write buffers of the partitions"},
+          {"scatter", scatter,
+           exact ? "sorting the successors by their bytes" : "write buffers of the partitions"},
           {"marks", marks, "one bit a successor of a round"},
           {"recent", recent, "the table of recent keys"},
           {"merge", merge, "blocks of the runs being merged"},
@@ -102,8 +137,10 @@ std::vector<MemoryPlan::Item> MemoryPlan::items(unsigned threads) const {
 }
 
 Result<MemoryPlan> MemoryPlan::make(Bytes capacity, unsigned threads, const ProblemTraits& traits,
-                                    bool wide) {
+                                    Identity identity) {
   MemoryPlan plan;
+  const bool wide = is_wide(traits, identity);
+  plan.exact = is_exact(traits, identity);
   const size_t entry = wide ? sizeof(Candidate<Key128>) : sizeof(Candidate<Key64>);
   const auto share = [&](uint64_t part, Bytes least, Bytes most) {
     return std::clamp(Bytes(capacity.count() / part), least, most);
@@ -116,6 +153,12 @@ Result<MemoryPlan> MemoryPlan::make(Bytes capacity, unsigned threads, const Prob
   plan.merge =
       Bytes(wide ? SpillSet<Key128>::merge_room_bytes() : SpillSet<Key64>::merge_room_bytes());
   plan.index = share(32, 512_KiB, 1_GiB);
+  if (plan.exact) {
+    plan.table = Bytes(0);
+    plan.scatter = ExternalSort::floor(exact_sort(capacity, threads, traits));
+    plan.recent = std::max(plan.recent, Bytes(ExactSet::recent_room_bytes(traits.max_state_bytes)));
+    plan.merge = Bytes(ExactSet::merge_room_bytes(traits.max_state_bytes));
+  }
   const Bytes need = plan.fixed(threads);
   if (need > capacity) {
     std::string parts;
@@ -168,8 +211,10 @@ class SearchOf final : public Search {
     std::span<K> decoded;
     std::span<uint8_t> block;
     std::span<uint8_t> extent;
+    std::span<uint8_t> record;  // --identity exact
     // What this thread met in the round.
     uint64_t ids_xor = 0, ids_sum = 0, barren = 0;
+    uint64_t proof = 0;  // prove_repeats: of the new states found less those made again
     bool has_best = false;
     Score best_score{};
     uint64_t best_place = 0;
@@ -194,18 +239,50 @@ class SearchOf final : public Search {
     Pages marks;
     std::unique_ptr<Segment> log;  // keep_successors
     std::unique_ptr<SortedRun<K>> run;
+    std::unique_ptr<ExternalSort> sort;  // exact: in place of partitioner and run
+    std::unique_ptr<ExactRun> exact_run;
     uint64_t fresh = 0;
     Place begin, end;
   };
 
   K key_of(const StateView& state) const {
+    if (traits_.own_identity) {
+      const Fingerprint print = problem_.fingerprint(state);
+      if constexpr (K::kWide) {
+        return K{print.hi, print.lo};
+      } else {
+        return K{print.lo};
+      }
+    }
     if constexpr (K::kWide) {
       const XXH128_hash_t hash = XXH3_128bits(state.bytes.data(), state.bytes.size());
-      return K{hash.high64, hash.low64};
+      return shortened(K{hash.high64, hash.low64}, options_.tuning.fingerprint_bits);
     } else {
       if (traits_.form == StateForm::kPacked) return mixer_(state.packed);
       return K{XXH3_64bits(state.bytes.data(), state.bytes.size())};
     }
+  }
+  static K shortened(K key, unsigned bits) {
+    if (bits >= 128) return key;
+    key.hi &= ~uint64_t{0} << (64 - std::clamp(bits, 1u, 64u));
+    if constexpr (K::kWide) key.lo = 0;
+    return key;
+  }
+  Result<bool> insert_seen(const K& key, const StateView& state) {
+    if constexpr (K::kWide) {
+      if (exact_) return exact_->insert(key, state.bytes);
+    }
+    (void)state;
+    return seen_->insert(key);
+  }
+  // Calls `ask` with the set that is in use.
+  template <class Ask>
+  auto on_seen(Ask&& ask) const {
+    return exact_ ? ask(*exact_) : ask(*seen_);
+  }
+  template <class Ask>
+  auto on_seen(Ask&& ask) {
+    return exact_ ? ask(*exact_) : ask(*seen_);
   }
   std::unique_ptr<Blob> new_blob(const char* kind) {
     return Blob::create(fmt::format("{}/{}-{}", options_.work_folder, kind, next_file_++), store_,
@@ -228,7 +305,10 @@ class SearchOf final : public Search {
   Result<void> expand_block(Round& round, Worker& worker, unsigned index, const Claim& claim,
                             Turn& turn);
   Result<void> scatter(Round& round, Worker& worker, unsigned index, uint64_t base);
+  Result<void> scatter_exact(Round& round, Worker& worker, unsigned index, uint64_t base);
+  Result<void> open_scatter(Round& round);
   Result<void> detect(Round& round);
+  Result<void> detect_exact(Round& round);
   Result<void> detect_range(Round& round, Worker& worker, size_t bucket, uint64_t prefix,
                             unsigned bits, Turn& turn);
   Result<void> gather(Round& round);
@@ -241,8 +321,9 @@ class SearchOf final : public Search {
   Result<uint32_t> expand_some(Worker& worker, const StateBlock& block, size_t first);
   void compute_keys(Worker& worker);
   Result<void> visit_last_layer(std::stop_token stop);
+  Result<void> settle();
   Result<std::string> checkpoint();
-  Result<void> sweep();
+  Result<void> sweep(bool counted);
   bool is_consistent() const;
   void set_phase(const char* phase) { phase_.store(phase, std::memory_order_relaxed); }
 
@@ -255,6 +336,7 @@ class SearchOf final : public Search {
   unsigned threads_;
 
   MemoryPlan plan_;
+  Bytes capacity_;  // that it was made for
   Account scatter_, marks_, store_, candidates_, index_;
   Lease index_lease_;
   Budget* budget_ = nullptr;
@@ -262,6 +344,7 @@ class SearchOf final : public Search {
   std::vector<std::pair<std::string, std::string>> figures_;  // once retired
   std::vector<Worker> workers_;
   std::optional<SpillSet<K>> seen_;
+  std::optional<ExactSet> exact_;  // in place of seen_
   Layer current_, next_;
   std::vector<Layer> kept_;  // keep_layers
   Place place_;
@@ -289,19 +372,22 @@ class SearchOf final : public Search {
 template <class K>
 Result<void> SearchOf<K>::prepare(Budget& budget, const MemoryPlan& plan) {
   plan_ = plan;
+  capacity_ = budget.capacity() - Bytes(traits_.own_bytes);
   Account work = TRY(budget.open({"work", 50, plan.worker * threads_, plan.worker * threads_}));
   Account tables = TRY(budget.open({"tables", 60, plan.table * threads_, plan.table * threads_}));
-  scatter_ = TRY(budget.open({"scatter", 55, plan.scatter, plan.scatter}));
+  const Bytes partitions = plan.exact ? Bytes(0) : plan.scatter;
+  scatter_ = TRY(budget.open({"scatter", 55, partitions, partitions}));
   marks_ = TRY(budget.open({"marks", 70, plan.marks, std::nullopt}));
   Account recent = TRY(budget.open({"recent", 40, plan.recent, plan.recent}));
   Account merge = TRY(budget.open({"merge", 65, plan.merge, plan.merge}));
   index_ = TRY(budget.open({"index", 80, plan.index, plan.index}));
   store_ = TRY(budget.open({"store", 20, Bytes(0), plan.store_ceiling}));
-  candidates_ = TRY(budget.open({"candidates", 10, Bytes(0), std::nullopt}));
+  candidates_ =
+      TRY(budget.open({"candidates", 10, plan.exact ? plan.scatter : Bytes(0), std::nullopt}));
   Account filters = TRY(budget.open({"filters", 0, Bytes(0), plan.store_ceiling / 4}));
 
   budget_ = &budget;
-  accounts_ = {work, tables, scatter_, marks_, recent, merge, index_};
+  accounts_ = {work, tables, scatter_, marks_, recent, merge, index_, candidates_};
   const auto lend = [](Account& account, Bytes bytes) -> Result<Pages> {
     auto lease = account.try_acquire(bytes);
     if (!lease)
@@ -340,6 +426,17 @@ Result<void> SearchOf<K>::prepare(Budget& budget, const MemoryPlan& plan) {
     worker.decoded = carve.take<K>(kBlockKeys);
     worker.block = carve.take<uint8_t>(kMaxBlockBytes);
     worker.extent = carve.take<uint8_t>(Partitioner::read_buffer_bytes());
+    worker.record = carve.take<uint8_t>(kRecordHead + traits_.max_state_bytes + kOrdinalBytes);
+  }
+  if (plan.exact) {
+    ExactSet::Options options;
+    options.max_state_bytes = traits_.max_state_bytes;
+    options.recent_room = TRY(lend(recent, plan.recent));
+    options.merge_room = TRY(lend(merge, plan.merge));
+    options.new_blob = [this] { return new_blob("run"); };
+    options.filters = filters;
+    exact_.emplace(std::move(options));
+    return {};
   }
   typename SpillSet<K>::Options options;
   options.align = align_;
@@ -358,7 +455,7 @@ Result<void> SearchOf<K>::start() {
   for (const std::vector<uint8_t>& bytes : TRY(problem_.initial())) {
     StateView view{0, bytes};
     if (traits_.form == StateForm::kPacked) std::memcpy(&view.packed, bytes.data(), 8);
-    if (!TRY(seen_->insert(key_of(view)))) continue;
+    if (!TRY(insert_seen(key_of(view), view))) continue;
     if (traits_.form == StateForm::kPacked) {
       TRY(segment->append(std::span(&view.packed, 1)));
     } else {
@@ -390,7 +487,7 @@ Result<void> SearchOf<K>::run(std::stop_token stop,
     shown_states_ = total_states_;
     if (options_.max_depth && depth >= *options_.max_depth) {
       TRY(visit_last_layer(stop));
-      return {};
+      return settle();
     }
     TRY(expand_layer(stop, save));
     LayerRow& row = state_.layers.back();
@@ -401,6 +498,7 @@ Result<void> SearchOf<K>::run(std::stop_token stop,
     next_.clear();
     place_ = {};
     if (fresh == 0) {
+      TRY(settle());
       complete_ = true;
       return {};
     }
@@ -415,8 +513,9 @@ bool SearchOf<K>::is_small(uint64_t parents) const {
   const double least = options_.tuning.small_layer / (traits_.keep_successors ? 8 : 1);
   // Looking a successor up costs tens of ns when filters for all runs fit, several us when they do
   // not; joining a round costs about 1 ns for every key in the runs.
-  const double runs = static_cast<double>(seen_->run_keys());
-  const bool filtered = SpillSet<K>::filter_bytes(seen_->run_keys()) <= plan_.store_ceiling / 4;
+  const uint64_t keys = on_seen([](const auto& set) { return set.run_keys(); });
+  const double runs = static_cast<double>(keys);
+  const bool filtered = BloomFilter::bytes(keys) <= plan_.store_ceiling / 4;
   if (least == 0) return false;
   return expected < least + runs / (filtered ? 200 : 5000);
 }
@@ -441,13 +540,20 @@ Result<void> SearchOf<K>::expand_layer(
     if (due || stop.stop_requested()) {
       const auto begin = Stopwatch::now();
       set_phase("checkpoint");
+      TRY(settle());
       TRY(save(TRY(checkpoint())));
-      TRY(sweep());
+      TRY(sweep(true));
       last_checkpoint_ = options_.clock->now();
       seconds_checkpoint_ += std::chrono::duration<double>(Stopwatch::now() - begin).count();
     }
     if (stop.stop_requested()) return fail(Code::kCancelled, "stopped at a checkpoint");
   }
+  return {};
+}
+
+template <class K>
+Result<void> SearchOf<K>::settle() {
+  for (Worker& worker : workers_) TRY(worker.expander->settle());
   return {};
 }
 
@@ -562,9 +668,9 @@ Result<void> SearchOf<K>::small_stretch(std::stop_token stop) {
       for (uint32_t parent = 0; parent < count; ++parent) {
         bool found = false;
         for (; at < out.parent_end(parent); ++at) {
-          if (!TRY(seen_->insert(worker.keys[at]))) continue;
-          found = true;
           const StateView state = out[at];
+          if (!TRY(insert_seen(worker.keys[at], state))) continue;
+          found = true;
           if (traits_.form == StateForm::kPacked) {
             TRY(segment->append(std::span(&state.packed, 1)));
           } else {
@@ -598,12 +704,14 @@ Result<void> SearchOf<K>::small_stretch(std::stop_token stop) {
   return {};
 }
 
+// Where the successors of the round go until they are detected.
 template <class K>
-Result<void> SearchOf<K>::round(std::stop_token stop) {
-  TRY(seen_->flush_recent());
-  seen_->drop_filters();
-  Round round;
-  round.begin = place_;
+Result<void> SearchOf<K>::open_scatter(Round& round) {
+  if (exact_) {
+    round.sort =
+        TRY(ExternalSort::create(exact_sort(capacity_, threads_, traits_), candidates_, space_));
+    return {};
+  }
   const double expected = static_cast<double>(layer_size(current_) - place_.visited) * branching_;
   const uint64_t aim =
       static_cast<uint64_t>(std::min(expected, static_cast<double>(options_.tuning.round_limit))) /
@@ -621,6 +729,16 @@ Result<void> SearchOf<K>::round(std::stop_token stop) {
   auto lease = scatter_.try_acquire(Partitioner::buffer_bytes(scatter));
   if (!lease) return fail(Code::kInternal, "the floor of account scatter was not free");
   round.partitioner = TRY(Partitioner::create(scatter, std::move(*lease), candidates_, space_));
+  return {};
+}
+
+template <class K>
+Result<void> SearchOf<K>::round(std::stop_token stop) {
+  TRY(on_seen([](auto& set) { return set.flush_recent(); }));
+  on_seen([](auto& set) { set.drop_filters(); });
+  Round round;
+  round.begin = place_;
+  TRY(open_scatter(round));
   if (traits_.keep_successors) round.log = new_segment();
 
   const auto t0 = Stopwatch::now();
@@ -631,8 +749,10 @@ Result<void> SearchOf<K>::round(std::stop_token stop) {
   TRY(detect(round));
   const auto t2 = Stopwatch::now();
   set_phase("gather");
-  spilled_candidates_ += round.partitioner->spilled_bytes();
+  spilled_candidates_ +=
+      round.sort ? round.sort->spilled_bytes() : round.partitioner->spilled_bytes();
   round.partitioner.reset();
+  round.sort.reset();
   TRY(gather(round));
   const auto t3 = Stopwatch::now();
 
@@ -661,7 +781,11 @@ Result<void> SearchOf<K>::round(std::stop_token stop) {
   }
   for (Worker& worker : workers_) worker.has_best = false;
   set_phase("merge");
-  TRY(seen_->add(std::move(round.run)));
+  if (exact_) {
+    TRY(exact_->add(std::move(round.exact_run)));
+  } else {
+    TRY(seen_->add(std::move(round.run)));
+  }
   if (place_.visited > 0)
     branching_ =
         std::max(0.25, static_cast<double>(row.generated) / static_cast<double>(place_.visited));
@@ -685,12 +809,14 @@ Result<void> SearchOf<K>::expand_blocks(Round& round, std::stop_token stop) {
   const uint64_t most = std::min<uint64_t>(options_.tuning.round_limit,
                                            plan_.marks.count() * 8 / 10 * 9 - 4 * kBytesRoom);
   const auto deadline = last_checkpoint_ + options_.checkpoint;
-  const uint64_t seen_keys = seen_->run_keys();
+  const uint64_t seen_keys = on_seen([](const auto& set) { return set.run_keys(); });
   const auto should_end = [&] {
     if (tickets == 0) return false;  // always make progress
     if (stop.stop_requested() || round.drawn > most) return true;
     if (options_.clock->now() >= deadline) return true;
-    if (!round.partitioner->is_spilling()) return false;
+    const bool spilling =
+        round.sort ? round.sort->runs_written() > 0 : round.partitioner->is_spilling();
+    if (!spilling) return false;
     return seen_keys < kRescanFactor * round.drawn || space_->used() > space_->limit() / 10 * 6;
   };
   TRY(parallel(
@@ -709,6 +835,7 @@ Result<void> SearchOf<K>::expand_blocks(Round& round, std::stop_token stop) {
           TRY(expand_block(round, worker, index, *taken, turn));
           shown_done_.fetch_add(taken->last - taken->first, std::memory_order_relaxed);
         }
+        if (round.sort) return {};
         return round.partitioner->writer(index).flush_all();
       },
       [&] {
@@ -747,6 +874,7 @@ Result<void> SearchOf<K>::expand_block(Round& round, Worker& worker, unsigned in
 
 template <class K>
 Result<void> SearchOf<K>::scatter(Round& round, Worker& worker, unsigned index, uint64_t base) {
+  if (round.sort) return scatter_exact(round, worker, index, base);
   Partitioner::Writer& writer = round.partitioner->writer(index);
   const unsigned shift = 64 - round.bucket_bits;
   const size_t count = worker.successors->count();
@@ -762,6 +890,23 @@ Result<void> SearchOf<K>::scatter(Round& round, Worker& worker, unsigned index, 
   return {};
 }
 
+template <class K>
+Result<void> SearchOf<K>::scatter_exact(Round& round, Worker& worker, unsigned index,
+                                        uint64_t base) {
+  if constexpr (K::kWide) {
+    ExternalSort::Input& input = round.sort->input(index);
+    const size_t count = worker.successors->count();
+    for (size_t i = 0; i < count; ++i) {
+      const size_t size =
+          write_record(worker.keys[i], (*worker.successors)[i].bytes, worker.record.data());
+      const uint32_t ordinal = __builtin_bswap32(static_cast<uint32_t>(base + i));
+      std::memcpy(worker.record.data() + size, &ordinal, kOrdinalBytes);
+      TRY(input.add(worker.record.first(size + kOrdinalBytes)));
+    }
+  }
+  return {};
+}
+
 // ---- detect
 // ---------------------------------------------------------------------------------------------------------
 
@@ -770,6 +915,7 @@ Result<void> SearchOf<K>::detect(Round& round) {
   auto lease = marks_.try_acquire(Bytes((round.generated / 64 + 2) * 8));
   if (!lease) return fail(Code::kMemoryLimit, "no room for a bit a successor; raise --memory");
   round.marks = TRY(Pages::map(std::move(*lease)));
+  if (round.sort) return detect_exact(round);
   round.run = seen_->new_run();
   std::atomic<size_t> next_bucket{0};
   std::atomic<bool> ended{false};
@@ -793,6 +939,27 @@ Result<void> SearchOf<K>::detect(Round& round) {
       }));
   TRY(round.run->finish());
   round.fresh = round.run->size();
+  return {};
+}
+
+// The sorted successors against the sorted runs, both once.
+template <class K>
+Result<void> SearchOf<K>::detect_exact(Round& round) {
+  round.exact_run = exact_->new_run();
+  ExactSet::Sweep seen = TRY(exact_->sweep());
+  ExternalSort::Stream successors = TRY(round.sort->stream());
+  uint64_t* const marks = round.marks.template as<uint64_t>().data();
+  while (const auto found = TRY(successors.next())) {
+    const Record record = found->first(found->size() - kOrdinalBytes);
+    if (TRY(seen.holds(record))) continue;
+    uint32_t ordinal;
+    std::memcpy(&ordinal, record.data() + record.size(), kOrdinalBytes);
+    ordinal = __builtin_bswap32(ordinal);
+    marks[ordinal / 64] |= uint64_t{1} << (ordinal % 64);
+    TRY(round.exact_run->append(record));
+  }
+  TRY(round.exact_run->finish());
+  round.fresh = round.exact_run->size();
   return {};
 }
 
@@ -833,7 +1000,8 @@ Result<void> SearchOf<K>::detect_range(Round& round, Worker& worker, size_t buck
     }
   }
   uint64_t* const marks = round.marks.template as<uint64_t>().data();
-  const auto fresh = table.take_new([&](uint32_t ordinal) {
+  const auto fresh = table.take_new([&](const K& key, uint32_t ordinal) {
+    if (traits_.prove_repeats) worker.proof += proof_of(key, ordinal);
     std::atomic_ref<uint64_t>(marks[ordinal / 64])
         .fetch_or(uint64_t{1} << (ordinal % 64), std::memory_order_relaxed);
   });
@@ -889,6 +1057,13 @@ Result<void> SearchOf<K>::gather(Round& round) {
             "expanding the same states again gave {} successors, {} of them new, instead of {} "
             "and {}: the problem is not deterministic",
             drawn, segment->size(), round.generated, round.fresh));
+  }
+  uint64_t proof = 0;
+  for (Worker& worker : workers_) proof += std::exchange(worker.proof, 0);
+  if (proof != 0) {
+    return fail(Code::kInvalid,
+                "expanding the same states again gave other successors: the problem is not "
+                "deterministic");
   }
   if (segment->size() > 0) next_.push_back(std::move(segment));
   return {};
@@ -949,6 +1124,7 @@ Result<void> SearchOf<K>::gather_block(Round& round, Worker& worker, const Claim
       if (!holding && !write.wait(taken.ticket)) return {};
       Result<void> written;
       pick(round, worker, base, [&](uint32_t at) {
+        if (traits_.prove_repeats) worker.proof -= proof_of(key_of(out[at]), base + at);
         if (written) written = next.append(out[at].bytes);
       });
       TRY(std::move(written));
@@ -988,6 +1164,7 @@ template <class K>
 void SearchOf<K>::retire() {
   figures_ = figures();
   seen_.reset();
+  exact_.reset();
   current_.clear();
   next_.clear();
   for (Worker& worker : workers_) worker.table_memory = Pages();
@@ -1020,17 +1197,19 @@ SearchProgress SearchOf<K>::progress() const {
 template <class K>
 std::vector<std::pair<std::string, std::string>> SearchOf<K>::figures() const {
   if (!figures_.empty()) return figures_;
-  return {{"rounds", fmt::format("{}", rounds_)},
-          {"small_stretches", fmt::format("{}", small_layers_)},
-          {"candidate_bytes_spilled", fmt::format("{}", spilled_candidates_)},
-          {"seen_runs", fmt::format("{}", seen_->runs().size())},
-          {"seen_run_bytes", fmt::format("{}", seen_->run_bytes())},
-          {"seconds_expand", fmt::format("{:.3f}", seconds_expand_)},
-          {"seconds_detect", fmt::format("{:.3f}", seconds_detect_)},
-          {"seconds_gather", fmt::format("{:.3f}", seconds_gather_)},
-          {"seconds_small_layers", fmt::format("{:.3f}", seconds_small_)},
-          {"seconds_merge", fmt::format("{:.3f}", seconds_merge_)},
-          {"seconds_checkpoint", fmt::format("{:.3f}", seconds_checkpoint_)}};
+  return {
+      {"rounds", fmt::format("{}", rounds_)},
+      {"small_stretches", fmt::format("{}", small_layers_)},
+      {"candidate_bytes_spilled", fmt::format("{}", spilled_candidates_)},
+      {"seen_runs", fmt::format("{}", on_seen([](const auto& set) { return set.runs().size(); }))},
+      {"seen_run_bytes",
+       fmt::format("{}", on_seen([](const auto& set) { return set.run_bytes(); }))},
+      {"seconds_expand", fmt::format("{:.3f}", seconds_expand_)},
+      {"seconds_detect", fmt::format("{:.3f}", seconds_detect_)},
+      {"seconds_gather", fmt::format("{:.3f}", seconds_gather_)},
+      {"seconds_small_layers", fmt::format("{:.3f}", seconds_small_)},
+      {"seconds_merge", fmt::format("{:.3f}", seconds_merge_)},
+      {"seconds_checkpoint", fmt::format("{:.3f}", seconds_checkpoint_)}};
 }
 
 // ---- checkpoint
@@ -1059,13 +1238,15 @@ Result<nlohmann::json> describe(Blob& blob, std::set<std::string>& named) {
   return nlohmann::json{{"file", file_of(blob)}, {"size", blob.size()}};
 }
 
-// Removes what the checkpoint just saved (or restored) does not name.
+// Removes what the checkpoint just saved (or restored) does not name. `counted`: this process wrote it.
 template <class K>
-Result<void> SearchOf<K>::sweep() {
+Result<void> SearchOf<K>::sweep(bool counted) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(options_.work_folder, error)) {
     const std::string file = entry.path().filename().string();
-    if (is_ours(file) && !named_.contains(file)) std::filesystem::remove(entry.path(), error);
+    if (!is_ours(file) || named_.contains(file)) continue;
+    const uint64_t size = entry.file_size(error);
+    if (std::filesystem::remove(entry.path(), error) && counted) space_->give_back(Bytes(size));
   }
   if (error) return fail(Code::kIo, "cleaning " + options_.work_folder + ": " + error.message());
   return {};
@@ -1073,7 +1254,7 @@ Result<void> SearchOf<K>::sweep() {
 
 template <class K>
 Result<std::string> SearchOf<K>::checkpoint() {
-  TRY(seen_->flush_recent());
+  TRY(on_seen([](auto& set) { return set.flush_recent(); }));
   named_.clear();
   const auto layers = [&](const Layer& layer) -> Result<nlohmann::json> {
     nlohmann::json list = nlohmann::json::array();
@@ -1090,9 +1271,10 @@ Result<std::string> SearchOf<K>::checkpoint() {
   json["kept"] = nlohmann::json::array();
   for (const Layer& layer : kept_) json["kept"].push_back(TRY(layers(layer)));
   json["runs"] = nlohmann::json::array();
-  for (const auto& run : seen_->runs()) {
-    json["runs"].push_back(TRY(describe(run->blob(), named_)));
-  }
+  TRY(on_seen([&](auto& set) -> Result<void> {
+    for (const auto& run : set.runs()) json["runs"].push_back(TRY(describe(run->blob(), named_)));
+    return {};
+  }));
   json["place"] = {place_.segment, place_.frame, place_.state, place_.visited};
   json["layers"] = nlohmann::json::array();
   for (const LayerRow& row : state_.layers)
@@ -1138,7 +1320,11 @@ Result<void> SearchOf<K>::restore(const std::string& text) {
     next_ = TRY(open_layer(json.at("next")));
     for (const auto& layer : json.at("kept")) kept_.push_back(TRY(open_layer(layer)));
     for (const auto& entry : json.at("runs")) {
-      TRY(seen_->add(TRY(SortedRun<K>::open(TRY(open_blob(entry)), align_))));
+      if (exact_) {
+        TRY(exact_->add(TRY(ExactRun::open(TRY(open_blob(entry)), exact_->frame_bytes()))));
+      } else {
+        TRY(seen_->add(TRY(SortedRun<K>::open(TRY(open_blob(entry)), align_))));
+      }
     }
     const auto& place = json.at("place");
     place_ = {place.at(0), place.at(1), place.at(2), place.at(3)};
@@ -1165,7 +1351,7 @@ Result<void> SearchOf<K>::restore(const std::string& text) {
   if (!is_consistent()) return corrupt("its figures do not fit its files");
   shown_generated_ = generated_total_;
   started_ = true;
-  return sweep();
+  return sweep(false);
 }
 
 // What a restored search relies on when it goes on.
@@ -1194,9 +1380,10 @@ Result<std::unique_ptr<Search>> Search::create(const Problem& problem, SearchOpt
                                                Budget& budget,
                                                std::shared_ptr<ScratchSpace> space) {
   const ProblemTraits traits = problem.traits();
-  const bool wide = traits.form == StateForm::kBytes && options.identity != Identity::kFp64;
+  const bool wide = is_wide(traits, options.identity);
   const unsigned threads = std::max(1u, std::min(options.threads, traits.max_expanders));
-  const MemoryPlan plan = TRY(MemoryPlan::make(budget.capacity(), threads, traits, wide));
+  const MemoryPlan plan = TRY(MemoryPlan::make(budget.capacity() - Bytes(traits.own_bytes), threads,
+                                               traits, options.identity));
   if (wide) {
     auto search = std::make_unique<SearchOf<Key128>>(problem, std::move(options), std::move(space));
     TRY(search->prepare(budget, plan));

@@ -49,7 +49,7 @@ struct MemoryPlan {
   };
   Bytes worker;         // a thread's buffers
   Bytes table;          // a thread's bucket table
-  Bytes scatter;        // all writers' buffers of the partitioner
+  Bytes scatter;        // all writers' buffers of the partitioner; exact: the least of the sort
   Bytes marks;          // one bit a successor of a round
   Bytes recent;         // the table of recent keys
   Bytes merge;          // blocks of the runs being merged
@@ -60,7 +60,8 @@ struct MemoryPlan {
   std::vector<Item> items(unsigned threads) const;
   // The plan for `capacity` bytes of leases, or kMemoryLimit with the least capacity that works.
   [[nodiscard]] static Result<MemoryPlan> make(Bytes capacity, unsigned threads,
-                                               const ProblemTraits& traits, bool wide_keys);
+                                               const ProblemTraits& traits, Identity identity);
+  bool exact = false;  // states are told apart by their bytes
 };
 
 struct LayerRow {  // a line of layers.csv
@@ -92,6 +93,7 @@ struct SearchTuning {
   uint64_t round_limit = 0xFFFFFF00;  // ordinals of a round; they fit 32 bits
   uint64_t bucket_records = 65536;    // aimed at
   uint64_t table_slots = ~uint64_t{0};  // at most, of a bucket table
+  unsigned fingerprint_bits = 128;      // fewer make different states look alike
 };
 
 struct SearchOptions {

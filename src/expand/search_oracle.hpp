@@ -60,15 +60,21 @@ class SearchOracle {
         TRY(expand_one(*expander, parent));
       }
     }
+    TRY(expander->settle());
     result_.states = result_.order.size();
     return std::move(result_);
   }
 
  private:
   bool add(const std::vector<uint8_t>& state) {
-    if (!seen_.insert(std::string(state.begin(), state.end())).second) return false;
-    result_.order.push_back(state);
     const StateView view = view_of(state);
+    std::string identity(state.begin(), state.end());
+    if (problem_.traits().own_identity) {
+      const Fingerprint print = problem_.fingerprint(view);
+      identity = std::to_string(print.hi) + " " + std::to_string(print.lo);
+    }
+    if (!seen_.insert(std::move(identity)).second) return false;
+    result_.order.push_back(state);
     const uint64_t id = problem_.id(view);
     result_.ids_xor ^= id;
     result_.ids_sum += id;

@@ -209,6 +209,44 @@ TEST(Search, Fingerprints64FindWhatAPlainSearchFinds) {
         {.threads = 2, .tuning = kRoundsOnly, .identity = Identity::kFp64});
 }
 
+// Fingerprints of 5 bits: nearly every state looks like another one.
+SearchTuning confusing(SearchTuning tuning) {
+  tuning.fingerprint_bits = 5;
+  return tuning;
+}
+
+TEST(Search, ExactIdentityTellsStatesApartByTheirBytes) {
+  for (const SearchTuning& tuning : {SearchTuning{}, kRoundsOnly}) {
+    for (const bool keep : {false, true}) {
+      check(RandomGraph({.form = StateForm::kBytes,
+                         .nodes = 3000,
+                         .degree = 4,
+                         .keep = keep,
+                         .scored = true,
+                         .padding = 20}),
+            {.threads = 2, .tuning = confusing(tuning), .identity = Identity::kExact});
+    }
+  }
+  check(RandomGraph({.form = StateForm::kBytes, .nodes = 60000, .degree = 5, .padding = 30}),
+        {.threads = 3, .memory = 40_MiB, .tuning = kRoundsOnly, .identity = Identity::kExact});
+}
+
+// The control: with such fingerprints and nothing else, states are lost.
+TEST(Search, ShortFingerprintsAloneLoseStates) {
+  const RandomGraph graph({.form = StateForm::kBytes, .nodes = 3000, .degree = 4});
+  const Folder folder;
+  const auto oracle = search_plainly(graph);
+  ASSERT_TRUE(oracle);
+  auto budget = Budget::create(24_MiB);
+  auto space = *ScratchSpace::create({folder.path(), 4_GiB, true});
+  auto search =
+      *Search::create(graph, options_for({.tuning = confusing({})}, folder), *budget, space);
+  ASSERT_TRUE(search->run({}, [](const std::string&) -> Result<void> { return {}; }));
+  uint64_t states = 0;
+  for (const LayerRow& row : search->state().layers) states += row.fresh;
+  EXPECT_LT(states, oracle->states);
+}
+
 RC_GTEST_PROP(Search, AnyGraphAnyKnobs, ()) {
   RandomGraph::Options graph;
   graph.form = *rc::gen::element(StateForm::kPacked, StateForm::kBytes);
@@ -225,6 +263,10 @@ RC_GTEST_PROP(Search, AnyGraphAnyKnobs, ()) {
   knobs.tuning.round_limit = *rc::gen::inRange<uint64_t>(1, 3000);
   knobs.tuning.bucket_records = *rc::gen::inRange<uint64_t>(1, 200);
   knobs.tuning.table_slots = *rc::gen::inRange<uint64_t>(1, 300);
+  if (graph.form == StateForm::kBytes && *rc::gen::arbitrary<bool>()) {
+    knobs.identity = Identity::kExact;
+    knobs.tuning.fingerprint_bits = *rc::gen::element(3u, 64u, 128u);
+  }
   check(RandomGraph(graph), knobs);
   RC_ASSERT(!::testing::Test::HasFailure());
 }
@@ -232,7 +274,8 @@ RC_GTEST_PROP(Search, AnyGraphAnyKnobs, ()) {
 // Stops after every round, throws the search away and goes on from the checkpoint, as a kill would
 // have it.
 TEST(Search, ResumesFromEveryCheckpoint) {
-  for (const bool keep : {false, true}) {
+  for (const auto& [keep, identity] :
+       {std::pair{false, Identity::kFp128}, {true, Identity::kFp128}, {true, Identity::kExact}}) {
     const RandomGraph graph({.form = StateForm::kBytes,
                              .nodes = 20000,
                              .degree = 5,
@@ -247,7 +290,7 @@ TEST(Search, ResumesFromEveryCheckpoint) {
     while (true) {
       auto budget = Budget::create(40_MiB);
       auto space = ScratchSpace::create({folder.path(), 4_GiB, true});
-      const Knobs knobs{.threads = 1 + resumed % 3, .tuning = kRoundsOnly};
+      const Knobs knobs{.threads = 1 + resumed % 3, .tuning = kRoundsOnly, .identity = identity};
       auto search = Search::create(graph, options_for(knobs, folder), *budget, *space);
       ASSERT_TRUE(search) << search.error().message();
       if (!saved.empty()) {
