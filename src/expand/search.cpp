@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -331,6 +332,7 @@ class SearchOf final : public Search {
   Result<void> settle();
   Result<std::string> checkpoint();
   Result<void> sweep(bool counted);
+  bool is_consistent() const;
   void set_phase(const char* phase) { phase_.store(phase, std::memory_order_relaxed); }
 
   const Problem& problem_;
@@ -1226,6 +1228,17 @@ std::string file_of(const Blob& blob) {
   return std::filesystem::path(blob.path()).filename().string();
 }
 
+// Whether new_blob() may have given the name: "layer-12".
+bool is_ours(std::string_view file) {
+  for (const std::string_view kind : {"layer-", "mask-", "run-"}) {
+    if (file.starts_with(kind)) {
+      const std::string_view number = file.substr(kind.size());
+      return !number.empty() && number.find_first_not_of("0123456789") == std::string_view::npos;
+    }
+  }
+  return false;
+}
+
 // Puts the blob on disk for good; it stays there until a later checkpoint no longer names it.
 Result<nlohmann::json> describe(Blob& blob, std::set<std::string>& named) {
   TRY(blob.persist());
@@ -1240,9 +1253,7 @@ Result<void> SearchOf<K>::sweep(bool counted) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(options_.work_folder, error)) {
     const std::string file = entry.path().filename().string();
-    const bool ours =
-        file.starts_with("layer-") || file.starts_with("mask-") || file.starts_with("run-");
-    if (!ours || named_.contains(file)) continue;
+    if (!is_ours(file) || named_.contains(file)) continue;
     const uint64_t size = entry.file_size(error);
     if (std::filesystem::remove(entry.path(), error) && counted) space_->give_back(Bytes(size));
   }
@@ -1287,12 +1298,21 @@ Result<std::string> SearchOf<K>::checkpoint() {
 
 template <class K>
 Result<void> SearchOf<K>::restore(const std::string& text) {
+  const auto corrupt = [&](std::string_view what) {
+    return fail(
+        Code::kCorrupt,
+        fmt::format("the checkpoint in {} cannot be read ({}); run again with --resume never",
+                    options_.work_folder, what));
+  };
   try {
     const nlohmann::json json = nlohmann::json::parse(text);
-    const auto open_blob = [&](const nlohmann::json& entry) {
-      named_.insert(entry.at("file").get<std::string>());
-      return Blob::open(options_.work_folder + "/" + entry.at("file").get<std::string>(),
-                        entry.at("size"), space_);
+    const auto open_blob = [&](const nlohmann::json& entry) -> Result<std::unique_ptr<Blob>> {
+      const auto file = entry.at("file").get<std::string>();
+      if (!is_ours(file) || !named_.insert(file).second) return corrupt("it names a strange file");
+      auto blob = Blob::open(options_.work_folder + "/" + file, entry.at("size"), space_);
+      if (!blob && blob.error().code() == Code::kNotFound)
+        return corrupt("it names a missing file");
+      return blob;
     };
     const auto open_layer = [&](const nlohmann::json& list) -> Result<Layer> {
       Layer layer;
@@ -1334,15 +1354,33 @@ Result<void> SearchOf<K>::restore(const std::string& text) {
       state_.best_score = json.at("best").at("score");
       state_.best = json.at("best").at("state").get<std::vector<uint8_t>>();
     }
-    shown_generated_ = generated_total_;
-    started_ = true;
-    return sweep(false);
   } catch (const nlohmann::json::exception& problem) {
-    return fail(
-        Code::kCorrupt,
-        fmt::format("the checkpoint in {} cannot be read ({}); run again with --resume never",
-                    options_.work_folder, problem.what()));
+    return corrupt(problem.what());
   }
+  if (!is_consistent()) return corrupt("its figures do not fit its files");
+  shown_generated_ = generated_total_;
+  started_ = true;
+  return sweep(false);
+}
+
+// What a restored search relies on when it goes on.
+template <class K>
+bool SearchOf<K>::is_consistent() const {
+  if (state_.layers.empty() || state_.layers.back().fresh != layer_size(current_)) return false;
+  if (state_.has_best && traits_.form == StateForm::kPacked && state_.best.size() != 8)
+    return false;
+  if (!std::isfinite(branching_) || branching_ <= 0) return false;
+  // The place is where as many states lie before it as it says.
+  uint64_t before = 0;
+  if (place_.segment > current_.size()) return false;
+  for (size_t i = 0; i < place_.segment; ++i) before += current_[i]->size();
+  if (place_.segment == current_.size())
+    return place_.frame == 0 && place_.state == 0 && place_.visited == before;
+  const auto frames = current_[place_.segment]->frames();
+  if (place_.frame > frames.size()) return false;
+  for (size_t i = 0; i < place_.frame; ++i) before += frames[i].kept;
+  const uint32_t here = place_.frame < frames.size() ? frames[place_.frame].kept : 0;
+  return place_.state <= here && place_.visited == before + place_.state;
 }
 
 }  // namespace
