@@ -330,7 +330,7 @@ class SearchOf final : public Search {
   void compute_keys(Worker& worker);
   Result<void> visit_last_layer(std::stop_token stop);
   Result<void> settle();
-  Result<std::string> checkpoint();
+  Result<std::string> checkpoint(std::vector<Blob*>& described);
   Result<void> sweep(bool counted);
   bool is_consistent() const;
   void set_phase(const char* phase) { phase_.store(phase, std::memory_order_relaxed); }
@@ -549,7 +549,14 @@ Result<void> SearchOf<K>::expand_layer(
       const auto begin = Stopwatch::now();
       set_phase("checkpoint");
       TRY(settle());
-      TRY(save(TRY(checkpoint())));
+      std::vector<Blob*> described;
+      auto text = checkpoint(described);
+      if (!text) {
+        // What it put on disk belongs to no checkpoint. (Once save() has begun it may belong to one.)
+        for (Blob* const blob : described) blob->let_go();
+        return fail(std::move(text).error());
+      }
+      TRY(save(*text));
       TRY(sweep(true));
       last_checkpoint_ = options_.clock->now();
       seconds_checkpoint_ += std::chrono::duration<double>(Stopwatch::now() - begin).count();
@@ -1240,8 +1247,11 @@ bool is_ours(std::string_view file) {
 }
 
 // Puts the blob on disk for good; it stays there until a later checkpoint no longer names it.
-Result<nlohmann::json> describe(Blob& blob, std::set<std::string>& named) {
+// `fresh` gets those that no checkpoint had named.
+Result<nlohmann::json> describe(Blob& blob, std::set<std::string>& named,
+                                std::vector<Blob*>& fresh) {
   TRY(blob.persist());
+  if (!blob.is_kept()) fresh.push_back(&blob);
   blob.keep();
   named.insert(file_of(blob));
   return nlohmann::json{{"file", file_of(blob)}, {"size", blob.size()}};
@@ -1262,14 +1272,15 @@ Result<void> SearchOf<K>::sweep(bool counted) {
 }
 
 template <class K>
-Result<std::string> SearchOf<K>::checkpoint() {
+Result<std::string> SearchOf<K>::checkpoint(std::vector<Blob*>& described) {
   TRY(on_seen([](auto& set) { return set.flush_recent(); }));
   named_.clear();
   const auto layers = [&](const Layer& layer) -> Result<nlohmann::json> {
     nlohmann::json list = nlohmann::json::array();
     for (const auto& segment : layer) {
-      nlohmann::json entry{{"states", TRY(describe(segment->states(), named_))}};
-      if (segment->mask() != nullptr) entry["mask"] = TRY(describe(*segment->mask(), named_));
+      nlohmann::json entry{{"states", TRY(describe(segment->states(), named_, described))}};
+      if (segment->mask() != nullptr)
+        entry["mask"] = TRY(describe(*segment->mask(), named_, described));
       list.push_back(std::move(entry));
     }
     return list;
@@ -1281,7 +1292,8 @@ Result<std::string> SearchOf<K>::checkpoint() {
   for (const Layer& layer : kept_) json["kept"].push_back(TRY(layers(layer)));
   json["runs"] = nlohmann::json::array();
   TRY(on_seen([&](auto& set) -> Result<void> {
-    for (const auto& run : set.runs()) json["runs"].push_back(TRY(describe(run->blob(), named_)));
+    for (const auto& run : set.runs())
+      json["runs"].push_back(TRY(describe(run->blob(), named_, described)));
     return {};
   }));
   json["place"] = {place_.segment, place_.frame, place_.state, place_.visited};
