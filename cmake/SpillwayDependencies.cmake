@@ -32,6 +32,9 @@ endif()
 add_library(spillway_arrow INTERFACE)
 include(SpillwayArrow OPTIONAL)
 
+# RDKit, yaml-cpp and libcrypto for `transform`.
+include(SpillwayRdkit)
+
 if(SPILLWAY_TESTS)
   find_package(GTest REQUIRED)
   find_package(rapidcheck REQUIRED)
