@@ -12,6 +12,7 @@
 #include "core/progress.hpp"
 #include "core/report.hpp"
 #include "core/scratch.hpp"
+#include "expand/checkpoint.hpp"
 #include "expand/expand.hpp"
 #include "expand/search.hpp"
 #include "expand/states_table.hpp"
@@ -219,28 +220,33 @@ Result<std::optional<ExpandSummary>> finished(const std::string& out,
   return summary;
 }
 
-// A checkpoint file: the configuration it belongs to, and the search's own text ("null": nothing
-// done yet).
+// The checkpoint in `work`; nothing when there is none.
+Result<std::optional<Checkpoint>> stored_checkpoint(const WorkFolder& work) {
+  std::error_code error;
+  if (!fs::exists(work.checkpoint(), error)) return std::nullopt;
+  auto parsed = parse_checkpoint(TRY(read_small_file(work.checkpoint(), uint64_t{1} << 30)));
+  if (!parsed) {
+    return fail(parsed.error().code(), fmt::format("{}: {}; run again with --resume never",
+                                                   work.checkpoint(), parsed.error().message()));
+  }
+  return std::optional<Checkpoint>(std::move(*parsed));
+}
+
+// What the search had saved ("null": nothing done yet, "": no checkpoint).
 Result<std::string> read_checkpoint(const WorkFolder& work, const std::string& configured,
                                     const std::string& out) {
-  std::error_code error;
-  if (!fs::exists(work.checkpoint(), error)) return std::string();
-  const std::string text = TRY(read_small_file(work.checkpoint(), uint64_t{1} << 30));
-  const Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded() || !json.contains("configuration") || !json.contains("search")) {
-    return fail(Code::kCorrupt,
-                work.checkpoint() + ": cannot be read; run again with --resume never");
-  }
-  if (is_other_build(json["configuration"], Json::parse(configured)))
+  const auto stored = TRY(stored_checkpoint(work));
+  if (!stored) return std::string();
+  if (is_other_build(Json::parse(stored->configuration), Json::parse(configured)))
     return fail(Code::kInvalid, other_build(out));
-  if (json["configuration"].dump() != configured) {
+  if (stored->configuration != configured) {
     return fail(
         Code::kInvalid,
         fmt::format(
             "{}: holds another run ({}); give the same command, another --out, or --resume never",
-            out, json["configuration"].dump()));
+            out, stored->configuration));
   }
-  return json["search"].dump();
+  return stored->search;
 }
 
 // How states are stored, which widen() changes.
@@ -252,13 +258,9 @@ std::string packing_of(const Problem& problem) {
 
 // Widens the problem as far as the run whose checkpoint is in `work` had.
 Result<void> widen_like_checkpoint(Problem& problem, const WorkFolder& work) {
-  std::error_code error;
-  if (!fs::exists(work.checkpoint(), error)) return {};
-  const Json json =
-      Json::parse(TRY(read_small_file(work.checkpoint(), uint64_t{1} << 30)), nullptr, false);
-  if (!json.is_object() || !json.contains("search") || json["search"].is_null()) return {};
-  const std::string stored = json.value("packing", "");
-  while (packing_of(problem) != stored) {
+  const auto stored = TRY(stored_checkpoint(work));
+  if (!stored || stored->search == "null") return {};
+  while (packing_of(problem) != stored->packing) {
     if (problem.widen()) continue;
     return fail(Code::kInvalid,
                 fmt::format("{}: holds another run; choose another --out, or --resume never",
@@ -413,8 +415,7 @@ Result<ExpandSummary> Job::run(std::stop_token stop) {
   const std::string checkpoint = TRY(read_checkpoint(work_, configured_, out_));
   const auto save = [&](const std::string& text) {
     return write_durably(work_.checkpoint(),
-                         fmt::format("{{\"configuration\":{},\"packing\":\"{}\",\"search\":{}}}\n",
-                                     configured_, packing_of(problem_), text));
+                         checkpoint_text({configured_, packing_of(problem_), text}));
   };
   if (checkpoint.empty() || checkpoint == "null") {
     work_.clear();
