@@ -53,6 +53,12 @@ MoleculeFacts::MoleculeFacts(const ROMol& mol) {
   for (const auto* bond : mol.bonds()) {
     has_stereo |= is_stereo(*bond);
     if (bond->hasQuery()) editable = false;
+    // An aromatic bond outside a ring, as in `[#6]:[#6]`: building a molecule anew makes its atoms
+    // aromatic, and sanitizing refuses it.
+    const bool aromatic = bond->getBondType() == Bond::AROMATIC;
+    if (aromatic != bond->getIsAromatic() || (aromatic && !(bond->getBeginAtom()->getIsAromatic() &&
+                                                            bond->getEndAtom()->getIsAromatic())))
+      editable = false;
     if (!is_plain(bond->getBondType())) ordinary = false;
   }
   if (!editable || !ordinary) return;
@@ -87,14 +93,14 @@ bool EditPlan::read_product(const RDKit::ChemicalReaction& reaction) {
   std::vector<bool> survives(reactant_->getNumAtoms());
   for (const auto* atom : product->atoms()) {
     const auto* original = templ->getAtomWithIdx(atom->getIdx());
-    int flag = 0;
-    if (original->getPropIfPresent(props::molInversionFlag, flag) && flag != 0) return false;
     if (atom->getAtomicNum() <= 0 || atom->getChiralTag() != Atom::CHI_UNSPECIFIED) return false;
     if (original->hasProp(props::_MolFileAtomQuery)) return false;
     const auto found = place_of.find(original->getAtomMapNum());
     Atom model(*atom);
-    model.clearProp(props::reactionMapNum);
+    model.clear();  // what the reaction notes for itself
     if (original->getAtomMapNum() > 0 && found != place_of.end()) {
+      int flag = 0;
+      if (original->getPropIfPresent(props::molInversionFlag, flag) && flag != 0) return false;
       const bool hydrogens =
           atom->hasProp(props::_ReactionDegreeChanged) || atom->hasProp(props::_QueryHCount);
       ends.push_back({true, kept_.size()});
