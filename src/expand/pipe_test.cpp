@@ -354,6 +354,26 @@ TEST(PipeProcess, DiesWithTheThreadThatStartedIt) {
   EXPECT_TRUE(dies(process->pid()));
 }
 
+TEST(PipeProcess, DiesWhenOurProcessIsKilled) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  const pid_t victim = ::fork();
+  if (victim == 0) {
+    const auto process = PipeProcess::start({.command = {"sleep", "4325"}, .label = "sleep"});
+    const pid_t pid = process ? (*process)->pid() : -1;
+    if (::write(ends[1], &pid, sizeof pid) == sizeof pid) ::pause();
+    ::_exit(1);
+  }
+  ASSERT_GT(victim, 0);
+  pid_t child = -1;
+  EXPECT_EQ(::read(ends[0], &child, sizeof child), static_cast<ssize_t>(sizeof child));
+  EXPECT_TRUE(child > 0 && is_alive(child));
+  ::kill(victim, SIGKILL);
+  ::waitpid(victim, nullptr, 0);
+  for (const int fd : ends) ::close(fd);
+  EXPECT_TRUE(dies(child));
+}
+
 TEST(PipeCopies, OutliveTheThreadThatBorrowedThemFirst) {
   PipeCopies copies({.command = {"sh", "-c", "while read line; do echo '[1]'; done"},
                      .copies = 1,
@@ -370,27 +390,6 @@ TEST(PipeCopies, OutliveTheThreadThatBorrowedThemFirst) {
   EXPECT_EQ((*loan)->pid(), pid);
   const auto asked = (*loan)->ask_initial(sink);
   EXPECT_TRUE(asked.has_value()) << asked.error().message();
-}
-
-TEST(PipeCopies, DieWhenTheProcessIsKilled) {
-  int ends[2];
-  ASSERT_EQ(::pipe(ends), 0);
-  const pid_t victim = ::fork();
-  if (victim == 0) {
-    PipeCopies copies({.command = {"sh", "-c", "read line; echo '[1]'; exec sleep 4325"},
-                       .format = PipeFormat::kJson});
-    const auto loan = copies.borrow(0);
-    const pid_t pid = loan ? (*loan)->pid() : -1;
-    if (::write(ends[1], &pid, sizeof pid) == sizeof pid) ::pause();
-    ::_exit(1);
-  }
-  pid_t copy = -1;
-  EXPECT_EQ(::read(ends[0], &copy, sizeof copy), static_cast<ssize_t>(sizeof copy));
-  EXPECT_TRUE(copy > 0 && is_alive(copy));
-  ::kill(victim, SIGKILL);
-  ::waitpid(victim, nullptr, 0);
-  for (const int fd : ends) ::close(fd);
-  EXPECT_TRUE(dies(copy));
 }
 
 TEST(PipeCopies, AreLentToOneAtATime) {
