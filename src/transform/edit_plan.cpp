@@ -40,6 +40,7 @@ MoleculeFacts::MoleculeFacts(const ROMol& mol) {
   editable = mol.getNumConformers() == 0 && mol.getStereoGroups().empty();
   bool ordinary = true;
   for (const auto* atom : mol.atoms()) {
+    is_bare &= atom->getDict().getData().empty();
     const bool chiral = atom->getChiralTag() != Atom::CHI_UNSPECIFIED;
     has_stereo |= chiral;
     if (atom->getAtomicNum() == 0 || atom->hasQuery()) editable = false;
@@ -51,6 +52,7 @@ MoleculeFacts::MoleculeFacts(const ROMol& mol) {
       ordinary = false;
   }
   for (const auto* bond : mol.bonds()) {
+    is_bare &= bond->getDict().getData().empty();
     has_stereo |= is_stereo(*bond);
     if (bond->hasQuery()) editable = false;
     // An aromatic bond outside a ring, as in `[#6]:[#6]`: building a molecule anew makes its atoms
@@ -254,7 +256,7 @@ std::unique_ptr<RWMol> EditPlan::edit_sanitized(const ROMol& mol, const Molecule
                                                 const MatchVectType& match) const {
   if (!facts.rings_are_certain || !deleted_.empty()) return nullptr;
   auto product = std::make_unique<RWMol>(mol);
-  product->clearComputedProps(false);
+  if (!facts.is_bare) product->clearComputedProps(false);
   const std::vector<unsigned> added = change(*product, match);
   if (!product->getRingInfo()->isInitialized()) return nullptr;
   try {

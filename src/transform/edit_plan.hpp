@@ -25,6 +25,7 @@ struct MoleculeFacts {
 
   bool editable = false;    // no stereo groups, conformers, dummies or queries
   bool has_stereo = false;  // any chiral atom, stereo double bond or bond direction
+  bool is_bare = true;      // no properties on atoms and bonds: none to clear
   // Ring set and aromaticity of the source hold for a product with the same rings: the smallest
   // rings are unique, and every aromatic atom is a neutral C, N, O or S, so that whether it bears a
   // double bond does not depend on the Kekule structure taken.
