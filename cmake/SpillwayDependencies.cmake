@@ -12,6 +12,10 @@ add_library(spillway_core_deps INTERFACE)
 target_link_libraries(spillway_core_deps INTERFACE fmt::fmt tl::expected nlohmann_json::nlohmann_json PkgConfig::ZSTD
                       PkgConfig::LZ4 PkgConfig::XXHASH Threads::Threads)
 
+add_library(spillway_format_deps INTERFACE)
+find_package(ZLIB REQUIRED)
+target_link_libraries(spillway_format_deps INTERFACE ZLIB::ZLIB)
+
 add_library(spillway_expand_deps INTERFACE)
 find_package(pugixml REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)

@@ -409,10 +409,16 @@ Result<std::optional<DurableRun>> ExternalSort::Input::flush() {
   used_ = 0;
   count_ = 0;
   DurableRun told = run->durable(owner_->options_.folder);
-  std::lock_guard lock(owner_->mutex_);
-  ++owner_->runs_written_;
-  owner_->spilled_bytes_ += run->bytes;
-  owner_->runs_.push_back(std::move(run));
+  {
+    std::lock_guard lock(owner_->mutex_);
+    ++owner_->runs_written_;
+    owner_->spilled_bytes_ += run->bytes;
+    owner_->runs_.push_back(std::move(run));
+  }
+  if (owner_->options_.on_run) {
+    const auto index = static_cast<size_t>(this - owner_->inputs_.data());
+    TRY(owner_->options_.on_run(index, told));
+  }
   return std::optional<DurableRun>(std::move(told));
 }
 

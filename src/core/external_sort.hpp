@@ -46,6 +46,13 @@ namespace spillway {
 
 using Record = std::span<const uint8_t>;
 
+struct DurableRun {
+  std::string file;  // name within the folder
+  uint64_t bytes = 0;
+  uint64_t frames = 0;
+  uint64_t records = 0;
+};
+
 struct ExternalSortOptions {
   size_t inputs = 1;                      // threads that add
   Bytes memory{uint64_t{64} << 20};       // all inputs' buffers together, at most
@@ -54,13 +61,9 @@ struct ExternalSortOptions {
   // Called by all inputs' threads; may be empty.
   std::function<bool(std::span<uint8_t> kept, Record next)> fold;
   std::string folder;  // of durable runs; empty: scratch
-};
-
-struct DurableRun {
-  std::string file;  // name within the folder
-  uint64_t bytes = 0;
-  uint64_t frames = 0;
-  uint64_t records = 0;
+  // Told of each run that input `input` wrote, on the thread that adds to it, before add() or
+  // flush() returns: all that was added to this input so far is in runs. May be empty.
+  std::function<Result<void>(size_t input, const DurableRun& run)> on_run;
 };
 
 class ExternalSort {

@@ -252,6 +252,8 @@ std::string report_page(const ReportData& data) {
   }
   page += table_html(accounts_table(data));
   for (const ReportTable& table : data.tables) page += table_html(table);
+  for (const ReportPicture& picture : data.pictures)
+    page += fmt::format("<h2>{}</h2><figure>{}</figure>", escaped(picture.title), picture.svg);
   return page + "</html>\n";
 }
 

@@ -21,20 +21,16 @@
 
 #include "core/budget.hpp"
 #include "core/result.hpp"
+#include "core/scratch.hpp"
+#include "format/column.hpp"
 
 namespace spillway::format {
-
-enum class ColumnType { kUint8, kUint16, kUint32, kUint64, kString, kBinary, kUint32List };
-
-struct ColumnSpec {
-  std::string name;
-  ColumnType type = ColumnType::kUint64;
-  bool nullable = false;
-};
 
 struct ParquetOptions {
   std::vector<ColumnSpec> columns;
   std::vector<std::pair<std::string, std::string>> metadata;  // into the footer
+  std::string partial;  // the temporary name, on the same file system; empty: path + ".partial"
+  std::shared_ptr<ScratchSpace> space;  // where a row group's values wait for their column
 };
 
 class ParquetWriter {
@@ -47,15 +43,19 @@ class ParquetWriter {
   // What a writer may come to hold: a row group of rows of `row_bytes` (the mean over a row group),
   // as if nothing compressed, and each column's page, batch and dictionary.
   static Bytes cost(const ParquetOptions& options, Bytes row_bytes);
+  static Bytes cost(size_t columns) { return Bytes(columns << 20); }
   virtual ~ParquetWriter() = default;
 
   // One value a column, in the order of the columns; then end_row().
-  virtual void number(uint64_t value) = 0;
+  virtual void number(uint64_t value) = 0;  // signed ones as two's complement
+  virtual void real(double value) = 0;
   virtual void text(std::string_view value) = 0;
   virtual void list(std::span<const uint32_t> values) = 0;
   virtual void null() = 0;
   [[nodiscard]] virtual Result<void> end_row() = 0;
 
+  // Into the footer, at any time before close().
+  virtual void metadata(const std::string& key, const std::string& value) = 0;
   [[nodiscard]] virtual Result<void> close() && = 0;
   virtual uint64_t rows() const = 0;
 };
