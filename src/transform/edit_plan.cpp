@@ -36,7 +36,7 @@ bool aromatic_element(int number) {
 
 }  // namespace
 
-MoleculeFacts::MoleculeFacts(const ROMol& mol) {
+MoleculeFacts::MoleculeFacts(const ROMol& mol, unsigned fragments) {
   editable = mol.getNumConformers() == 0 && mol.getStereoGroups().empty();
   bool ordinary = true;
   for (const auto* atom : mol.atoms()) {
@@ -64,8 +64,6 @@ MoleculeFacts::MoleculeFacts(const ROMol& mol) {
     if (!is_plain(bond->getBondType())) ordinary = false;
   }
   if (!editable || !ordinary) return;
-  std::vector<int> fragment;
-  const unsigned fragments = RDKit::MolOps::getMolFrags(mol, fragment);
   rings_are_certain =
       mol.getRingInfo()->numRings() + mol.getNumAtoms() == mol.getNumBonds() + fragments;
 }

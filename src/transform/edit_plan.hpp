@@ -21,7 +21,7 @@ namespace spillway::transform {
 
 // What is true of a parsed molecule as a whole; found once a molecule.
 struct MoleculeFacts {
-  explicit MoleculeFacts(const RDKit::ROMol& mol);
+  MoleculeFacts(const RDKit::ROMol& mol, unsigned fragments);
 
   bool editable = false;    // no stereo groups, conformers, dummies or queries
   bool has_stereo = false;  // any chiral atom, stereo double bond or bond direction
