@@ -9,14 +9,11 @@
 
 #include "format/arrow_files.hpp"
 #include "format/arrow_memory.hpp"
+#include "format/parquet_parts.hpp"
 #include "format/source.hpp"
 
 namespace spillway::format {
-namespace {
-
-constexpr int64_t kBatchRows = 8192;  // a divisor of the row group
-
-Error error_of(const arrow::Status& status, const std::string& path) {
+Error parquet_error(const arrow::Status& status, const std::string& path) {
   if (status.IsOutOfMemory()) {
     return Error(Code::kMemoryLimit,
                  fmt::format("writing {}: no memory left for Parquet; raise --memory", path));
@@ -65,6 +62,53 @@ std::shared_ptr<arrow::DataType> arrow_type(ColumnType type) {
   return arrow::uint64();
 }
 
+std::shared_ptr<arrow::Schema> arrow_schema(const ParquetOptions& options) {
+  arrow::FieldVector fields;
+  for (const ColumnSpec& column : options.columns)
+    fields.push_back(arrow::field(column.name, arrow_type(column.type), column.nullable));
+  auto metadata = std::make_shared<arrow::KeyValueMetadata>();
+  for (const auto& [key, value] : options.metadata) metadata->Append(key, value);
+  return arrow::schema(fields, metadata);
+}
+
+std::shared_ptr<parquet::WriterProperties> writer_properties(const ParquetOptions& options,
+                                                             arrow::MemoryPool& pool) {
+  parquet::WriterProperties::Builder properties;
+  properties.memory_pool(&pool)
+      ->compression(parquet::Compression::ZSTD)
+      ->max_row_group_length(ParquetWriter::kRowGroupRows)
+      ->write_batch_size(1024)
+      ->data_pagesize(256 << 10)
+      ->dictionary_pagesize_limit(64 << 10)
+      ->created_by("spillway");
+  for (const ColumnSpec& column : options.columns) {
+    // Ids never repeat; a dictionary would only be thrown away.
+    if (column.type == ColumnType::kUint64 || column.type == ColumnType::kBinary ||
+        column.type == ColumnType::kDouble || column.type == ColumnType::kFloat)
+      properties.disable_dictionary(column.name);
+  }
+  return properties.build();
+}
+
+Result<void> verify_parquet(Sink& sink, uint64_t rows, arrow::MemoryPool& pool) {
+  try {
+    const parquet::ReaderProperties properties(&pool);
+    const auto reader = parquet::ParquetFileReader::Open(
+        arrow_file(std::shared_ptr<const Source>(TRY(sink.read_back()))), properties);
+    const auto found = static_cast<uint64_t>(reader->metadata()->num_rows());
+    if (found == rows) return {};
+    return fail(Code::kCorrupt, fmt::format("{}: {} rows were written and {} are in the file",
+                                            sink.name(), rows, found));
+  } catch (const std::exception& problem) {
+    return fail(Code::kCorrupt,
+                fmt::format("{}: cannot be read back: {}", sink.name(), problem.what()));
+  }
+}
+
+namespace {
+
+constexpr int64_t kBatchRows = 8192;  // a divisor of the row group
+
 class Writer final : public ParquetWriter {
  public:
   Writer(std::string path, ParquetOptions options, Account account)
@@ -83,33 +127,13 @@ class Writer final : public ParquetWriter {
   }
 
   arrow::Status open_writer() {
-    arrow::FieldVector fields;
-    for (const ColumnSpec& column : options_.columns) {
-      fields.push_back(arrow::field(column.name, arrow_type(column.type), column.nullable));
-    }
-    auto metadata = std::make_shared<arrow::KeyValueMetadata>();
-    for (const auto& [key, value] : options_.metadata) metadata->Append(key, value);
-    schema_ = arrow::schema(fields, metadata);
-    parquet::WriterProperties::Builder properties;
-    properties.memory_pool(&pool_)
-        ->compression(parquet::Compression::ZSTD)
-        ->max_row_group_length(kRowGroupRows)
-        ->write_batch_size(1024)
-        ->data_pagesize(256 << 10)
-        ->dictionary_pagesize_limit(64 << 10)
-        ->created_by("spillway");
-    for (const ColumnSpec& column : options_.columns) {
-      // Ids never repeat; a dictionary would only be thrown away.
-      if (column.type == ColumnType::kUint64 || column.type == ColumnType::kBinary ||
-          column.type == ColumnType::kDouble || column.type == ColumnType::kFloat)
-        properties.disable_dictionary(column.name);
-    }
+    schema_ = arrow_schema(options_);
     const auto arrow_properties =
         parquet::ArrowWriterProperties::Builder().set_use_threads(false)->build();
-    ARROW_ASSIGN_OR_RAISE(
-        writer_, parquet::arrow::FileWriter::Open(*schema_, &pool_, stream_, properties.build(),
-                                                  arrow_properties));
-    ARROW_RETURN_NOT_OK(writer_->AddKeyValueMetadata(metadata));
+    ARROW_ASSIGN_OR_RAISE(writer_, parquet::arrow::FileWriter::Open(
+                                       *schema_, &pool_, stream_,
+                                       writer_properties(options_, pool_), arrow_properties));
+    ARROW_RETURN_NOT_OK(writer_->AddKeyValueMetadata(schema_->metadata()));
     for (const ColumnSpec& column : options_.columns) {
       std::unique_ptr<arrow::ArrayBuilder> builder;
       ARROW_RETURN_NOT_OK(arrow::MakeBuilder(&pool_, arrow_type(column.type), &builder));
@@ -179,7 +203,7 @@ class Writer final : public ParquetWriter {
     arrow::Status done = failed_.ok() ? flush() : failed_;
     if (done.ok()) done = writer_->Close();
     if (!done.ok()) return fail(error_of(done));
-    TRY(verify());
+    TRY(verify_parquet(*sink_, rows_, pool_));
     return std::move(*sink_).commit();
   }
   void metadata(const std::string& key, const std::string& value) override {
@@ -192,7 +216,7 @@ class Writer final : public ParquetWriter {
   Error error_of(const arrow::Status& status) {
     if (auto refused = stream_ ? stream_->take_error() : std::nullopt)
       return std::move(*refused).with("writing " + path_);
-    return format::error_of(status, path_);
+    return parquet_error(status, path_);
   }
   template <class Builder, class Value>
   void add(arrow::ArrayBuilder* builder, uint64_t value) {
@@ -219,21 +243,6 @@ class Writer final : public ParquetWriter {
     return arrow::Status::OK();
   }
 
-  // The file as a reader will see it: the footer parses and counts the rows that were written.
-  Result<void> verify() {
-    try {
-      parquet::ReaderProperties properties(&pool_);
-      const auto reader = parquet::ParquetFileReader::Open(
-          arrow_file(std::shared_ptr<const Source>(TRY(sink_->read_back()))), properties);
-      if (static_cast<uint64_t>(reader->metadata()->num_rows()) == rows_) return {};
-      return fail(Code::kCorrupt, fmt::format("{}: {} rows were written and {} are in the file",
-                                              path_, rows_, reader->metadata()->num_rows()));
-    } catch (const std::exception& problem) {
-      return fail(Code::kCorrupt,
-                  fmt::format("{}: cannot be read back: {}", path_, problem.what()));
-    }
-  }
-
   std::string path_;
   ParquetOptions options_;
   LeasedPool pool_;
@@ -254,6 +263,7 @@ class Writer final : public ParquetWriter {
 Result<std::unique_ptr<ParquetWriter>> ParquetWriter::create(std::string path,
                                                              ParquetOptions options,
                                                              Account account) {
+  if (options.space) return create_spooled(std::move(path), std::move(options), std::move(account));
   auto writer = std::make_unique<Writer>(std::move(path), std::move(options), std::move(account));
   TRY(writer->open());
   return writer;

@@ -5,7 +5,9 @@
 // same bytes.
 //
 // Memory   Arrow's allocations are charged to `account`, at most cost(); refusal is kMemoryLimit.
-//          Outside the ledger: zstd's contexts, which the codec allocates itself.
+//          With scratch (`space`) a row group's values wait there, column by column, and only one
+//          column is encoded at a time; without, the row group is gathered in memory.
+//          Outside the ledger: zstd's contexts, which the codec allocates itself, and the footer.
 // Threads  One. Arrow's own thread pools are not used.
 // Fails    kDiskFull, kIo, kMemoryLimit. Destroyed without close(): nothing is left.
 // Source   Apache Parquet format 2.6, through Apache Arrow C++.
@@ -43,7 +45,8 @@ class ParquetWriter {
   // What a writer may come to hold: a row group of rows of `row_bytes` (the mean over a row group),
   // as if nothing compressed, and each column's page, batch and dictionary.
   static Bytes cost(const ParquetOptions& options, Bytes row_bytes);
-  static Bytes cost(size_t columns) { return Bytes(columns << 20); }
+  // The same with scratch: one column's pages, and a buffer a column; row groups of any width.
+  static Bytes cost(size_t columns) { return 5_MiB + columns * 128_KiB; }
   virtual ~ParquetWriter() = default;
 
   // One value a column, in the order of the columns; then end_row().
