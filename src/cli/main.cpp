@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "cli/expand_command.hpp"
+#include "cli/export_command.hpp"
 #include "cli/options.hpp"
 #include "core/nearest.hpp"
 #include "expand/problem.hpp"
@@ -126,6 +127,8 @@ int run(std::vector<std::string> words) {
       "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a limit was reached, 130 interrupted.");
   ExpandCommand expand;
   expand.add_to(app);
+  ExportCommand export_command;
+  export_command.add_to(app);
   if (!words.empty() && words[0] == "help") return help_text(app, words);
 
   std::vector<std::string> after;
@@ -144,7 +147,8 @@ int run(std::vector<std::string> words) {
     return usage_error(app, words, error);
   }
   Signals signals;
-  auto done = expand.run(after, had_dashes, signals.token());
+  auto done = export_command.chosen() ? export_command.run(signals.token())
+                                      : expand.run(after, had_dashes, signals.token());
   return done ? 0 : report(done.error());
 }
 
