@@ -158,7 +158,9 @@ Result<LabelBlock> LabelBlock::parse(std::span<const uint8_t> bytes) {
   return block;
 }
 
-uint64_t LabelBlock::label(uint32_t index) const { return u64_at(label_bytes() + 8 * size_t{index}); }
+uint64_t LabelBlock::label(uint32_t index) const {
+  return u64_at(label_bytes() + 8 * size_t{index});
+}
 
 uint32_t LabelBlock::SubBlock::index(uint32_t entry) const {
   return u32_at(indices + 4 * size_t{entry});

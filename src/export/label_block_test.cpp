@@ -16,7 +16,9 @@ std::vector<uint64_t> example_voxels() {
   return voxels;
 }
 
-std::vector<uint8_t> copy_of(std::span<const uint8_t> bytes) { return {bytes.begin(), bytes.end()}; }
+std::vector<uint8_t> copy_of(std::span<const uint8_t> bytes) {
+  return {bytes.begin(), bytes.end()};
+}
 
 std::vector<uint64_t> decoded(std::span<const uint8_t> bytes) {
   auto block = LabelBlock::parse(bytes);
@@ -77,8 +79,8 @@ TEST(LabelBlock, WritesTheWorkedExample) {
   BlockEncoder encoder;
   const auto bytes = copy_of(encoder.encode(example_voxels(), {2, 2, 2}));
   ASSERT_EQ(bytes.size(), 292u);
-  const std::vector<uint8_t> head{2, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 7, 0, 0, 0,
-                                  0, 0, 0, 0, 0x55, 0x44, 0x33, 0x22, 0x11, 0, 0, 0, 9, 0};
+  const std::vector<uint8_t> head{2, 0, 0, 0, 2, 0, 0, 0,    2,    0,    0,    0,    3, 0, 0, 0, 7,
+                                  0, 0, 0, 0, 0, 0, 0, 0x55, 0x44, 0x33, 0x22, 0x11, 0, 0, 0, 9, 0};
   EXPECT_TRUE(std::equal(head.begin(), head.end(), bytes.begin()));
   EXPECT_EQ(bytes[0x28], 3);
   EXPECT_EQ(bytes[0x2a], 2);
