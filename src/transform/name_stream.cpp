@@ -14,7 +14,7 @@ namespace {
 ExternalSortOptions sort_options() {
   ExternalSortOptions options;
   options.memory = Bytes(size_t{8} << 20);
-  options.drop = [](Record kept, Record next) { return compare(kept, next) == 0; };
+  options.fold = [](std::span<uint8_t> kept, Record next) { return compare(kept, next) == 0; };
   return options;
 }
 

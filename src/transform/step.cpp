@@ -117,7 +117,7 @@ Result<void> Step::run(MoleculeSource& source, StepState done, std::stop_token s
   counts_ = done.counts;
   ExternalSortOptions sort_options = options_.sort;
   sort_options.inputs = options_.threads;
-  sort_options.drop = [](Record kept, Record next) {
+  sort_options.fold = [](std::span<uint8_t> kept, Record next) {
     return kept.size() == next.size() && compare(kept, next) == 0;
   };
   sort_options.on_run = [this](size_t input, const DurableRun& run) { return on_run(input, run); };

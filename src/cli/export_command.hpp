@@ -1,0 +1,32 @@
+// `spillway export`: flags -> ExportOptions -> exporter::run().
+#pragma once
+
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "cli/options.hpp"
+#include "export/export.hpp"
+
+namespace spillway::cli {
+
+class ExportCommand {
+ public:
+  void add_to(CLI::App& app);
+  bool chosen() const;
+  [[nodiscard]] Result<void> run(std::stop_token stop);
+
+ private:
+  Result<exporter::ExportOptions> options() const;
+  void add_run_options(CLI::App& app);
+
+  CLI::App *app_ = nullptr, *run_ = nullptr;
+  CommonOptions common_;
+  std::string source_, spec_, out_, mapping_,
+      mapping_format_ = "auto", scale_ = "0", to_ = "arrow", payload_, axes_ = "zyx", shape_,
+      dtype_, on_error_ = "stop", on_duplicate_ = "error", resume_ = "auto";
+  std::optional<uint64_t> batch_size_;
+  bool keep_empty_ = false;
+};
+
+}  // namespace spillway::cli

@@ -1,0 +1,256 @@
+#include "export/arrow_shard.hpp"
+
+#include <arrow/api.h>
+#include <arrow/io/memory.h>
+#include <arrow/ipc/api.h>
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "export/output_file.hpp"
+
+namespace spillway::exporter {
+namespace {
+
+constexpr size_t kFileBuffer = size_t{512} << 10;
+constexpr size_t kColumnBuffer = size_t{512} << 10;
+constexpr uint64_t kMostColumn = (uint64_t{1} << 31) - 1;  // offsets are int32
+
+tl::unexpected<Error> error_of(const arrow::Status& status) {
+  return fail(status.IsOutOfMemory() ? Code::kMemoryLimit : Code::kInternal, status.ToString());
+}
+
+std::shared_ptr<arrow::Schema> shard_schema() {
+  const auto list = arrow::list(arrow::field("item", arrow::uint64(), true));
+  const auto compressed = arrow::key_value_metadata({{"compression", "true"}, {"codec", "zstd"}});
+  return arrow::schema({arrow::field("chunk_x", arrow::int32(), false),
+                        arrow::field("chunk_y", arrow::int32(), false),
+                        arrow::field("chunk_z", arrow::int32(), false),
+                        arrow::field("labels", list, false),
+                        arrow::field("supervoxels", list, false),
+                        arrow::field("dvid_compressed_block", arrow::binary(), false, compressed),
+                        arrow::field("uncompressed_size", arrow::uint32(), false)});
+}
+
+// The values of one column of a batch: in memory, and on scratch beyond that.
+class Column {
+ public:
+  explicit Column(std::shared_ptr<ScratchSpace> space)
+      : space_(std::move(space)), memory_(kColumnBuffer) {}
+
+  Result<void> append(std::span<const uint8_t> bytes) {
+    size_ += bytes.size();
+    if (size_ > kMostColumn)
+      return fail(Code::kTooLarge,
+                  "a record batch has more than 2 GiB in one column; give a smaller --batch-size");
+    if (used_ + bytes.size() > memory_.size()) TRY(spill());
+    if (bytes.size() > memory_.size()) return to_scratch(bytes);
+    std::memcpy(memory_.data() + used_, bytes.data(), bytes.size());
+    used_ += bytes.size();
+    return {};
+  }
+  uint64_t size() const { return size_; }
+  // Writes all of it and forgets it.
+  Result<void> move_to(OutputFile& file) {
+    if (file_.is_open()) {
+      TRY(spill());
+      for (uint64_t at = 0; at < size_;) {
+        const size_t part = std::min<uint64_t>(memory_.size(), size_ - at);
+        TRY(file_.read_at(at, std::span(memory_).first(part)));
+        TRY(file.append(std::span<const uint8_t>(memory_).first(part)));
+        at += part;
+      }
+      file_ = ScratchFile();
+    } else {
+      TRY(file.append(std::span<const uint8_t>(memory_).first(used_)));
+    }
+    used_ = 0;
+    size_ = 0;
+    return file.pad();
+  }
+  void clear() {
+    used_ = 0;
+    size_ = 0;
+    file_ = ScratchFile();
+  }
+
+ private:
+  Result<void> spill() {
+    if (used_ == 0) return {};
+    TRY(to_scratch(std::span<const uint8_t>(memory_).first(used_)));
+    used_ = 0;
+    return {};
+  }
+  Result<void> to_scratch(std::span<const uint8_t> bytes) {
+    if (!file_.is_open()) file_ = TRY(space_->open());
+    TRY(file_.append(bytes));
+    return {};
+  }
+  std::shared_ptr<ScratchSpace> space_;
+  std::vector<uint8_t> memory_;
+  size_t used_ = 0;
+  uint64_t size_ = 0;
+  ScratchFile file_;
+};
+
+class Writer final : public ArrowShardWriter {
+ public:
+  Writer(uint64_t batch_rows, const std::shared_ptr<ScratchSpace>& space)
+      : batch_rows_(batch_rows),
+        schema_(shard_schema()),
+        arrow_(kFileBuffer),
+        csv_(size_t{64} << 10),
+        labels_(space),
+        supervoxels_(space),
+        frames_(space) {
+    for (auto* column : {&x_, &y_, &z_, &sizes_}) column->reserve(batch_rows);
+    for (auto* offsets : {&list_offsets_, &frame_offsets_}) offsets->reserve(batch_rows + 1);
+  }
+
+  arrow::Status prepare() {
+    ARROW_ASSIGN_OR_RAISE(schema_message_, arrow::ipc::SerializeSchema(*schema_));
+    return arrow::Status::OK();
+  }
+
+  Result<void> begin(const std::string& arrow_path, const std::string& csv_path) override {
+    figures_ = {};
+    clear_batch();
+    TRY(arrow_.open(arrow_path));
+    TRY(csv_.open(csv_path));
+    TRY(arrow_.append({schema_message_->data(), static_cast<size_t>(schema_message_->size())}));
+    return csv_.append(
+        fmt::format("# schema_size={}\nx,y,z,offset,size,batch_idx\n", schema_message_->size()));
+  }
+
+  Result<void> add(const RowView& row) override {
+    x_.push_back(row.at[0]);
+    y_.push_back(row.at[1]);
+    z_.push_back(row.at[2]);
+    sizes_.push_back(static_cast<int32_t>(row.block_size));
+    TRY(labels_.append(row.mapped));
+    TRY(supervoxels_.append(row.supervoxels));
+    TRY(frames_.append(row.frame));
+    list_offsets_.push_back(static_cast<int32_t>(labels_.size() / 8));
+    frame_offsets_.push_back(static_cast<int32_t>(frames_.size()));
+    ++figures_.rows;
+    return x_.size() == batch_rows_ ? emit() : Result<void>();
+  }
+
+  Result<ShardFigures> end() override {
+    if (!x_.empty()) TRY(emit());
+    static constexpr uint8_t kEnd[8] = {0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0};
+    TRY(arrow_.append(kEnd));
+    figures_.bytes = arrow_.size();
+    figures_.csv_bytes = csv_.size();
+    figures_.sha256 = TRY(arrow_.close());
+    figures_.csv_sha256 = TRY(csv_.close());
+    return figures_;
+  }
+
+ private:
+  // Arrow's own metadata for the batch. It asks the arrays for lengths and offsets, never for the
+  // values of the long columns, which may be on scratch: those are given by size only.
+  arrow::Result<std::shared_ptr<arrow::Buffer>> metadata(int64_t& body_length) {
+    const auto rows = static_cast<int64_t>(x_.size());
+    const auto by_size = [this](uint64_t size) {
+      return std::make_shared<arrow::Buffer>(reinterpret_cast<const uint8_t*>(x_.data()),
+                                             static_cast<int64_t>(size));
+    };
+    const auto numbers = [&](const std::vector<int32_t>& values, auto type) {
+      return arrow::ArrayData::Make(
+          type, rows,
+          {nullptr,
+           std::make_shared<arrow::Buffer>(reinterpret_cast<const uint8_t*>(values.data()),
+                                           static_cast<int64_t>(values.size() * sizeof(int32_t)))},
+          0);
+    };
+    const auto offsets = [](const std::vector<int32_t>& values) {
+      return std::make_shared<arrow::Buffer>(reinterpret_cast<const uint8_t*>(values.data()),
+                                             static_cast<int64_t>(values.size() * sizeof(int32_t)));
+    };
+    const auto list = [&](const Column& column, size_t field) {
+      auto child = arrow::ArrayData::Make(arrow::uint64(), static_cast<int64_t>(column.size() / 8),
+                                          {nullptr, by_size(column.size())}, 0);
+      return arrow::ArrayData::Make(schema_->field(static_cast<int>(field))->type(), rows,
+                                    {nullptr, offsets(list_offsets_)}, {child}, 0);
+    };
+    const auto batch = arrow::RecordBatch::Make(
+        schema_, rows,
+        std::vector<std::shared_ptr<arrow::ArrayData>>{
+            numbers(x_, arrow::int32()), numbers(y_, arrow::int32()), numbers(z_, arrow::int32()),
+            list(labels_, 3), list(supervoxels_, 4),
+            arrow::ArrayData::Make(arrow::binary(), rows,
+                                   {nullptr, offsets(frame_offsets_), by_size(frames_.size())}, 0),
+            numbers(sizes_, arrow::uint32())});
+    arrow::ipc::IpcPayload payload;
+    ARROW_RETURN_NOT_OK(arrow::ipc::GetRecordBatchPayload(
+        *batch, arrow::ipc::IpcWriteOptions::Defaults(), &payload));
+    body_length = payload.body_length;
+    return payload.metadata;
+  }
+
+  Result<void> emit() {
+    int64_t body_length = 0;
+    auto made = metadata(body_length);
+    if (!made.ok()) return error_of(made.status());
+    const arrow::Buffer& message = **made;
+    const uint64_t begin = arrow_.size();
+    const auto length =
+        static_cast<uint32_t>(padded(static_cast<uint64_t>(message.size()) + 8) - 8);
+    const uint32_t prefix[2] = {0xFFFFFFFFu, length};
+    TRY(arrow_.append({reinterpret_cast<const uint8_t*>(prefix), sizeof prefix}));
+    TRY(arrow_.append({message.data(), static_cast<size_t>(message.size())}));
+    TRY(arrow_.pad());
+    const uint64_t body = arrow_.size();
+    for (const auto* column : {&x_, &y_, &z_}) TRY(append_numbers(*column));
+    TRY(append_numbers(list_offsets_));
+    TRY(labels_.move_to(arrow_));
+    TRY(append_numbers(list_offsets_));
+    TRY(supervoxels_.move_to(arrow_));
+    TRY(append_numbers(frame_offsets_));
+    TRY(frames_.move_to(arrow_));
+    TRY(append_numbers(sizes_));
+    CHECK(arrow_.size() - body == static_cast<uint64_t>(body_length));
+    for (size_t i = 0; i < x_.size(); ++i) {
+      char line[160];
+      const auto end = fmt::format_to_n(line, sizeof line, "{},{},{},{},{},{}\n", x_[i], y_[i],
+                                        z_[i], begin, arrow_.size() - begin, i);
+      TRY(csv_.append(std::string_view(line, end.size)));
+    }
+    ++figures_.batches;
+    clear_batch();
+    return {};
+  }
+  Result<void> append_numbers(const std::vector<int32_t>& values) {
+    TRY(arrow_.append({reinterpret_cast<const uint8_t*>(values.data()), values.size() * 4}));
+    return arrow_.pad();
+  }
+  void clear_batch() {
+    for (auto* column : {&x_, &y_, &z_, &sizes_}) column->clear();
+    for (auto* offsets : {&list_offsets_, &frame_offsets_}) offsets->assign(1, 0);
+    for (Column* column : {&labels_, &supervoxels_, &frames_}) column->clear();
+  }
+
+  const uint64_t batch_rows_;
+  const std::shared_ptr<arrow::Schema> schema_;
+  std::shared_ptr<arrow::Buffer> schema_message_;
+  OutputFile arrow_, csv_;
+  std::vector<int32_t> x_, y_, z_, sizes_, list_offsets_, frame_offsets_;
+  Column labels_, supervoxels_, frames_;
+  ShardFigures figures_;
+};
+
+}  // namespace
+
+Bytes ArrowShardWriter::room(uint64_t batch_rows) {
+  return Bytes(kFileBuffer + 3 * kColumnBuffer + (size_t{128} << 10) + 24 * batch_rows);
+}
+
+Result<std::unique_ptr<ArrowShardWriter>> ArrowShardWriter::create(
+    uint64_t batch_rows, std::shared_ptr<ScratchSpace> space) {
+  auto writer = std::make_unique<Writer>(batch_rows, space);
+  if (const auto status = writer->prepare(); !status.ok()) return error_of(status);
+  return std::unique_ptr<ArrowShardWriter>(std::move(writer));
+}
+
+}  // namespace spillway::exporter

@@ -1,0 +1,410 @@
+#include "export/block_worker.hpp"
+
+#include <fmt/format.h>
+#include <libdeflate.h>
+#include <lz4.h>
+#include <xxhash.h>
+#define ZSTD_STATIC_LINKING_ONLY  // ZSTD_estimateCCtxSize
+#include <zstd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "export/compressed_segmentation.hpp"
+
+namespace spillway::exporter {
+namespace {
+
+constexpr int kZstdLevel = 3;
+
+size_t context_bytes(size_t largest) {
+  return ZSTD_estimateCCtxSize_usingCParams(ZSTD_getCParams(kZstdLevel, largest, 0));
+}
+size_t encoded_room(Target target, size_t block) {
+  return target == Target::kArrow ? ZSTD_compressBound(block)
+                                  : compressed_segmentation_bound(block);
+}
+size_t small_frame_room() {
+  return std::max(encoded_room(Target::kArrow, kSmallBlock),
+                  encoded_room(Target::kPrecomputed, kSmallBlock));
+}
+size_t large_frame_room() {
+  return std::max(encoded_room(Target::kArrow, kMaxBlockBytes),
+                  encoded_room(Target::kPrecomputed, kMaxBlockBytes));
+}
+
+ZSTD_CCtx* make_context() {
+  ZSTD_CCtx* const context = ZSTD_createCCtx();
+  CHECK(context != nullptr);
+  ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, kZstdLevel);
+  ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 1);
+  ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
+  return context;
+}
+
+// Why a block is bad, or its bytes.
+struct Opened {
+  std::span<const uint8_t> block;
+  std::string bad;
+};
+
+class Worker final : public BlockWorker {
+ public:
+  Worker(const WorkPlan& plan, LargeRoom& large, Pages pages, bool from_voxels)
+      : plan_(plan),
+        large_(large),
+        pages_(std::move(pages)),
+        inflate_(libdeflate_alloc_decompressor()),
+        deflate_(plan.sharding && plan.sharding->gzip_data ? libdeflate_alloc_compressor(6)
+                                                           : nullptr),
+        context_(make_context()) {
+    CHECK(inflate_ != nullptr);
+    if (from_voxels) encoder_ = std::make_unique<BlockEncoder>();
+    uint8_t* at = pages_.data();
+    block_room_ = {at, kSmallBlock};
+    at += kSmallBlock;
+    frame_room_ = {at, small_frame_room()};
+    at += small_frame_room();
+    record_room_ = {at, kSortFrame / 2};
+    at += kSortFrame / 2;
+    if (from_voxels) voxel_room_ = {reinterpret_cast<uint64_t*>(at), kBlockVoxels};
+  }
+  ~Worker() override {
+    libdeflate_free_decompressor(inflate_);
+    if (deflate_ != nullptr) libdeflate_free_compressor(deflate_);
+    ZSTD_freeCCtx(context_);
+  }
+
+  Result<void> take(const BlockUnit& unit, ExternalSort::Input& out) override {
+    for (const BlockUnit::Item& item : unit.items) {
+      switch (unit.kind) {
+        case BlockUnit::Kind::kPayload:
+          TRY(take_payload(item, unit.of(item), out));
+          break;
+        case BlockUnit::Kind::kVoxels:
+          TRY(take_voxels(item, unit.of(item), out));
+          break;
+        case BlockUnit::Kind::kRow:
+          TRY(take_row(item, unit.of(item), out));
+          break;
+      }
+    }
+    return {};
+  }
+
+ private:
+  // ---- the ways in
+
+  Result<void> take_payload(const BlockUnit::Item& item, std::span<const uint8_t> payload,
+                            ExternalSort::Input& out) {
+    if (plan_.payload != Payload::kByContent) return take_packed_voxels(item, payload, out);
+    if (payload.size() >= 2 && payload[0] == 0x1f && payload[1] == 0x8b) {
+      if (payload.size() < 18) return reject(item, "gzip: too short", out);
+      uint32_t size;
+      std::memcpy(&size, payload.data() + payload.size() - 4, 4);
+      if (size > kMaxBlockBytes)
+        return reject(item, fmt::format("gzip: {} bytes are more than the largest block", size),
+                      out);
+      if (size <= kSmallBlock) return inflate_into(item, payload, block_room_.first(size), out);
+      MutexLock lock(large_.mutex);
+      return inflate_into(item, payload, {large_.block.data(), size}, out);
+    }
+    if (payload.size() > kMaxBlockBytes) return reject(item, "longer than the largest block", out);
+    if (payload.size() <= kSmallBlock) return take_block(item, payload, out);
+    MutexLock lock(large_.mutex);
+    return take_block(item, payload, out);
+  }
+
+  Result<void> inflate_into(const BlockUnit::Item& item, std::span<const uint8_t> payload,
+                            std::span<uint8_t> room, ExternalSort::Input& out) {
+    size_t used = 0, made = 0;
+    const auto status = libdeflate_gzip_decompress_ex(inflate_, payload.data(), payload.size(),
+                                                      room.data(), room.size(), &used, &made);
+    if (status == LIBDEFLATE_BAD_DATA) return reject(item, "gzip: damaged", out);
+    if (status != LIBDEFLATE_SUCCESS || made != room.size())
+      return reject(item, "gzip: its length does not match", out);
+    if (used != payload.size())
+      return reject(item, fmt::format("gzip: {} bytes behind it", payload.size() - used), out);
+    return take_block(item, room, out);
+  }
+
+  Result<void> take_packed_voxels(const BlockUnit::Item& item, std::span<const uint8_t> payload,
+                                  ExternalSort::Input& out) {
+    std::span<const uint8_t> voxels = payload;
+    if (plan_.payload == Payload::kLz4) {
+      const int made = LZ4_decompress_safe(reinterpret_cast<const char*>(payload.data()),
+                                           reinterpret_cast<char*>(voxel_room_.data()),
+                                           static_cast<int>(payload.size()),
+                                           static_cast<int>(voxel_room_.size_bytes()));
+      if (made != static_cast<int>(voxel_room_.size_bytes()))
+        return reject(item, "lz4: damaged, or not 2 MiB of voxels", out);
+    } else {
+      if (payload.size() != voxel_room_.size_bytes())
+        return reject(item, fmt::format("{} bytes are not 2 MiB of voxels", payload.size()), out);
+      std::memcpy(voxel_room_.data(), payload.data(), payload.size());
+    }
+    return encode_voxels(item, voxel_room_, out);
+  }
+  Result<void> take_voxels(const BlockUnit::Item& item, std::span<const uint8_t> voxels,
+                           ExternalSort::Input& out) {
+    return encode_voxels(
+        item, {reinterpret_cast<const uint64_t*>(voxels.data()), voxels.size() / 8}, out);
+  }
+  Result<void> encode_voxels(const BlockUnit::Item& item, std::span<const uint64_t> voxels,
+                             ExternalSort::Input& out) {
+    const auto block = encoder_->encode(voxels);
+    if (block.size() <= kSmallBlock) return take_block(item, block, out);
+    MutexLock lock(large_.mutex);
+    return take_block(item, block, out);
+  }
+
+  // ---- a block's bytes; with large_.mutex held when they are more than kSmallBlock
+
+  Result<void> take_block(const BlockUnit::Item& item, std::span<const uint8_t> bytes,
+                          ExternalSort::Input& out) {
+    auto parsed = LabelBlock::parse(bytes);
+    if (!parsed) return reject(item, parsed.error().message(), out);
+    if (!parsed->is_64_cubed()) return reject(item, "its sub-block counts are not 8,8,8", out);
+    const auto g = plan_.grid.place(item.at);
+    if (!g) return reject(item, "outside the volume", out);
+    RowHead head;
+    head.at = item.at;
+    head.offset = item.offset;
+    head.block_size = static_cast<uint32_t>(bytes.size());
+    const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+    head.hash[0] = hash.low64;
+    head.hash[1] = hash.high64;
+    const bool is_small = bytes.size() <= kSmallBlock;
+    return plan_.target == Target::kArrow ? arrow_row(item, *parsed, *g, head, is_small, out)
+                                          : chunk_row(item, *parsed, *g, head, is_small, out);
+  }
+
+  bool has_any(const LabelBlock& block) {
+    // In pieces: the table may be megabytes, the answer comes mostly from the first.
+    bool any = false;
+    for (uint32_t at = 0; at < block.label_count() && !any; at += kPiece) {
+      const uint32_t count = std::min(kPiece, block.label_count() - at);
+      any = plan_.mapping->map(block.label_bytes() + 8 * size_t{at}, count, piece_.data());
+    }
+    return any;
+  }
+
+  Result<void> arrow_row(const BlockUnit::Item& item, const LabelBlock& block, GridAt g,
+                         RowHead head, bool is_small, ExternalSort::Input& out) {
+    if (!plan_.keep_empty && block.label_count() > kPiece && !has_any(block))
+      return empty(arrow_place(g), item, head, out);
+    head.labels = block.label_count();
+    const std::span<uint8_t> room =
+        is_small ? frame_room_ : std::span<uint8_t>(large_.frame.data(), large_.frame.size());
+    auto* const context = is_small ? context_ : static_cast<ZSTD_CCtx*>(large_.context);
+    const size_t table = 8 * size_t{head.labels};
+    const size_t most_inline = record_room_.size() - 4 - kKeyBytes - sizeof(RowHead);
+    const bool may_fit = 2 * table < most_inline;
+    uint8_t* const content = record_room_.data() + kKeyBytes + sizeof(RowHead);
+    if (may_fit) {
+      const bool any = plan_.mapping->map(block.label_bytes(), head.labels, content);
+      if (!any && !plan_.keep_empty) return empty(arrow_place(g), item, head, out);
+      std::memcpy(content + table, block.label_bytes(), table);
+    }
+    const size_t made = ZSTD_compress2(context, room.data(), room.size(), block.bytes().data(),
+                                       block.bytes().size());
+    if (ZSTD_isError(made))
+      return fail(Code::kInternal, fmt::format("zstd: {}", ZSTD_getErrorName(made)));
+    head.frame_size = static_cast<uint32_t>(made);
+    if (may_fit && head.content() <= most_inline) {
+      std::memcpy(content + 2 * table, room.data(), made);
+      return add(arrow_place(g), item, head, head.content(), out);
+    }
+    if (is_small) {
+      MutexLock lock(large_.mutex);
+      return large_arrow_row(item, block.label_bytes(), g, head, room.first(made), out);
+    }
+    return large_arrow_row(item, block.label_bytes(), g, head, room.first(made), out);
+  }
+
+  // With large_.mutex held.
+  Result<void> large_arrow_row(const BlockUnit::Item& item, const uint8_t* labels, GridAt g,
+                               RowHead head, std::span<const uint8_t> frame,
+                               ExternalSort::Input& out) {
+    if (!large_.file.is_open()) large_.file = TRY(large_.space->open());
+    head.is_large = 1;
+    head.offset = large_.file.size();
+    for (uint32_t at = 0; at < head.labels; at += kPiece) {
+      const uint32_t count = std::min(kPiece, head.labels - at);
+      (void)plan_.mapping->map(labels + 8 * size_t{at}, count, piece_.data());
+      TRY(large_.file.append(std::span<const uint8_t>(piece_).first(8 * size_t{count})));
+    }
+    TRY(large_.file.append({labels, 8 * size_t{head.labels}}));
+    TRY(large_.file.append(frame));
+    return add(arrow_place(g), item, head, 0, out);
+  }
+
+  Result<void> chunk_row(const BlockUnit::Item& item, const LabelBlock& block, GridAt g,
+                         RowHead head, bool is_small, ExternalSort::Input& out) {
+    const Place place = chunk_place(g);
+    if (!plan_.keep_empty && !has_any(block)) return empty(place, item, head, out);
+    std::array<uint32_t, 3> extent;
+    for (size_t d = 0; d < 3; ++d)
+      extent[d] = static_cast<uint32_t>(std::min<int64_t>(64, plan_.size[d] - int64_t{64} * g[d]));
+    const size_t table = 8 * size_t{block.label_count()};
+    if (mapped_.size() < table) mapped_.resize(table);  // at most the block's own table
+    (void)plan_.mapping->map(block.label_bytes(), block.label_count(), mapped_.data());
+    std::span<uint8_t> room =
+        is_small ? frame_room_ : std::span<uint8_t>(large_.frame.data(), large_.frame.size());
+    size_t made = encode_compressed_segmentation(block, mapped_.data(), extent, room);
+    if (!is_small) std::vector<uint8_t>().swap(mapped_);
+    std::span<const uint8_t> chunk = room.first(made);
+    if (deflate_ != nullptr) {
+      packed_.resize(libdeflate_gzip_compress_bound(deflate_, chunk.size()));
+      made = libdeflate_gzip_compress(deflate_, chunk.data(), chunk.size(), packed_.data(),
+                                      packed_.size());
+      CHECK(made > 0);
+      chunk = std::span<const uint8_t>(packed_).first(made);
+    }
+    head.frame_size = static_cast<uint32_t>(chunk.size());
+    if (chunk.size() <= record_room_.size() - 4 - kKeyBytes - sizeof(RowHead)) {
+      std::memcpy(record_room_.data() + kKeyBytes + sizeof(RowHead), chunk.data(), chunk.size());
+      return add(place, item, head, chunk.size(), out);
+    }
+    const auto write = [&]() -> Result<void> {
+      if (!large_.file.is_open()) large_.file = TRY(large_.space->open());
+      head.is_large = 1;
+      head.offset = TRY(large_.file.append(chunk));
+      return add(place, item, head, 0, out);
+    };
+    if (!is_small) return write();
+    MutexLock lock(large_.mutex);
+    return write();
+  }
+
+  // A row of an Arrow shard: only its labels are made anew.
+  Result<void> take_row(const BlockUnit::Item& item, std::span<const uint8_t> bytes,
+                        ExternalSort::Input& out) {
+    const auto g = plan_.grid.place(item.at);
+    if (!g) return reject(item, "outside the volume", out);
+    RowHead head;
+    head.at = item.at;
+    head.offset = item.offset;
+    head.block_size = item.block_size;
+    head.labels = item.labels;
+    const size_t table = 8 * size_t{item.labels};
+    const auto frame = bytes.subspan(table);
+    head.frame_size = static_cast<uint32_t>(frame.size());
+    const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+    head.hash[0] = hash.low64;
+    head.hash[1] = hash.high64;
+    uint8_t* const content = record_room_.data() + kKeyBytes + sizeof(RowHead);
+    if (head.content() <= record_room_.size() - 4 - kKeyBytes - sizeof(RowHead)) {
+      const bool any = plan_.mapping->map(bytes.data(), head.labels, content);
+      if (!any && !plan_.keep_empty) return empty(arrow_place(*g), item, head, out);
+      std::memcpy(content + table, bytes.data(), bytes.size());
+      return add(arrow_place(*g), item, head, head.content(), out);
+    }
+    if (!plan_.keep_empty) {
+      bool any = false;
+      for (uint32_t at = 0; at < head.labels && !any; at += kPiece)
+        any = plan_.mapping->map(bytes.data() + 8 * size_t{at}, std::min(kPiece, head.labels - at),
+                                 piece_.data());
+      if (!any) return empty(arrow_place(*g), item, head, out);
+    }
+    MutexLock lock(large_.mutex);
+    return large_arrow_row(item, bytes.data(), *g, head, frame, out);
+  }
+
+  // ---- records
+
+  Place arrow_place(GridAt g) const { return make_place(plan_.cells.of(g), g[2], g[1], g[0]); }
+  Place chunk_place(GridAt g) const {
+    if (!plan_.sharding) return make_place(0, g[2], g[1], g[0]);
+    const uint64_t code = plan_.grid.morton(g);
+    const ShardPlace at = shard_of(code, *plan_.sharding);
+    return make_place(at.shard, static_cast<uint32_t>(at.minishard),
+                      static_cast<uint32_t>(code >> 32), static_cast<uint32_t>(code));
+  }
+  Result<void> empty(const Place& place, const BlockUnit::Item& item, RowHead head,
+                     ExternalSort::Input& out) {
+    head.is_empty = 1;
+    head.labels = head.frame_size = 0;
+    return add(place, item, head, 0, out);
+  }
+  Result<void> reject(const BlockUnit::Item& item, const std::string& reason,
+                      ExternalSort::Input& out) {
+    if (!plan_.reject)
+      return fail(
+          Code::kInvalid,
+          fmt::format("{}: block {},{},{} at byte {}: {} (--on-error=reject goes on)", plan_.source,
+                      item.at[0], item.at[1], item.at[2], item.offset, reason));
+    RowHead head;
+    head.at = item.at;
+    head.offset = item.offset;
+    head.frame_size = static_cast<uint32_t>(std::min<size_t>(reason.size(), 200));
+    std::memcpy(record_room_.data() + kKeyBytes + sizeof(RowHead), reason.data(), head.frame_size);
+    return add(make_place(kRejectGroup, 0, 0, 0), item, head, head.frame_size, out);
+  }
+  // The content stands in record_room_ already.
+  Result<void> add(const Place& place, const BlockUnit::Item& item, const RowHead& head,
+                   size_t content, ExternalSort::Input& out) {
+    const bool backwards = plan_.last_wins && group_of(place) != kRejectGroup;
+    const uint64_t ordinal = __builtin_bswap64(backwards ? ~item.ordinal : item.ordinal);
+    std::memcpy(record_room_.data(), place.data(), kPlaceBytes);
+    std::memcpy(record_room_.data() + kPlaceBytes, &ordinal, 8);
+    std::memcpy(record_room_.data() + kKeyBytes, &head, sizeof head);
+    return out.add(record_room_.first(kKeyBytes + sizeof head + content));
+  }
+
+  static constexpr uint32_t kPiece = 4096;  // labels
+
+  const WorkPlan& plan_;
+  LargeRoom& large_;
+  Pages pages_;
+  libdeflate_decompressor* inflate_;
+  libdeflate_compressor* deflate_;
+  ZSTD_CCtx* context_;
+  std::unique_ptr<BlockEncoder> encoder_;
+  std::span<uint8_t> block_room_, frame_room_, record_room_;
+  std::span<uint64_t> voxel_room_;
+  std::array<uint8_t, 8 * kPiece> piece_;
+  std::vector<uint8_t> mapped_, packed_;  // of precomputed
+};
+
+}  // namespace
+
+Bytes LargeRoom::room() {
+  return Bytes(2 * kMaxBlockBytes + large_frame_room() + context_bytes(kMaxBlockBytes) + 16384);
+}
+
+Result<std::unique_ptr<LargeRoom>> LargeRoom::create(Lease lease,
+                                                     std::shared_ptr<ScratchSpace> space) {
+  auto room = std::make_unique<LargeRoom>();
+  room->space = std::move(space);
+  room->block = TRY(Pages::map(lease.split(Bytes(kMaxBlockBytes))));
+  // The context's share stays with the frame's pages, whose tail is never touched.
+  room->frame = TRY(Pages::map(std::move(lease)));
+  room->context = make_context();
+  return room;
+}
+
+void LargeRoom::release() {
+  ZSTD_freeCCtx(static_cast<ZSTD_CCtx*>(std::exchange(context, nullptr)));
+  block = Pages();
+  frame = Pages();
+}
+
+LargeRoom::~LargeRoom() { release(); }
+
+Bytes BlockWorker::room(Target target, bool from_voxels) {
+  size_t bytes = kSmallBlock + small_frame_room() + kSortFrame / 2 + context_bytes(kSmallBlock) +
+                 (size_t{192} << 10);  // the object, libdeflate
+  if (from_voxels) bytes += kBlockVoxels * 8 + BlockEncoder::room().count();
+  if (target == Target::kPrecomputed) bytes += size_t{512} << 10;
+  return Bytes(bytes);
+}
+
+Result<std::unique_ptr<BlockWorker>> BlockWorker::create(const WorkPlan& plan, LargeRoom& large,
+                                                         Lease lease, bool from_voxels) {
+  Pages pages = TRY(Pages::map(std::move(lease)));
+  return std::unique_ptr<BlockWorker>(
+      std::make_unique<Worker>(plan, large, std::move(pages), from_voxels));
+}
+
+}  // namespace spillway::exporter

@@ -1,0 +1,180 @@
+#include "export/compressed_segmentation.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+namespace spillway::exporter {
+namespace {
+
+unsigned width_for(uint32_t entries) {  // 0, 1, 2, 4, 8, 16
+  if (entries < 2) return 0;
+  return static_cast<unsigned>(std::bit_ceil(static_cast<unsigned>(std::bit_width(entries - 1))));
+}
+
+uint32_t u32_at(const uint8_t* at) {
+  uint32_t value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+
+// Tables that were written, found again by their content.
+class TableCache {
+ public:
+  // The word where an equal table stands, or 0.
+  uint32_t find(std::span<const uint64_t> table, const uint8_t* words) const {
+    const Entry& entry = entries_[slot(table)];
+    if (entry.offset == 0 || entry.count != table.size()) return 0;
+    return std::memcmp(words + 4 * size_t{entry.offset}, table.data(), table.size_bytes()) == 0
+               ? entry.offset
+               : 0;
+  }
+  void put(std::span<const uint64_t> table, uint32_t offset) {
+    entries_[slot(table)] = {offset, static_cast<uint32_t>(table.size())};
+  }
+
+ private:
+  struct Entry {
+    uint32_t offset = 0, count = 0;
+  };
+  static size_t slot(std::span<const uint64_t> table) {
+    uint64_t hash = table.size();
+    for (const uint64_t value : table) hash = (hash ^ value) * 0x9E3779B97F4A7C15u;
+    return hash >> 54;
+  }
+  std::array<Entry, 1024> entries_{};
+};
+
+// The different mapped labels of a palette, in order, and which one each entry became.
+struct Palette {
+  std::array<uint64_t, kSubBlockVoxels> table;
+  std::array<uint16_t, kSubBlockVoxels> entry;
+  uint32_t count = 0;
+  uint32_t known = 0;
+
+  void make(const LabelBlock::SubBlock& sub, const uint8_t* mapped) {
+    count = 0;
+    known = std::max(sub.palette_size, 1u);
+    for (uint32_t i = 0; i < sub.palette_size; ++i) {
+      uint64_t label;
+      std::memcpy(&label, mapped + 8 * size_t{sub.index(i)}, sizeof label);
+      uint32_t at = 0;
+      if (known <= 64) {
+        while (at < count && table[at] != label) ++at;
+      } else {
+        at = count;  // long palettes may repeat labels: valid, and rare
+      }
+      if (at == count) table[count++] = label;
+      entry[i] = static_cast<uint16_t>(at);
+    }
+    if (sub.palette_size == 0) table[count++] = 0;
+  }
+};
+
+}  // namespace
+
+size_t encode_compressed_segmentation(const LabelBlock& block, const uint8_t* mapped,
+                                      std::array<uint32_t, 3> extent, std::span<uint8_t> out) {
+  std::array<uint32_t, 3> blocks;
+  for (size_t d = 0; d < 3; ++d) {
+    CHECK(extent[d] >= 1 && extent[d] <= block.sub_blocks()[d] * 8);
+    blocks[d] = (extent[d] + 7) / 8;
+  }
+  const uint32_t one = 1;
+  std::memcpy(out.data(), &one, 4);
+  uint8_t* const words = out.data() + 4;  // offsets count from here
+  const size_t header_words = size_t{2} * blocks[0] * blocks[1] * blocks[2];
+  size_t at = header_words;
+  TableCache cache;
+  Palette palette;
+  SubBlockValues values;
+  LabelBlock::Walk walk(block);
+  const auto counts = block.sub_blocks();
+  for (uint32_t z = 0; z < counts[2]; ++z) {
+    for (uint32_t y = 0; y < counts[1]; ++y) {
+      for (uint32_t x = 0; x < counts[0]; ++x) {
+        const LabelBlock::SubBlock sub = walk.next();
+        if (x >= blocks[0] || y >= blocks[1] || z >= blocks[2]) continue;
+        palette.make(sub, mapped);
+        const unsigned width = width_for(palette.count);
+        const size_t values_at = at;
+        if (width > 0) {
+          sub.unpack(values);
+          uint64_t held = 0;
+          unsigned filled = 0;
+          for (const uint16_t value : values) {
+            held |= uint64_t{palette.entry[value]} << filled;
+            filled += width;
+            if (filled == 64) {
+              std::memcpy(words + 4 * at, &held, 8);
+              at += 2;
+              held = 0;
+              filled = 0;
+            }
+          }
+        }
+        const std::span<const uint64_t> table(palette.table.data(), palette.count);
+        uint32_t table_at = cache.find(table, words);
+        if (table_at == 0) {
+          table_at = static_cast<uint32_t>(at);
+          std::memcpy(words + 4 * at, table.data(), table.size_bytes());
+          at += 2 * table.size();
+          cache.put(table, table_at);
+        }
+        const uint32_t header[2] = {table_at | width << 24, static_cast<uint32_t>(values_at)};
+        std::memcpy(words + 8 * ((size_t{z} * blocks[1] + y) * blocks[0] + x), header, 8);
+      }
+    }
+  }
+  CHECK(4 + 4 * at <= out.size());
+  return 4 + 4 * at;
+}
+
+Result<void> decode_compressed_segmentation(std::span<const uint8_t> chunk,
+                                            std::array<uint32_t, 3> extent,
+                                            std::array<uint32_t, 3> block,
+                                            std::span<uint64_t> out) {
+  const auto bad = [](const char* what) {
+    return fail(Code::kInvalid, fmt::format("compressed_segmentation: {}", what));
+  };
+  if (chunk.size() % 4 != 0 || chunk.size() < 4) return bad("length is no multiple of 4");
+  const size_t base = u32_at(chunk.data());
+  const size_t words = chunk.size() / 4;
+  if (base > words) return bad("the channel begins beyond the end");
+  const uint8_t* const from = chunk.data() + 4 * base;
+  const size_t room = words - base;
+  std::array<size_t, 3> blocks;
+  for (size_t d = 0; d < 3; ++d) blocks[d] = (size_t{extent[d]} + block[d] - 1) / block[d];
+  if (blocks[0] * blocks[1] * blocks[2] * 2 > room) return bad("ends within the headers");
+  CHECK(out.size() == size_t{extent[0]} * extent[1] * extent[2]);
+  for (size_t b = 0; b < blocks[0] * blocks[1] * blocks[2]; ++b) {
+    const uint32_t head = u32_at(from + 8 * b);
+    const size_t table = head & 0xFFFFFF, width = head >> 24;
+    const size_t packed = u32_at(from + 8 * b + 4);
+    if (width > 32 || (width & (width - 1)) != 0) return bad("an unknown width");
+    const size_t voxels = size_t{block[0]} * block[1] * block[2];
+    if (width > 0 && (packed > room || (voxels * width + 31) / 32 > room - packed))
+      return bad("values beyond the end");
+    const size_t x0 = b % blocks[0] * block[0], y0 = b / blocks[0] % blocks[1] * block[1],
+                 z0 = b / (blocks[0] * blocks[1]) * block[2];
+    for (size_t z = z0; z < std::min<size_t>(z0 + block[2], extent[2]); ++z) {
+      for (size_t y = y0; y < std::min<size_t>(y0 + block[1], extent[1]); ++y) {
+        for (size_t x = x0; x < std::min<size_t>(x0 + block[0], extent[0]); ++x) {
+          size_t value = 0;
+          if (width > 0) {
+            const size_t bit = (((z - z0) * block[1] + y - y0) * block[0] + x - x0) * width;
+            value =
+                u32_at(from + 4 * (packed + bit / 32)) >> (bit % 32) & ((uint64_t{1} << width) - 1);
+          }
+          if (table + 2 * value + 2 > room) return bad("a table entry beyond the end");
+          std::memcpy(&out[(z * extent[1] + y) * extent[0] + x], from + 4 * (table + 2 * value), 8);
+        }
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace spillway::exporter

@@ -1,0 +1,38 @@
+// neuroglancer's compressed_segmentation of one uint64 channel, in blocks of 8^3.
+//
+// Layout   docs/formats.md, "Compressed segmentation".
+// Memory   encode writes into the caller's room (bound()); tables are shared between the blocks of a
+//          chunk through a fixed cache of 8 KiB on the stack.
+// Threads  Any.
+// Cost     A label block becomes a chunk palette by palette: no voxel array is made.
+// Fails    decode: kInvalid when an offset or a width is not of this format.
+// Source   google/neuroglancer, src/sliceview/compressed_segmentation/README.md.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "core/result.hpp"
+#include "export/label_block.hpp"
+
+namespace spillway::exporter {
+
+// The most bytes that a block of this many bytes can become.
+constexpr size_t compressed_segmentation_bound(size_t block_bytes) {
+  // Header 8 bytes a sub-block; a palette entry 4 -> 8 bytes; b bits -> at most 2b - 1 of 16.
+  return 4 + 512 * 8 + 8 * 512 + 2 * block_bytes;
+}
+
+// `mapped`: a label for each entry of the block's table, unaligned u64; `extent`: voxels of the
+// chunk along x, y, z, 1 to 64. Returns the bytes written to `out`.
+size_t encode_compressed_segmentation(const LabelBlock& block, const uint8_t* mapped,
+                                      std::array<uint32_t, 3> extent, std::span<uint8_t> out);
+
+// `out`: extent voxels, x fastest. Blocks of `block` voxels (8^3 here; others when read).
+[[nodiscard]] Result<void> decode_compressed_segmentation(std::span<const uint8_t> chunk,
+                                                          std::array<uint32_t, 3> extent,
+                                                          std::array<uint32_t, 3> block,
+                                                          std::span<uint64_t> out);
+
+}  // namespace spillway::exporter

@@ -1,0 +1,70 @@
+#include "export/compressed_segmentation.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace spillway::exporter {
+namespace {
+
+// `labels` different ids in runs, so that palettes of many sizes occur.
+std::vector<uint64_t> voxels_of(std::mt19937_64& random, size_t labels) {
+  std::vector<uint64_t> voxels(kBlockVoxels);
+  uint64_t current = 0;
+  for (size_t i = 0; i < voxels.size(); ++i) {
+    if (random() % 5 == 0) current = random() % labels * 0x100000001u;
+    voxels[i] = current;
+  }
+  return voxels;
+}
+
+TEST(CompressedSegmentation, RoundTripsClippedAndMapped) {
+  std::mt19937_64 random(9);
+  BlockEncoder encoder;
+  for (const size_t labels : {1, 2, 3, 17, 400, 100000}) {
+    const auto voxels = voxels_of(random, labels);
+    const auto bytes = encoder.encode(voxels);
+    auto block = LabelBlock::parse(bytes);
+    ASSERT_TRUE(block);
+    std::vector<uint64_t> mapped(block->label_count());
+    for (uint32_t i = 0; i < mapped.size(); ++i) mapped[i] = block->label(i) % 7 + 1;
+    for (const auto& extent : {std::array<uint32_t, 3>{64, 64, 64}, {64, 9, 1}, {5, 64, 33}}) {
+      for (const bool map : {false, true}) {
+        std::vector<uint8_t> chunk(compressed_segmentation_bound(bytes.size()));
+        chunk.resize(encode_compressed_segmentation(
+            *block, map ? reinterpret_cast<const uint8_t*>(mapped.data()) : block->label_bytes(),
+            extent, chunk));
+        std::vector<uint64_t> out(size_t{extent[0]} * extent[1] * extent[2]);
+        auto decoded = decode_compressed_segmentation(chunk, extent, {8, 8, 8}, out);
+        ASSERT_TRUE(decoded) << decoded.error().message();
+        for (size_t i = 0; i < out.size(); ++i) {
+          const size_t x = i % extent[0], y = i / extent[0] % extent[1],
+                       z = i / (extent[0] * extent[1]);
+          const uint64_t voxel = voxels[(z * 64 + y) * 64 + x];
+          ASSERT_EQ(out[i], map ? voxel % 7 + 1 : voxel) << i;
+        }
+      }
+    }
+  }
+}
+
+TEST(CompressedSegmentation, DamageIsRefusedOrDecodesWithinBounds) {
+  std::mt19937_64 random(10);
+  BlockEncoder encoder;
+  const auto bytes = encoder.encode(voxels_of(random, 9));
+  auto block = LabelBlock::parse(bytes);
+  std::vector<uint8_t> chunk(compressed_segmentation_bound(bytes.size()));
+  chunk.resize(encode_compressed_segmentation(*block, block->label_bytes(), {64, 64, 64}, chunk));
+  std::vector<uint64_t> out(kBlockVoxels);
+  for (size_t size = 0; size < 5000; size += 7)
+    EXPECT_FALSE(
+        decode_compressed_segmentation(std::span(chunk).first(size), {64, 64, 64}, {8, 8, 8}, out));
+  for (int i = 0; i < 60; ++i) {
+    auto damaged = chunk;
+    damaged[random() % 4096] = static_cast<uint8_t>(random());
+    (void)decode_compressed_segmentation(damaged, {64, 64, 64}, {8, 8, 8}, out);
+  }
+}
+
+}  // namespace
+}  // namespace spillway::exporter

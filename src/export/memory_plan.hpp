@@ -1,0 +1,43 @@
+// What an export needs, account by account, and how many threads fit.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/external_sort.hpp"
+#include "export/export.hpp"
+
+namespace spillway::exporter {
+
+struct MemoryPlan {
+  struct Item {
+    std::string name;
+    Bytes bytes;
+    std::string purpose;
+  };
+  unsigned threads = 1;  // as many as fit, at most those asked for
+  Bytes reserve;         // beside the leases
+  Bytes read, work, publish, mapping, sort;
+  ExternalSortOptions sort_options;
+  uint64_t most_table_bytes = 0;
+  std::vector<Item> items() const;
+
+  struct Needs {
+    Target target = Target::kArrow;
+    bool from_voxels = false;
+    bool has_mapping = false;
+    uint64_t batch_rows = 1;
+    Bytes read_floor;
+  };
+  // None when `memory` is too little for one thread.
+  static std::optional<MemoryPlan> make(Bytes memory, unsigned threads, const Needs& needs);
+  // Or says what the least is.
+  [[nodiscard]] static Result<MemoryPlan> make_or_refuse(Bytes memory, unsigned threads,
+                                                         const Needs& needs);
+};
+
+// A row that is too long for the sort, read back: two lists and the frame.
+Bytes largest_row();
+
+}  // namespace spillway::exporter

@@ -1,0 +1,71 @@
+#include "export/output_file.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "core/file_io.hpp"
+
+namespace spillway::exporter {
+
+Result<void> OutputFile::open(const std::string& path) {
+  drop();
+  path_ = path;
+  fd_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd_ < 0) return fail_errno("creating " + path);
+  written_ = used_ = 0;
+  return {};
+}
+
+Result<void> OutputFile::append(std::span<const uint8_t> bytes) {
+  while (!bytes.empty()) {
+    if (used_ == buffer_.size()) TRY(flush());
+    const size_t part = std::min(bytes.size(), buffer_.size() - used_);
+    std::memcpy(buffer_.data() + used_, bytes.data(), part);
+    used_ += part;
+    bytes = bytes.subspan(part);
+  }
+  return {};
+}
+
+Result<void> OutputFile::append(std::string_view text) {
+  return append({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+}
+
+Result<void> OutputFile::pad() {
+  static constexpr uint8_t kZeros[8] = {};
+  return append(std::span(kZeros).first(padded(size()) - size()));
+}
+
+Result<void> OutputFile::write_at(uint64_t offset, std::span<const uint8_t> bytes) {
+  TRY(flush());
+  CHECK(offset + bytes.size() <= written_);
+  return write_fully_at(fd_, offset, bytes, path_);
+}
+
+Result<std::string> OutputFile::close() {
+  TRY(flush());
+  if (::close(std::exchange(fd_, -1)) != 0) return fail_errno("closing " + path_);
+  return hash_.hex();
+}
+
+Result<void> OutputFile::flush() {
+  if (used_ == 0) return {};
+  const auto bytes = std::span<const uint8_t>(buffer_).first(used_);
+  hash_.add(bytes);
+  TRY(write_fully_at(fd_, written_, bytes, path_));
+  written_ += used_;
+  used_ = 0;
+  return {};
+}
+
+void OutputFile::drop() {
+  if (fd_ < 0) return;
+  ::close(std::exchange(fd_, -1));
+  hash_.hex();
+}
+
+}  // namespace spillway::exporter

@@ -1,0 +1,49 @@
+// A file written from begin to end through one buffer, hashed as it goes. It is not synced: who
+// publishes it does that.
+//
+// Threads  One. Memory: the buffer.
+// Fails    kIo, kDiskFull.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.hpp"
+#include "export/sha256.hpp"
+
+namespace spillway::exporter {
+
+inline uint64_t padded(uint64_t size) { return (size + 7) & ~uint64_t{7}; }
+
+class OutputFile {
+ public:
+  explicit OutputFile(size_t buffer) : buffer_(buffer) {}
+  ~OutputFile() { drop(); }
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  [[nodiscard]] Result<void> open(const std::string& path);
+  [[nodiscard]] Result<void> append(std::span<const uint8_t> bytes);
+  [[nodiscard]] Result<void> append(std::string_view text);
+  [[nodiscard]] Result<void> pad();  // with zeros to a multiple of 8
+  // Changes what was appended before; the hash of close() is then not of the file.
+  [[nodiscard]] Result<void> write_at(uint64_t offset, std::span<const uint8_t> bytes);
+  uint64_t size() const { return written_ + used_; }
+  [[nodiscard]] Result<std::string> close();  // SHA-256 of what was appended
+
+ private:
+  Result<void> flush();
+  void drop();
+
+  std::string path_;
+  int fd_ = -1;
+  std::vector<uint8_t> buffer_;
+  size_t used_ = 0;
+  uint64_t written_ = 0;
+  Sha256 hash_;
+};
+
+}  // namespace spillway::exporter

@@ -1,0 +1,32 @@
+// SHA-256 of what passes by, for manifests.
+//
+// Threads  One at a time. Cost: 1.5 GB/s a core with SHA extensions, 0.4 without (libcrypto).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/result.hpp"
+
+namespace spillway::exporter {
+
+class Sha256 {
+ public:
+  Sha256();
+  ~Sha256();
+  Sha256(Sha256&&) noexcept;
+  Sha256& operator=(Sha256&&) noexcept;
+  void add(std::span<const uint8_t> bytes);
+  std::string hex();  // of all that was added; begins anew
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Of a whole file, read in pieces. kNotFound when there is none.
+[[nodiscard]] Result<std::string> sha256_of_file(const std::string& path);
+
+}  // namespace spillway::exporter

@@ -1,0 +1,147 @@
+#include "export/shard_publisher.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "export/sha256.hpp"
+
+namespace spillway::exporter {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kGroupShards = 512;
+constexpr uint64_t kGroupBytes = uint64_t{512} << 20;
+
+SpillQueue::Options queue_options() {
+  return {.segment_bytes = size_t{256} << 10, .frame_bytes = size_t{64} << 10};
+}
+
+Result<void> sync_file_system(const std::string& folder) {
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return fail_errno("opening " + folder);
+  const int synced = ::syncfs(fd);
+  const int error = errno;
+  ::close(fd);
+  if (synced != 0) return fail(Error::from_errno("syncing " + folder, error));
+  return {};
+}
+
+}  // namespace
+
+Bytes ShardPublisher::room() { return SpillQueue::floor(queue_options()) * 2 + 512_KiB; }
+
+Result<std::unique_ptr<ShardPublisher>> ShardPublisher::open(std::string out, std::string work,
+                                                             const std::string& configuration,
+                                                             Account account,
+                                                             std::shared_ptr<ScratchSpace> space) {
+  std::unique_ptr<ShardPublisher> publisher(new ShardPublisher);
+  publisher->out_ = std::move(out);
+  publisher->work_ = std::move(work);
+  publisher->known_ = TRY(SpillQueue::create(queue_options(), account, space));
+  publisher->entries_ = TRY(SpillQueue::create(queue_options(), account, space));
+  auto journal = TRY(Journal::open(
+      publisher->work_ + "/journal", configuration, [&](std::string_view line) -> Result<void> {
+        const Json json = Json::parse(line, nullptr, false);
+        if (!json.is_array()) return fail(Code::kCorrupt, "a line of the journal is no list");
+        for (const Json& entry : json) {
+          const std::string text = entry.dump();
+          TRY(publisher->known_->push(
+              {reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
+        }
+        return {};
+      }));
+  publisher->journal_ = std::make_unique<Journal>(std::move(journal));
+  std::error_code error;
+  fs::remove_all(publisher->work_ + "/parts", error);
+  fs::create_directories(publisher->work_ + "/parts", error);
+  if (error)
+    return fail(Code::kIo, fmt::format("creating {}/parts: {}", publisher->work_, error.message()));
+  return publisher;
+}
+
+std::string ShardPublisher::part(const std::string& extension) const {
+  return fmt::format("{}/parts/{}.{}", work_, number_, extension);
+}
+
+Result<bool> ShardPublisher::is_done(const std::string& name) {
+  if (next_known_.empty()) {
+    const auto record = TRY(known_->pop());
+    if (!record) return false;
+    next_known_.assign(reinterpret_cast<const char*>(record->data()), record->size());
+  }
+  const Json entry = Json::parse(next_known_, nullptr, false);
+  const std::string file = entry.is_object() ? entry.value("file", "") : "";
+  const std::string stem = file.substr(0, file.rfind('.'));
+  if (stem != name) return false;
+  std::string text = std::exchange(next_known_, {});
+  const auto matches = [&](const std::string& path, const char* key) -> Result<bool> {
+    auto hash = sha256_of_file(path);
+    if (!hash && hash.error().code() == Code::kNotFound) return false;
+    return TRY(std::move(hash)) == entry.value(key, "");
+  };
+  if (!TRY(matches(out_ + "/" + file, "sha256"))) return false;
+  if (entry.contains("csv_sha256") && !TRY(matches(out_ + "/" + stem + ".csv", "csv_sha256")))
+    return false;
+  TRY(remember(text));
+  ++skipped_;
+  return true;
+}
+
+Result<void> ShardPublisher::remember(std::string_view entry) {
+  ++shards_;
+  return entries_->push({reinterpret_cast<const uint8_t*>(entry.data()), entry.size()});
+}
+
+Result<void> ShardPublisher::add(Finished shard) {
+  TRY(remember(shard.entry));
+  group_bytes_ += shard.bytes;
+  bytes_ += shard.bytes;
+  group_.push_back({std::move(shard), number_++});
+  if (group_.size() >= kGroupShards || group_bytes_ >= kGroupBytes) return flush();
+  return {};
+}
+
+Result<void> ShardPublisher::flush() {
+  if (group_.empty()) return {};
+  TRY(sync_file_system(work_));
+  std::set<std::string> folders;
+  std::string line = "[";
+  for (const Pending& pending : group_) {
+    for (const std::string& extension : pending.shard.extensions) {
+      const std::string from = fmt::format("{}/parts/{}.{}", work_, pending.number, extension);
+      const std::string to = extension.empty()
+                                 ? out_ + "/" + pending.shard.name
+                                 : fmt::format("{}/{}.{}", out_, pending.shard.name, extension);
+      const std::string folder = fs::path(to).parent_path().string();
+      if (folders.insert(folder).second) {
+        std::error_code error;
+        fs::create_directories(folder, error);
+        if (error) return fail(Code::kIo, fmt::format("creating {}: {}", folder, error.message()));
+      }
+      if (::rename(from.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);
+    }
+    line += (line.size() > 1 ? "," : "") + pending.shard.entry;
+  }
+  for (const std::string& folder : folders) TRY(sync_folder(folder));
+  TRY(journal_->append(line + "]"));
+  group_.clear();
+  group_bytes_ = 0;
+  return {};
+}
+
+Result<void> ShardPublisher::entries(const std::function<Result<void>(std::string_view)>& take) {
+  while (auto record = TRY(entries_->pop()))
+    TRY(take({reinterpret_cast<const char*>(record->data()), record->size()}));
+  return {};
+}
+
+}  // namespace spillway::exporter

@@ -1,0 +1,72 @@
+// Makes finished shards visible: whole, durable, by rename, and remembers which ones are.
+//
+// Files are written in the work folder under numbers. A group of them is synced at once, renamed
+// (the CSV before the Arrow file, so whoever sees the shard sees its index), and only then noted in
+// the journal. A run that is started again walks the shards in the same order and skips those that
+// the journal knows and whose files still have their hashes.
+//
+// Memory   Two queues of 1 MiB that spill, and the names of one group.
+// Cost     One sync of the file system a group of 512 files or 512 MiB, not one a file.
+// Threads  One.
+// Fails    kIo, kDiskFull, kScratchFull; open: kUsage when the journal is of another configuration.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/budget.hpp"
+#include "core/durable_file.hpp"
+#include "core/journal.hpp"
+#include "core/scratch.hpp"
+#include "core/spill_queue.hpp"
+
+namespace spillway::exporter {
+
+class ShardPublisher {
+ public:
+  static Bytes room();
+  [[nodiscard]] static Result<std::unique_ptr<ShardPublisher>> open(
+      std::string out, std::string work, const std::string& configuration, Account account,
+      std::shared_ptr<ScratchSpace> space);
+
+  // Whether the next shard, in the order of all runs, stands there already and is whole.
+  [[nodiscard]] Result<bool> is_done(const std::string& name);
+
+  // Where to write the next shard. "arrow", "csv", "shard".
+  std::string part(const std::string& extension) const;
+  struct Finished {
+    std::string name;                     // within the output folder, without extension
+    std::vector<std::string> extensions;  // in the order in which they become visible
+    std::string entry;                    // its line of the manifest, JSON; "file" and hashes
+    uint64_t bytes = 0;
+  };
+  [[nodiscard]] Result<void> add(Finished shard);
+  [[nodiscard]] Result<void> flush();
+
+  // Calls `take` with the manifest's entry of every shard, in order. Once, after flush().
+  [[nodiscard]] Result<void> entries(const std::function<Result<void>(std::string_view)>& take);
+  uint64_t shards() const { return shards_; }
+  uint64_t skipped() const { return skipped_; }
+  uint64_t bytes() const { return bytes_; }  // written by this run
+
+ private:
+  ShardPublisher() = default;
+  Result<void> remember(std::string_view entry);
+
+  std::string out_, work_;
+  std::unique_ptr<Journal> journal_;
+  std::unique_ptr<SpillQueue> known_;    // the journal's entries, oldest first
+  std::unique_ptr<SpillQueue> entries_;  // for the manifest
+  std::string next_known_;               // taken from known_, not yet met
+  struct Pending {
+    Finished shard;
+    uint64_t number;
+  };
+  std::vector<Pending> group_;
+  uint64_t group_bytes_ = 0;
+  uint64_t number_ = 0, shards_ = 0, skipped_ = 0, bytes_ = 0;
+};
+
+}  // namespace spillway::exporter

@@ -1,0 +1,24 @@
+// Which kind of source the options name, and what it needs.
+#pragma once
+
+#include <memory>
+
+#include "export/block_source.hpp"
+#include "export/export.hpp"
+
+namespace spillway::exporter {
+
+enum class SourceKind { kBlockStream, kArrowShards, kNpy, kNifti, kRawVoxels };
+
+// By name and content: a folder is Arrow shards; .npy, .nii, .nii.gz by their names; with --shape raw
+// voxels; else a blocks stream.
+[[nodiscard]] Result<SourceKind> source_kind(const ExportOptions& options);
+bool source_needs_encoder(const ExportOptions& options, SourceKind kind);
+Bytes source_floor(const ExportOptions& options, SourceKind kind);
+[[nodiscard]] Result<std::unique_ptr<BlockSource>> open_source(const ExportOptions& options,
+                                                               SourceKind kind,
+                                                               const WorkPlan& plan,
+                                                               Account account,
+                                                               std::shared_ptr<ScratchSpace> space);
+
+}  // namespace spillway::exporter

@@ -1,0 +1,327 @@
+#!/usr/bin/env python3
+"""`spillway export` against independent readers: pyarrow for Arrow shards, tensorstore and cloud-volume for precomputed.
+
+Needs the Python of the project's own environment (pyarrow, numpy; tensorstore and cloud-volume where they are installed).
+"""
+import argparse
+import collections
+import csv
+import hashlib
+import json
+import os
+import pathlib
+import random
+import resource
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import time
+import unittest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "data"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "memcap"))
+import memcap  # noqa: E402
+import numpy  # noqa: E402
+import pyarrow.ipc  # noqa: E402
+import volumes  # noqa: E402
+import zstandard  # noqa: E402
+
+SPILLWAY = ""
+WORK = pathlib.Path()
+GRID = (8, 7, 6)
+
+
+def run(*words, expect=0, files=None, **more):
+    def limit():
+        if files:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    done = subprocess.run([SPILLWAY, "export", *map(str, words), "--progress", "none"], capture_output=True, text=True,
+                          preexec_fn=limit, **more)
+    assert done.returncode == expect, f"exit {done.returncode}: {done.stderr}{done.stdout}"
+    return done.stdout + done.stderr
+
+
+def tree(folder: pathlib.Path) -> dict:
+    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
+            for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "report.json"}
+
+
+def read_shard(path: pathlib.Path):
+    """All rows of a shard by pyarrow, checked against the CSV byte for byte."""
+    data = path.read_bytes()
+    lines = path.with_suffix(".csv").read_text().splitlines()
+    schema_size = int(lines[0].removeprefix("# schema_size="))
+    rows = list(csv.DictReader(lines[1:]))
+    schema = pyarrow.ipc.read_schema(pyarrow.py_buffer(data[:schema_size]))
+    assert [f.name for f in schema] == ["chunk_x", "chunk_y", "chunk_z", "labels", "supervoxels",
+                                        "dvid_compressed_block", "uncompressed_size"]
+    assert schema.field("dvid_compressed_block").metadata == {b"compression": b"true", b"codec": b"zstd"}
+    assert not any(f.nullable for f in schema) and schema.field("labels").type.value_field.nullable
+    table = pyarrow.ipc.open_stream(data).read_all()
+    table.validate(full=True)
+    assert table.num_rows == len(rows)
+    for index, row in enumerate(rows):
+        begin, size = int(row["offset"]), int(row["size"])
+        batch = pyarrow.ipc.read_record_batch(pyarrow.py_buffer(data[begin:begin + size]), schema)
+        at = batch.slice(int(row["batch_idx"]), 1).to_pylist()[0]
+        assert (at["chunk_x"], at["chunk_y"], at["chunk_z"]) == tuple(int(row[k]) for k in "xyz"), index
+    return table.to_pylist()
+
+
+class Arrow(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = WORK / "arrow"
+        shutil.rmtree(cls.folder, ignore_errors=True)
+        cls.folder.mkdir(parents=True)
+        cls.blocks = volumes.Blocks(seed=5, templates=6, ids=20000, worst_every=150)
+        cls.spec = cls.folder / "info"
+        cls.spec.write_text(json.dumps(volumes.info([n * 64 - 5 for n in GRID], preshift=2, minishard=2)))
+        cls.bodies = volumes.write_mapping(str(cls.folder / "map.txt"), 20000)
+        volumes.write_mapping(str(cls.folder / "map.bin"), 20000, text=False)
+        volumes.write_mapping(str(cls.folder / "map.txt.gz"), 20000)
+        import pyarrow.parquet
+        pyarrow.parquet.write_table(pyarrow.table({"supervoxel": numpy.arange(1, 20001, dtype=numpy.uint64),
+                                                   "body": cls.bodies[1:]}), cls.folder / "map.parquet")
+        for order in ("zyx", "shuffled", "reversed"):
+            volumes.write_stream(str(cls.folder / order), cls.blocks, GRID, order)
+
+    def export(self, name, *more, source="shuffled", mapping="map.txt", **options):
+        out = self.folder / name
+        shutil.rmtree(out, ignore_errors=True)
+        text = run("run", self.folder / source, "--spec", self.spec, "--mapping", self.folder / mapping, "--out", out,
+                   *more, **options)
+        return out, text
+
+    def test_pyarrow_reads_every_block_equal(self):
+        for batch in (1, 5):
+            out, _ = self.export(f"read{batch}", "--memory", "64MiB", "--batch-size", batch)
+            met = collections.Counter()
+            for path in out.glob("s0/*.arrow"):
+                rows = read_shard(path)
+                keys = [(r["chunk_z"], r["chunk_y"], r["chunk_x"]) for r in rows]
+                self.assertEqual(keys, sorted(keys))
+                corner = tuple(int(n) // 64 for n in path.stem.split("_"))
+                for row in rows:
+                    at = (row["chunk_x"], row["chunk_y"], row["chunk_z"])
+                    self.assertTrue(all(c <= a < c + w for c, a, w in zip(corner, at, (4, 2, 2))), (corner, at))
+                    number = (at[2] * GRID[1] + at[1]) * GRID[0] + at[0]
+                    block = self.blocks.block(number)
+                    frame = row["dvid_compressed_block"]
+                    self.assertEqual(zstandard.ZstdDecompressor().decompress(frame), block)
+                    self.assertEqual(zstandard.get_frame_parameters(frame).content_size, len(block))
+                    self.assertTrue(zstandard.get_frame_parameters(frame).has_checksum)
+                    self.assertEqual(row["uncompressed_size"], len(block))
+                    labels = numpy.frombuffer(block, "<u8", struct.unpack_from("<I", block, 12)[0], 16)
+                    self.assertEqual(row["supervoxels"], labels.tolist())
+                    mapped = [int(self.bodies[i]) if i <= 20000 else int(i) for i in labels]
+                    self.assertEqual(row["labels"], mapped)
+                    met[at] += 1
+            self.assertEqual(len(met), GRID[0] * GRID[1] * GRID[2])
+            self.assertEqual(set(met.values()), {1})
+            manifest = json.loads((out / "manifest.json").read_text())
+            for shard in manifest["shards"]:
+                data = (out / shard["file"]).read_bytes()
+                self.assertEqual(hashlib.sha256(data).hexdigest(), shard["sha256"])
+                self.assertEqual(len(data), shard["bytes"])
+                rest = (out / shard["file"]).with_suffix(".csv").read_bytes()
+                self.assertEqual(hashlib.sha256(rest).hexdigest(), shard["csv_sha256"])
+            self.assertFalse((out / ".spillway").exists())
+
+    def test_same_bytes_whatever_memory_threads_order_and_mapping_format(self):
+        first = None
+        text = run("run", self.folder / "zyx", "--spec", self.spec, "--mapping", self.folder / "map.txt", "--out",
+                   self.folder / "small", "--memory", "16MiB", expect=3)
+        least = text.split("needs at least ")[1].split(":")[0].replace(" ", "")
+        cases = [(least, 1, "shuffled", "map.txt"), (least, 4, "zyx", "map.bin"), ("64MiB", 1, "reversed", "map.parquet"),
+                 ("64MiB", 4, "shuffled", "map.txt.gz"), ("1GiB", 2, "zyx", "map.txt")]
+        for memory, threads, order, mapping in cases:
+            more = ["--mapping-format", "binary"] if mapping.endswith(".bin") else []
+            out, _ = self.export("same", "--memory", memory, "--threads", threads, *more, source=order, mapping=mapping)
+            now = {k: v for k, v in tree(out).items() if k != "manifest.json"}
+            first = first or now
+            self.assertEqual(now, first, (memory, threads, order, mapping))
+
+    def test_bad_blocks_stop_the_run_or_are_rejected(self):
+        good = volumes.packed(self.blocks.block(1))
+        plain = self.blocks.block(2)
+        cases = [((0, 0, 0), good[:-9] + bytes(9)), ((1, 0, 0), plain[:-1]), ((2, 0, 0), good + b"x"),
+                 ((8, 0, 0), good), ((-1, 0, 0), good), ((3, 0, 0), b""), ((4, 0, 0), good + good)]
+        for at, payload in cases:
+            (self.folder / "bad").write_bytes(volumes.record((0, 1, 0), good) + volumes.record(at, payload))
+            text = self.export("bad.out", "--memory", "64MiB", source="bad", expect=1)[1]
+            self.assertIn("block %d,%d,%d at byte %d" % (*at, 16 + len(good)), text)
+        with open(self.folder / "bad", "wb") as out:
+            out.write(volumes.record((0, 1, 0), good))
+            for at, payload in cases:
+                out.write(volumes.record(at, payload))
+        out, text = self.export("rejects", "--memory", "64MiB", "--on-error", "reject", source="bad")
+        self.assertIn("8 blocks in: 1 written, 0 empty, 7 rejected", text)
+        rows = list(csv.DictReader((out / "rejects.csv").open()))
+        self.assertEqual([(int(r["x"]), int(r["y"]), int(r["z"])) for r in rows], [at for at, _ in cases])
+        for tail, word in ((struct.pack("<iiii", 1, 2, 3, -4), "a length of -4"), (b"abc", "header"),
+                           (struct.pack("<iiii", 1, 2, 3, 5) + b"abc", "3 of the 5"),
+                           (struct.pack("<iiii", 1, 2, 3, 4_000_000), "4000000")):
+            (self.folder / "bad").write_bytes(volumes.record((0, 1, 0), good) + tail)
+            text = self.export("bad.out", "--memory", "64MiB", "--on-error", "reject", source="bad", expect=1)[1]
+            self.assertIn(f"record at byte {16 + len(good)}", text)
+            self.assertIn(word, text)
+
+    def test_duplicates_and_empty_blocks(self):
+        one, two = self.blocks.block(1), self.blocks.block(2)
+        zero = next(i for i in range(1, 20001) if self.bodies[i] == 0)
+        empty = struct.pack("<IIIIQ", 8, 8, 8, 1, zero)
+        solid = struct.pack("<IIIIQ", 8, 8, 8, 1, 30000)
+        records = [((0, 0, 0), one), ((1, 0, 0), empty), ((0, 0, 0), one), ((2, 0, 0), solid), ((1, 0, 0), empty)]
+        (self.folder / "dup").write_bytes(b"".join(volumes.record(a, p) for a, p in records))
+        text = self.export("dup.out", "--memory", "64MiB", source="dup")[1]
+        self.assertIn("5 blocks in: 2 written, 1 empty, 0 rejected, 2 duplicates", text)
+        text = self.export("dup.out", "--memory", "64MiB", "--keep-empty", source="dup")[1]
+        self.assertIn("5 blocks in: 3 written, 0 empty, 0 rejected, 2 duplicates", text)
+        (self.folder / "dup").write_bytes(b"".join(volumes.record(a, p) for a, p in [*records, ((0, 0, 0), two)]))
+        text = self.export("dup.out", "--memory", "64MiB", source="dup", expect=1)[1]
+        self.assertIn("block 0,0,0 comes twice", text)
+        for which, wanted in (("first", one), ("last", two)):
+            out, _ = self.export("dup.out", "--memory", "64MiB", "--on-duplicate", which, source="dup")
+            row = read_shard(out / "s0" / "0_0_0.arrow")[0]
+            self.assertEqual(zstandard.ZstdDecompressor().decompress(row["dvid_compressed_block"]), wanted)
+
+    def test_killed_runs_end_with_the_same_bytes(self):
+        out, _ = self.export("whole", "--memory", "64MiB")
+        whole = tree(out)
+        clock = random.Random(4)
+        killed = self.folder / "killed"
+        shutil.rmtree(killed, ignore_errors=True)
+        words = [SPILLWAY, "export", "run", self.folder / "shuffled", "--spec", self.spec, "--mapping",
+                 self.folder / "map.txt", "--out", killed, "--memory", "64MiB", "--progress", "none"]
+        for _ in range(12):
+            process = subprocess.Popen([str(w) for w in words], stdout=subprocess.DEVNULL)
+            time.sleep(clock.uniform(0.01, 0.6))
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            for path in killed.glob("s0/*.arrow"):
+                self.assertEqual(hashlib.sha256(path.read_bytes()).hexdigest(), whole[f"s0/{path.name}"])
+                self.assertTrue(path.with_suffix(".csv").exists())
+        subprocess.run([str(w) for w in words], check=True, stdout=subprocess.DEVNULL)
+        self.assertEqual(tree(killed), whole)
+        self.assertFalse((killed / ".spillway").exists())
+
+    def test_a_full_disk_is_an_error_and_the_same_command_goes_on(self):
+        out, _ = self.export("whole2", "--memory", "64MiB")
+        full = self.folder / "full"
+        shutil.rmtree(full, ignore_errors=True)
+        words = ["run", self.folder / "shuffled", "--spec", self.spec, "--mapping", self.folder / "map.txt", "--out", full,
+                 "--memory", "64MiB"]
+        text = run(*words, "--scratch-limit", "100KiB", expect=3)
+        self.assertIn("--scratch-limit", text)
+        run(*words)
+        self.assertEqual(tree(full), tree(out))
+
+    def test_memory_stays_under_the_limit_with_256_files(self):
+        grid = (40, 25, 20)
+        folder = self.folder / "many"
+        folder.mkdir(exist_ok=True)
+        solid = [struct.pack("<IIIIQ", 8, 8, 8, 1, i + 1) for i in range(grid[0] * grid[1] * grid[2])]
+        with open(folder / "stream", "wb") as stream:
+            for number in volumes.order_of(len(solid), "shuffled"):
+                payload = self.blocks.worst if number % 1000 == 7 else solid[number]
+                stream.write(volumes.record(volumes.at_of(number, grid), payload))
+        for name, preshift, minishard, shards in (("every block a shard", 0, 0, len(solid)), ("one shard", 30, 24, 1)):
+            (folder / "info").write_text(json.dumps(volumes.info([n * 64 for n in grid], preshift, minishard)))
+            out = folder / "out"
+            shutil.rmtree(out, ignore_errors=True)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+            outcome = memcap.run([SPILLWAY, "export", "run", str(folder / "stream"), "--spec", str(folder / "info"), "--out",
+                                  str(out), "--memory", "64MiB", "--threads", "2", "--progress", "none"], 64 << 20)
+            self.assertEqual(outcome.exit_code, 0, (name, outcome))
+            self.assertLessEqual(outcome.peak, 64 << 20, name)
+            self.assertEqual(json.loads((out / "manifest.json").read_text())["totals"]["shards"], shards)
+            print(f"  {name}: peak {outcome.peak >> 20} MiB", file=sys.stderr)
+
+    def test_murmur_is_refused_for_arrow(self):
+        (self.folder / "murmur").write_text(json.dumps(volumes.info([512] * 3, hash="murmurhash3_x86_128")))
+        text = run("run", self.folder / "zyx", "--spec", self.folder / "murmur", "--out", self.folder / "m", expect=2)
+        self.assertIn("scales[0]", text)
+
+
+class Precomputed(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = WORK / "precomputed"
+        shutil.rmtree(cls.folder, ignore_errors=True)
+        cls.folder.mkdir(parents=True)
+        cls.blocks = volumes.Blocks(seed=6, templates=4, ids=5000)
+        cls.bodies = volumes.write_mapping(str(cls.folder / "map.txt"), 5000)
+        cls.grid = (4, 3, 2)
+        cls.size = (4 * 64 - 10, 3 * 64 - 1, 2 * 64 - 33)
+        cls.offset = (64, 0, -128)
+        voxels = numpy.zeros(tuple(n * 64 for n in reversed(cls.grid)), dtype=numpy.uint64)
+        with open(cls.folder / "stream", "wb") as stream:
+            for number in volumes.order_of(24, "shuffled"):
+                x, y, z = volumes.at_of(number, cls.grid)
+                block = cls.blocks.block(number)
+                voxels[z * 64:z * 64 + 64, y * 64:y * 64 + 64, x * 64:x * 64 + 64] = volumes.decode(block)
+                at = (x + 1, y, z - 2)
+                stream.write(volumes.record(at, volumes.packed(block)))
+        x, y, z = cls.size
+        cls.voxels = cls.bodies[voxels[:z, :y, :x].astype(numpy.int64)].transpose(2, 1, 0)
+
+    def kinds(self):
+        for hash in ("identity", "murmurhash3_x86_128"):
+            for encoding in ("raw", "gzip"):
+                spec = volumes.info(self.size, 1, 2, 3, self.offset, hash)
+                spec["scales"][0]["sharding"].update(minishard_index_encoding=encoding, data_encoding=encoding)
+                yield f"{hash[:3]}_{encoding}", spec
+        spec = volumes.info(self.size, offset=self.offset)
+        del spec["scales"][0]["sharding"]
+        yield "files", spec
+
+    def outputs(self):
+        for name, spec in self.kinds():
+            out = self.folder / name
+            if not out.exists():
+                (self.folder / "info").write_text(json.dumps({**spec, "batch_size": 4}))
+                run("run", self.folder / "stream", "--spec", self.folder / "info", "--mapping", self.folder / "map.txt",
+                    "--out", out, "--to", "precomputed", "--memory", "64MiB")
+            self.assertNotIn("batch_size", json.loads((out / "info").read_text()))
+            yield name, out
+
+    def test_tensorstore_reads_every_voxel_equal(self):
+        try:
+            import tensorstore
+        except ImportError:
+            self.skipTest("no tensorstore")
+        for name, out in self.outputs():
+            store = tensorstore.open({"driver": "neuroglancer_precomputed",
+                                      "kvstore": {"driver": "file", "path": str(out)}}).result()
+            got = store.read().result()[..., 0]
+            self.assertEqual(got.shape, self.voxels.shape, name)
+            self.assertTrue((got == self.voxels).all(), name)
+
+    def test_cloud_volume_reads_every_voxel_equal(self):
+        try:
+            import cloudvolume
+        except ImportError:
+            self.skipTest("no cloud-volume")
+        for name, out in self.outputs():
+            volume = cloudvolume.CloudVolume(f"file://{out}", progress=False, fill_missing=True)
+            got = numpy.asarray(volume[volume.bounds])[..., 0]
+            self.assertTrue((got == self.voxels).all(), name)
+
+
+def main():
+    global SPILLWAY, WORK
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--spillway", required=True)
+    parser.add_argument("--work", required=True, type=pathlib.Path)
+    options, rest = parser.parse_known_args()
+    SPILLWAY = os.path.abspath(options.spillway)
+    WORK = options.work.absolute() / "export"
+    WORK.mkdir(parents=True, exist_ok=True)
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
+
+
+if __name__ == "__main__":
+    main()
