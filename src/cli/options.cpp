@@ -35,6 +35,18 @@ std::vector<const CLI::Option*> shown_options(const CLI::App& app) {
   return shown;
 }
 
+// The commands below `app` and, behind each, those below it: "transform", "transform apply", ...
+std::vector<std::pair<std::string, const CLI::App*>> commands_of(const CLI::App& app,
+                                                                 const std::string& prefix) {
+  std::vector<std::pair<std::string, const CLI::App*>> all;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    all.emplace_back(prefix + command->get_name(), command);
+    for (auto& nested : commands_of(*command, all.back().first + " "))
+      all.push_back(std::move(nested));
+  }
+  return all;
+}
+
 }  // namespace
 
 void CommonOptions::add_to(CLI::App& app) {
@@ -129,13 +141,11 @@ std::string man_page(const CLI::App& app) {
       ".TH SPILLWAY 1 \"\" \"spillway {}\" \"User Commands\"\n.SH NAME\nspillway \\- {}\n.SH "
       "SYNOPSIS\n",
       SPILLWAY_VERSION, troff("datasets bigger than your memory, in the memory you give"));
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    page += fmt::format(".B spillway {}\n[OPTIONS] ...\n.br\n", command->get_name());
-  }
+  for (const auto& [name, command] : commands_of(app, ""))
+    page += fmt::format(".B spillway {}\n[OPTIONS] ...\n.br\n", name);
   page += fmt::format(".SH DESCRIPTION\n{}\n", troff(app.get_description()));
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    page += fmt::format(".SH SPILLWAY {}\n.nf\n{}\n.fi\n", command->get_name(),
-                        troff(command->get_description()));
+  for (const auto& [name, command] : commands_of(app, "")) {
+    page += fmt::format(".SH SPILLWAY {}\n.nf\n{}\n.fi\n", name, troff(command->get_description()));
     for (const CLI::Option* option : shown_options(*command)) {
       page += fmt::format(".TP\n.B {} {}\n{}\n", troff("--" + option->get_lnames().front()),
                           option->get_expected_max() > 0 ? troff(option->get_type_name()) : "",
@@ -154,6 +164,12 @@ std::string bash_completion(const CLI::App& app) {
     commands += command->get_name() + " ";
     std::string words;
     for (const std::string& option : long_options(*command)) words += option + " ";
+    for (const auto& [name, nested] : commands_of(*command, "")) {
+      words += name + " ";
+      for (const std::string& option : long_options(*nested)) {
+        if (option != "--help") words += option + " ";
+      }
+    }
     if (command->get_name() == "expand") words += "$(spillway help problems 2>/dev/null)";
     cases += fmt::format("    {}) words=\"{}\" ;;\n", command->get_name(), words);
   }
@@ -166,6 +182,9 @@ _spillway() {{
     --identity) COMPREPLY=($(compgen -W "fp128 exact fp64" -- "$cur")); return ;;
     --states) COMPREPLY=($(compgen -W "none ids all" -- "$cur")); return ;;
     --resume) COMPREPLY=($(compgen -W "auto never" -- "$cur")); return ;;
+    --order) COMPREPLY=($(compgen -W "key input" -- "$cur")); return ;;
+    --fragments) COMPREPLY=($(compgen -W "keep matched" -- "$cur")); return ;;
+    --descriptors) COMPREPLY=($(compgen -W "none basic all" -- "$cur")); return ;;
     --progress) COMPREPLY=($(compgen -W "auto plain json none" -- "$cur")); return ;;
   esac
   case ${{COMP_WORDS[1]}} in

@@ -44,7 +44,7 @@ def duck_count(path):
         import duckdb
     except ImportError:
         return None
-    return duckdb.sql(f"select count(*), count(distinct smiles) from '{path}'").fetchone()
+    return duckdb.sql(f"select count(*), count(distinct smiles) from '{path}'").fetchall()[0]
 
 
 def main():
