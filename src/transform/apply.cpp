@@ -249,6 +249,7 @@ Result<std::unique_ptr<MoleculeSource>> Job::source_of(unsigned step) {
 
 Result<void> Job::run_step(unsigned number) {
   live_.phase = 0;
+  live_.read = 0;
   TRY(work_->make(work_->runs(number)));
   StepOptions options;
   options.step = number;
@@ -472,6 +473,7 @@ ProgressSnapshot Job::snapshot() {
     now.text += fmt::format("  {:.0f} % unique", 100.0 * static_cast<double>(unique) /
                                                      static_cast<double>(live_.merged.load()));
   }
+  if (phase == 0) now.fraction = live_.read;
   if (phase == 1 && products > 0)
     now.fraction = static_cast<double>(live_.merged) / static_cast<double>(products + molecules);
   if (phase == 2 && live_.to_write > 0)

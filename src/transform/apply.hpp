@@ -42,9 +42,8 @@ struct ApplyOptions {
   TransformOptions transform;
   OutputOrder order = OutputOrder::kKey;
   format::RowOptions rows;
-  std::string rejects;       // empty: refused sites are only counted
-  bool resume = true;        // false: what a killed run left is thrown away
-  bool slow_writer = false;  // tests: a pause at each row group
+  std::string rejects;  // empty: refused sites are only counted
+  bool resume = true;   // false: what a killed run left is thrown away
 };
 
 // What chemistry the job is done with: RDKit's, or a test's.

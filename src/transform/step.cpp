@@ -141,6 +141,7 @@ Result<void> Step::run(MoleculeSource& source, StepState done, std::stop_token s
         Lease lease = TRY(units.acquire(MoleculeBatch::kPeak, ending));
         while (true) {
           auto batch = TRY(source.next());
+          live_.read = source.fraction();
           if (!batch) return std::optional<Unit<MoleculeBatch>>();
           if (done.batches.contains(batch->index)) {
             live_.molecules += batch->size();
