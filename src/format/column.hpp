@@ -45,7 +45,7 @@ struct ColumnSpec {
   std::string name;
   ColumnType type = ColumnType::kUint64;
   bool nullable = false;
-  friend bool operator==(const ColumnSpec&, const ColumnSpec&) = default;
+  bool is_like(const ColumnSpec& other) const { return name == other.name && type == other.type; }
 };
 
 // Values behind each other: a byte (0 null, 1 there), then 8 bytes (numbers, reals) or 4 bytes of

@@ -255,7 +255,7 @@ class ParquetRows final : public RowReader {
                                 "--carry",
                                 source_->name(), field->name(), field->type()->ToString()));
       }
-      carried_.push_back({field->name(), *carried, true});
+      carried_.push_back({field->name(), *carried, field->nullable()});
       nothing.null();
     }
     return {};

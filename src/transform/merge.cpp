@@ -124,7 +124,7 @@ Result<void> check_columns(const Side& first, const Side& other) {
   const auto& a = first.columns();
   const auto& b = other.columns();
   for (size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
-    if (i < a.size() && i < b.size() && a[i] == b[i]) continue;
+    if (i < a.size() && i < b.size() && a[i].is_like(b[i])) continue;
     const std::string& name = i < a.size() ? a[i].name : b[i].name;
     return fail(Code::kInvalid, fmt::format("{} and {} differ in the column '{}'; files to merge "
                                             "must have the same columns",
@@ -133,16 +133,14 @@ Result<void> check_columns(const Side& first, const Side& other) {
   return {};
 }
 
-// Columns as `apply` writes them are not null; the reader cannot tell.
-std::vector<format::ColumnSpec> table_columns(const Side& side) {
-  static const std::vector<std::string> kSure{
-      "rule", "site_index", "site_atoms", "source_smiles", "source_row", "source_file",
-      "k",    "n_F",        "n_Cl",       "n_Br",          "n_I",        "mw",
-      "hbd",  "hba",        "rotb",       "tpsa",          "clogp"};
+// Of all sides together: a column is nullable when it is in one of them.
+std::vector<format::ColumnSpec> table_columns(const std::vector<std::unique_ptr<Side>>& sides) {
   std::vector<format::ColumnSpec> columns{{"smiles", format::ColumnType::kString, false}};
-  for (format::ColumnSpec column : side.columns()) {
-    column.nullable = std::find(kSure.begin(), kSure.end(), column.name) == kSure.end();
-    if (column.name == "rule" || column.name == "source_file")
+  for (size_t i = 0; i < sides[0]->columns().size(); ++i) {
+    format::ColumnSpec column = sides[0]->columns()[i];
+    for (const auto& side : sides) column.nullable = column.nullable || side->columns()[i].nullable;
+    const bool text = column.type == format::ColumnType::kString;
+    if (text && (column.name == "rule" || column.name == "source_file"))
       column.type = format::ColumnType::kDictionary;
     columns.push_back(std::move(column));
   }
@@ -219,7 +217,7 @@ class Merge {
 
   Result<void> write() {
     format::ParquetOptions table;
-    table.columns = table_columns(*sides_[0]);
+    table.columns = table_columns(sides_);
     table.partial = work_->partial("products");
     table.space = space_;
     const auto& carried = sides_[0]->columns();

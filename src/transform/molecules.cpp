@@ -131,7 +131,7 @@ Result<void> check_heading(const format::RowReader& reader, const std::string& p
 Result<void> check_carried(const std::vector<format::ColumnSpec>& first, const std::string& path_0,
                            const std::vector<format::ColumnSpec>& other, const std::string& path) {
   for (size_t i = 0; i < std::max(first.size(), other.size()); ++i) {
-    const bool same = i < first.size() && i < other.size() && first[i] == other[i];
+    const bool same = i < first.size() && i < other.size() && first[i].is_like(other[i]);
     if (same) continue;
     const std::string& name = i < first.size() ? first[i].name : other[i].name;
     return fail(Code::kInvalid,
@@ -156,6 +156,8 @@ Result<InputFiles> survey_inputs(const std::vector<std::string>& words,
       files.carried = reader->carried();
     else
       TRY(check_carried(files.carried, files.paths[0], reader->carried(), path));
+    for (size_t c = 0; c < files.carried.size(); ++c)
+      files.carried[c].nullable = files.carried[c].nullable || reader->carried()[c].nullable;
   }
   return files;
 }
