@@ -85,7 +85,10 @@ class SpooledWriter final : public ParquetWriter {
     });
   }
 
-  void number(uint64_t value) override { put(next(), &value, width_of(type())); }
+  void number(uint64_t value) override {
+    Spool& spool = next();
+    put(spool, &value, width_of(type()));
+  }
   void real(double value) override {
     Spool& spool = next();
     if (type() == ColumnType::kFloat) {
