@@ -52,6 +52,8 @@ class ArrowSource final : public BlockSource {
     return {};
   }
 
+  void only(std::string file) { files_.push_back(std::move(file)); }
+
   Result<std::optional<BlockUnit>> next(std::stop_token stop) override {
     if (!TRY(has_row())) return std::nullopt;
     const size_t room = std::max(kChunkBytes, size_t{row_bytes()});
@@ -321,6 +323,13 @@ Result<bool> ArrowSource::next_batch() {
 Result<std::unique_ptr<BlockSource>> open_arrow_source(const std::string& folder, Account account) {
   auto source = std::make_unique<ArrowSource>(folder, std::move(account));
   TRY(source->list());
+  return std::unique_ptr<BlockSource>(std::move(source));
+}
+
+Result<std::unique_ptr<BlockSource>> open_arrow_file(const std::string& path, Account account) {
+  const fs::path name(path);
+  auto source = std::make_unique<ArrowSource>(name.parent_path().string(), std::move(account));
+  source->only(name.filename().string());
   return std::unique_ptr<BlockSource>(std::move(source));
 }
 
