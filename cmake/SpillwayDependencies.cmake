@@ -12,6 +12,10 @@ add_library(spillway_core_deps INTERFACE)
 target_link_libraries(spillway_core_deps INTERFACE fmt::fmt tl::expected nlohmann_json::nlohmann_json PkgConfig::ZSTD
                       PkgConfig::LZ4 PkgConfig::XXHASH Threads::Threads)
 
+add_library(spillway_format_deps INTERFACE)
+find_package(ZLIB REQUIRED)
+target_link_libraries(spillway_format_deps INTERFACE ZLIB::ZLIB)
+
 add_library(spillway_expand_deps INTERFACE)
 find_package(pugixml REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
@@ -40,6 +44,9 @@ endif()
 # Arrow C++: the system's when it has one, else the pinned wheel that ./run put into the project's own environment.
 add_library(spillway_arrow INTERFACE)
 include(SpillwayArrow OPTIONAL)
+
+# RDKit, yaml-cpp and libcrypto for `transform`.
+include(SpillwayRdkit)
 
 if(SPILLWAY_TESTS)
   find_package(GTest REQUIRED)

@@ -1,5 +1,6 @@
 # `cmake --install build/release --prefix DIR` leaves a folder that runs wherever it is moved:
 #   bin/spillway  lib/libarrow.so.*  lib/libparquet.so.*  share/man/man1/  share/bash-completion/completions/
+#   share/spillway/rules/
 include(GNUInstallDirs)
 
 set_target_properties(spillway PROPERTIES INSTALL_RPATH "$ORIGIN/../lib" INSTALL_RPATH_USE_LINK_PATH OFF)
@@ -23,3 +24,8 @@ install(FILES ${texts}/spillway DESTINATION share/bash-completion/completions)
 # For those who write plugins.
 install(FILES ${CMAKE_SOURCE_DIR}/src/expand/plugin_abi.h DESTINATION include/expand)
 install(FILES ${CMAKE_SOURCE_DIR}/LICENSE ${CMAKE_SOURCE_DIR}/README.md DESTINATION share/doc/spillway)
+
+# The rules of `transform`, found from the program as ../share/spillway/rules.
+if(SPILLWAY_HAVE_RDKIT)
+  install(FILES ${CMAKE_SOURCE_DIR}/rules/standard.yaml DESTINATION share/spillway/rules)
+endif()

@@ -31,7 +31,8 @@ def check(build: pathlib.Path, work: pathlib.Path) -> None:
         raise AssertionError(f"exit {done.returncode}: {done.stderr}")
     if '"states": 5040' not in (out / "result.json").read_text():
         raise AssertionError((out / "result.json").read_text())
-    for name in ("share/man/man1/spillway.1", "share/bash-completion/completions/spillway", "share/doc/spillway/LICENSE"):
+    for name in ("share/man/man1/spillway.1", "share/bash-completion/completions/spillway", "share/doc/spillway/LICENSE",
+                 "share/spillway/rules/standard.yaml"):
         if not (moved / name).is_file():
             raise AssertionError(f"{name} is not installed")
 

@@ -55,7 +55,7 @@ Result<void> run(uint64_t count, Bytes memory, const std::string& folder, uint64
   ExternalSortOptions options;
   options.inputs = kThreads;
   options.memory = budget->capacity();
-  options.drop = [](Record kept, Record next) {
+  options.fold = [](std::span<uint8_t> kept, Record next) {
     return kept.size() == next.size() &&
            std::memcmp(kept.data(), next.data(), kept.size() - 8) == 0;
   };

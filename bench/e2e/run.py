@@ -188,6 +188,26 @@ class Bench:
             self.spillway(job, ["petri", net], memory, KANBAN[n], "plain C++, 1 thread")
 
 
+    def dedup(self, rows, memory):
+        """Rows with unique 128-bit keys, exactly; the time of writing and reading the same bytes is the reference."""
+        job, scratch = f"dedup {rows:,} rows", self.work / "dedup"
+        scratch.mkdir(exist_ok=True)
+        seconds, peak, code, output = measured([self.plain_folder / "dedup_rows", rows, memory, scratch], self.work)
+        found = json.loads(output.strip().splitlines()[-1]) if code == 0 else {}
+        if found:
+            self.add(Outcome(job, "disk alone: written and read once", found["disk_s"], 0, rows))
+        outcome = Outcome(job, f"spillway's sort, {memory}", found.get("total_s", seconds), peak, found.get("unique", 0),
+                          plain="disk alone: written and read once")
+        outcome.spilled_mib = found.get("spilled", 0) / 2**20
+        self.add(judged(outcome, code, output, rows))
+        for limit in ("128MB", "1GB"):
+            command = [ROOT / ".venv/bin/python", ROOT / "bench/e2e/peers/duckdb_distinct.py", rows, limit, scratch]
+            seconds, peak, code, output = measured(command, self.work)
+            who = f"DuckDB count(distinct key), {limit}"
+            self.add(judged(Outcome(job, who, seconds, peak, matched(r"distinct (\d+)", output)), code, output, rows))
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
 def promela(n):
     flips = []
     for count in range(2, n + 1):
@@ -231,7 +251,7 @@ def main() -> int:
     parser.add_argument("--binary", type=Path, default=ROOT / "build/release/spillway")
     parser.add_argument("--work", type=Path, default=ROOT / "build/e2e", help="folder for models, peers and outputs")
     parser.add_argument("--out", type=Path, help="also write the table here")
-    parser.add_argument("--only", default="", help="only the family that contains this: pancake, ascp, kanban")
+    parser.add_argument("--only", default="", help="only the families whose name contains this: pancake, ascp, kanban, dedup")
     parser.add_argument("--no-stateright", action="store_true")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="small sizes, to see that all of it works")
@@ -244,7 +264,8 @@ def main() -> int:
     both, small = ["8GiB", "64MiB"], ["64MiB"]
     jobs = {"pancake": lambda: bench.pancake(9 if options.quick else 11, both),
             "ascp": lambda: bench.ascp(10 if options.quick else 13, both),
-            "kanban": lambda: bench.kanban(4 if options.quick else 6, small)}
+            "kanban": lambda: bench.kanban(4 if options.quick else 6, small),
+            "dedup": lambda: bench.dedup(10**6 if options.quick else 10**8, "64MiB")}
     if options.long:
         jobs["long pancake"] = lambda: bench.pancake(12, ["256MiB"], peers=False)
         jobs["long kanban"] = lambda: bench.kanban(8, ["256MiB"])

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -99,10 +100,27 @@ Result<void> ExpandCommand::check_extras(const std::vector<std::string>& extras)
   return {};
 }
 
+// In `expand --copies 2 pipe` the 2 was taken for the problem.
+Result<void> ExpandCommand::check_place(const std::vector<std::string>& extras) const {
+  if (extras.empty() || !extras[0].starts_with("--")) return {};
+  const std::string option = extras[0].substr(0, extras[0].find('='));
+  for (const expand::ProblemKind& kind : expand::problem_kinds()) {
+    if (kind.name == problem_) return {};
+  }
+  for (const expand::ProblemKind& kind : expand::problem_kinds()) {
+    const bool named = std::find(extras.begin(), extras.end(), kind.name) != extras.end();
+    if (!named || kind.synopsis.find(option) == std::string_view::npos) continue;
+    return fail(Code::kUsage, fmt::format("{} is an option of {} and follows its name: expand {}",
+                                          option, kind.name, kind.synopsis));
+  }
+  return {};
+}
+
 Result<void> ExpandCommand::run(const std::vector<std::string>& after_dashes, bool had_dashes,
                                 std::stop_token stop) {
   std::vector<std::string> words = app_->remaining();
-  if (problem_ != "plugin" && problem_ != "pipe") TRY(check_extras(words));
+  TRY(check_place(words));
+  if (problem_ != "plugin") TRY(check_extras(words));  // a plugin's words are its own
   if (had_dashes) {
     words.emplace_back("--");
     words.insert(words.end(), after_dashes.begin(), after_dashes.end());

@@ -21,6 +21,7 @@ class ExpandCommand {
 
  private:
   Result<void> check_extras(const std::vector<std::string>& extras) const;
+  [[nodiscard]] Result<void> check_place(const std::vector<std::string>& extras) const;
   void print(const expand::ExpandSummary& summary, double seconds) const;
 
   CLI::App* app_ = nullptr;

@@ -11,6 +11,7 @@
 #include "cli/expand_command.hpp"
 #include "cli/export_command.hpp"
 #include "cli/options.hpp"
+#include "cli/transform_command.hpp"
 #include "core/nearest.hpp"
 #include "expand/problem.hpp"
 
@@ -127,6 +128,8 @@ int run(std::vector<std::string> words) {
       "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a limit was reached, 130 interrupted.");
   ExpandCommand expand;
   expand.add_to(app);
+  TransformCommand transform;
+  transform.add_to(app);
   ExportCommand export_command;
   export_command.add_to(app);
   if (!words.empty() && words[0] == "help") return help_text(app, words);
@@ -147,8 +150,12 @@ int run(std::vector<std::string> words) {
     return usage_error(app, words, error);
   }
   Signals signals;
-  auto done = export_command.chosen() ? export_command.run(signals.token())
-                                      : expand.run(after, had_dashes, signals.token());
+  const auto run_chosen = [&] {
+    if (transform.chosen()) return transform.run(signals.token());
+    if (export_command.chosen()) return export_command.run(signals.token());
+    return expand.run(after, had_dashes, signals.token());
+  };
+  auto done = run_chosen();
   return done ? 0 : report(done.error());
 }
 

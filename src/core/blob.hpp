@@ -49,6 +49,8 @@ class Blob {
 
   [[nodiscard]] Result<void> persist();
   void keep() { keep_ = true; }
+  void let_go() { keep_ = false; }
+  bool is_kept() const { return keep_; }
   [[nodiscard]] Result<void> spill();  // to its file now; frees the memory
 
   uint64_t size() const { return size_; }

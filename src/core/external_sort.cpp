@@ -6,6 +6,7 @@
 #include <bit>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 #include "core/durable_file.hpp"
 
@@ -65,6 +66,9 @@ struct ExternalSort::Run {
     bytes += frame.size();
     ++frames;
     return {};
+  }
+  DurableRun durable(const std::string& folder) const {
+    return {blob ? blob->path().substr(folder.size() + 1) : "", bytes, frames, records};
   }
   Result<void> read(uint64_t offset, std::span<uint8_t> out) const {
     if (!blob) return scratch.read_at(offset, out);
@@ -157,19 +161,16 @@ class ExternalSort::Stream::Merge {
   }
 
   Result<std::optional<Record>> next() {
+    const auto& fold = owner_.options_.fold;
+    if (!fold) return next_of_all();
     while (true) {
-      if (stale_ && winner_ != kNone) {
-        TRY(advance(sources_[winner_]));
-        replay(winner_);
-        stale_ = false;
-      }
-      if (winner_ == kNone || sources_[winner_].done) return std::optional<Record>();
-      const Record record = sources_[winner_].record;
-      stale_ = true;
-      if (has_kept_ && owner_.options_.drop && owner_.options_.drop(kept_, record)) continue;
-      has_kept_ = true;
-      kept_ = record;
-      return std::optional<Record>(record);
+      const auto record = TRY(next_of_all());
+      if (record && has_kept_ && fold(kept_, *record)) continue;
+      std::swap(kept_, given_);
+      const bool gives = std::exchange(has_kept_, record.has_value());
+      if (record) kept_.assign(record->begin(), record->end());
+      if (gives) return std::optional<Record>(given_);
+      if (!record) return std::optional<Record>();
     }
   }
 
@@ -179,6 +180,17 @@ class ExternalSort::Stream::Merge {
 
  private:
   static constexpr size_t kNone = ~size_t{0};
+
+  // Repeats included.
+  Result<std::optional<Record>> next_of_all() {
+    if (stale_ && winner_ != kNone) {
+      TRY(advance(sources_[winner_]));
+      replay(winner_);
+    }
+    stale_ = true;
+    if (winner_ == kNone || sources_[winner_].done) return std::optional<Record>();
+    return std::optional<Record>(sources_[winner_].record);
+  }
 
   Result<void> advance(Source& source) {
     if (source.input != nullptr) {
@@ -213,11 +225,6 @@ class ExternalSort::Stream::Merge {
 
   Result<void> load(Source& source) {
     const std::string where = "a sorted run in " + owner_.space_->folder();
-    if (has_kept_ && kept_.data() >= source.room.data() &&
-        kept_.data() < source.room.data() + source.room.size()) {
-      kept_copy_.assign(kept_.begin(), kept_.end());  // its frame is about to go
-      kept_ = kept_copy_;
-    }
     const uint64_t left = source.run->bytes - source.offset;
     // One read a frame: as much as a frame can be.
     const std::span<uint8_t> got = shared_.first(std::min<uint64_t>(shared_.size(), left));
@@ -263,8 +270,9 @@ class ExternalSort::Stream::Merge {
   size_t winner_ = kNone;
   bool stale_ = false;  // the winner's record was handed out
   bool has_kept_ = false;
-  Record kept_;                     // what `drop` compares the next with
-  std::vector<uint8_t> kept_copy_;  // at most a record
+  std::vector<uint8_t> kept_,
+      given_;  // the record repeats are folded into, and the one before: each at
+               // most a record
 };
 
 ExternalSort::Stream::Stream(std::unique_ptr<Merge> merge) : merge_(std::move(merge)) {}
@@ -319,7 +327,7 @@ Result<std::unique_ptr<ExternalSort>> ExternalSort::create(ExternalSortOptions o
 
 ExternalSort::~ExternalSort() = default;
 
-Record ExternalSort::Input::record_of(const Entry& entry) const {
+std::span<uint8_t> ExternalSort::Input::record_of(const Entry& entry) const {
   return {bytes_.data() + entry.offset, entry.length};
 }
 
@@ -353,7 +361,7 @@ Result<void> ExternalSort::Input::add(Record record) {
   return {};
 }
 
-// In place; what `drop` drops is gone afterwards.
+// In place; repeats are folded away.
 void ExternalSort::Input::sort() {
   if (sorted_) return;
   Entry* const first = entries();
@@ -361,10 +369,10 @@ void ExternalSort::Input::sort() {
     if (a.prefix != b.prefix) return a.prefix < b.prefix;
     return compare_rest(record_of(a), record_of(b)) < 0;
   });
-  if (const auto& drop = owner_->options_.drop; drop && count_ > 0) {
+  if (const auto& fold = owner_->options_.fold; fold && count_ > 0) {
     size_t kept = 0;
     for (size_t i = 1; i < count_; ++i) {
-      if (!drop(record_of(first[kept]), record_of(first[i]))) first[++kept] = first[i];
+      if (!fold(record_of(first[kept]), record_of(first[i]))) first[++kept] = first[i];
     }
     count_ = kept + 1;
   }
@@ -400,13 +408,26 @@ Result<std::optional<DurableRun>> ExternalSort::Input::flush() {
   auto run = TRY(owner_->write_run(*this));
   used_ = 0;
   count_ = 0;
-  DurableRun told{run->blob ? run->blob->path().substr(owner_->options_.folder.size() + 1) : "",
-                  run->bytes, run->frames, run->records};
-  std::lock_guard lock(owner_->mutex_);
-  ++owner_->runs_written_;
-  owner_->spilled_bytes_ += run->bytes;
-  owner_->runs_.push_back(std::move(run));
+  DurableRun told = run->durable(owner_->options_.folder);
+  {
+    std::lock_guard lock(owner_->mutex_);
+    ++owner_->runs_written_;
+    owner_->spilled_bytes_ += run->bytes;
+    owner_->runs_.push_back(std::move(run));
+  }
+  if (owner_->options_.on_run) {
+    const auto index = static_cast<size_t>(this - owner_->inputs_.data());
+    TRY(owner_->options_.on_run(index, told));
+  }
   return std::optional<DurableRun>(std::move(told));
+}
+
+std::vector<DurableRun> ExternalSort::durable_runs() const {
+  std::vector<DurableRun> list;
+  for (const auto& run : runs_) {
+    if (run->blob) list.push_back(run->durable(options_.folder));
+  }
+  return list;
 }
 
 Result<void> ExternalSort::adopt(const DurableRun& durable) {

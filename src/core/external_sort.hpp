@@ -1,4 +1,4 @@
-// Sorts byte records far larger than memory, drops repeats, and hands them out in order.
+// Sorts byte records far larger than memory, folds repeats, and hands them out in order.
 //
 // Threads add records through Inputs, one each. An Input gathers in leased memory; refused more, it
 // sorts what it has and writes it out as a run. stream() merges what is in memory, or the runs;
@@ -8,10 +8,11 @@
 // Order    memcmp over the whole record; a shorter record comes before a longer one it begins. Put
 //          keys in front, big-endian. Records with equal bytes are equal: their order does not
 //          show.
-// Repeats  `drop(kept, next)` is asked of neighbours in order and must be an equivalence under
-//          which equals lie side by side (a common prefix). The first of them in order stays,
-//          whatever the threads, the memory or the run boundaries; each dropped record is shown to
-//          `drop` with the answer true exactly once.
+// Repeats  `fold(kept, next)` is asked of neighbours in order: true when next is a repeat of kept,
+//          which may take something over from it (a count, say, in bytes of its own at the end)
+//          without changing its length or its place in the order. Repeats must be an equivalence
+//          whose members lie side by side (a common prefix). The first in order stays, whatever the
+//          threads, the memory or the run boundaries; every other is folded exactly once.
 // Memory   Frames and codecs of the inputs: leased at creation from `account`, as is one step of
 //          each buffer; growth is try_acquire up to `memory`; spilling acquires nothing. stream():
 //          one frame a run, at least kLeastFanIn of them. floor() is the least that works.
@@ -45,21 +46,24 @@ namespace spillway {
 
 using Record = std::span<const uint8_t>;
 
-struct ExternalSortOptions {
-  size_t inputs = 1;                      // threads that add
-  Bytes memory{uint64_t{64} << 20};       // all inputs' buffers together, at most
-  size_t frame_bytes = size_t{64} << 10;  // of a run; at least twice the longest record
-  Codec codec = Codec::kLz4;
-  std::function<bool(Record kept, Record next)>
-      drop;            // called by all inputs' threads; may be empty
-  std::string folder;  // of durable runs; empty: scratch
-};
-
 struct DurableRun {
   std::string file;  // name within the folder
   uint64_t bytes = 0;
   uint64_t frames = 0;
   uint64_t records = 0;
+};
+
+struct ExternalSortOptions {
+  size_t inputs = 1;                      // threads that add
+  Bytes memory{uint64_t{64} << 20};       // all inputs' buffers together, at most
+  size_t frame_bytes = size_t{64} << 10;  // of a run; at least twice the longest record
+  Codec codec = Codec::kLz4;
+  // Called by all inputs' threads; may be empty.
+  std::function<bool(std::span<uint8_t> kept, Record next)> fold;
+  std::string folder;  // of durable runs; empty: scratch
+  // Told of each run that input `input` wrote, on the thread that adds to it, before add() or
+  // flush() returns: all that was added to this input so far is in runs. May be empty.
+  std::function<Result<void>(size_t input, const DurableRun& run)> on_run;
 };
 
 class ExternalSort {
@@ -90,7 +94,7 @@ class ExternalSort {
       uint32_t length;
     };
     void sort();
-    Record record_of(const Entry& entry) const;
+    std::span<uint8_t> record_of(const Entry& entry) const;
     Entry* entries() const { return index_.as<Entry>(); }
 
     ExternalSort* owner_ = nullptr;
@@ -105,6 +109,8 @@ class ExternalSort {
   };
   Input& input(size_t index) { return inputs_[index]; }
 
+  // All runs there are, in the folder: what a checkpoint of flushed inputs names.
+  std::vector<DurableRun> durable_runs() const;
   // A run left by an earlier process, in `folder`.
   [[nodiscard]] Result<void> adopt(const DurableRun& run);
 

@@ -48,12 +48,12 @@ RC_GTEST_PROP(ExternalSort, GivesWhatASortInMemoryGives, ()) {
   ExternalSortOptions options{.inputs = *rc::gen::inRange<size_t>(1, 4), .memory = Bytes(8192)};
   options.frame_bytes = *rc::gen::element<size_t>(256, 1024);
   options.codec = *rc::gen::element(Codec::kStored, Codec::kLz4, Codec::kZstd);
-  const bool dropping = *rc::gen::arbitrary<bool>();
-  uint64_t dropped = 0;
-  if (dropping) {
-    options.drop = [&](Record kept, Record next) {
+  const bool folding = *rc::gen::arbitrary<bool>();
+  uint64_t folded = 0;
+  if (folding) {
+    options.fold = [&](std::span<uint8_t> kept, Record next) {
       const bool same = same_first_byte(kept, next);
-      dropped += same;
+      folded += same;
       return same;
     };
   }
@@ -66,13 +66,13 @@ RC_GTEST_PROP(ExternalSort, GivesWhatASortInMemoryGives, ()) {
   }
   std::vector<Bytestring> want = records;
   std::sort(want.begin(), want.end());
-  if (dropping) {
+  if (folding) {
     want.erase(std::unique(want.begin(), want.end(),
                            [](const auto& a, const auto& b) { return same_first_byte(a, b); }),
                want.end());
   }
   RC_ASSERT(drain(*sort) == want);
-  if (dropping) RC_ASSERT(dropped + want.size() == records.size());
+  if (folding) RC_ASSERT(folded + want.size() == records.size());
 }
 
 TEST(ExternalSort, SpillsAndMergesInSeveralPassesAtItsFloor) {
@@ -95,6 +95,37 @@ TEST(ExternalSort, SpillsAndMergesInSeveralPassesAtItsFloor) {
   sort.reset();
   EXPECT_EQ(bench.budget->used(), Bytes(0));
   EXPECT_EQ(bench.space->used(), Bytes(0));
+}
+
+// Counts how often each key came, in the record's last bytes.
+TEST(ExternalSort, FoldsWhatRepeatsCarry) {
+  for (const size_t memory : {size_t{8192}, size_t{4} << 20}) {
+    ExternalSortOptions options{.inputs = 2, .memory = Bytes(memory), .frame_bytes = 512};
+    options.fold = [](std::span<uint8_t> kept, Record next) {
+      if (kept[0] != next[0]) return false;
+      uint32_t count, more;
+      std::memcpy(&count, kept.data() + 1, 4);
+      std::memcpy(&more, next.data() + 1, 4);
+      count += more;
+      std::memcpy(kept.data() + 1, &count, 4);
+      return true;
+    };
+    Bench bench(ExternalSort::floor(options) + Bytes(memory));
+    auto sort = *ExternalSort::create(options, bench.account, bench.space);
+    uint32_t want[256] = {};
+    for (uint32_t i = 0; i < 30000; ++i) {
+      const uint8_t key = static_cast<uint8_t>((i * 2654435761u) >> 25);
+      ++want[key];
+      ASSERT_TRUE(sort->input(i % 2).add(Bytestring{key, 1, 0, 0, 0}));
+    }
+    for (const Bytestring& record : drain(*sort)) {
+      uint32_t count;
+      std::memcpy(&count, record.data() + 1, 4);
+      EXPECT_EQ(count, want[record[0]]);
+      want[record[0]] = 0;
+    }
+    for (const uint32_t left : want) EXPECT_EQ(left, 0u);
+  }
 }
 
 TEST(ExternalSort, TouchesNoDiskBelowItsMemory) {

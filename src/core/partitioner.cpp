@@ -126,21 +126,28 @@ Result<void> Partitioner::load(const Writer& writer, const Writer::Extent& exten
   return writer.file_.read_at(extent.offset, buffer.first(extent.bytes));
 }
 
-Result<std::span<const uint8_t>> Partitioner::frame_at(std::span<const uint8_t> buffer,
-                                                       const Writer::Extent& extent,
-                                                       size_t& at) const {
-  FrameHeader header{};
-  if (at + sizeof header <= extent.bytes) std::memcpy(&header, buffer.data() + at, sizeof header);
-  const std::span<const uint8_t> rest =
-      buffer.subspan(std::min<size_t>(at + sizeof header, extent.bytes));
-  const bool sane = header.magic == kMagic && header.bytes <= extent.bytes - at - sizeof header;
-  if (!sane || XXH3_64bits(rest.data(), header.bytes) != header.checksum) {
-    return fail(Code::kCorrupt,
-                fmt::format("scratch in {}: a frame at offset {} does not match its checksum",
-                            space_->folder(), extent.offset + at));
+std::optional<std::span<const uint8_t>> Partitioner::parse_frame(std::span<const uint8_t> extent,
+                                                                 size_t& at) {
+  FrameHeader header;
+  if (at > extent.size() || extent.size() - at < sizeof header) return std::nullopt;
+  std::memcpy(&header, extent.data() + at, sizeof header);
+  const std::span<const uint8_t> rest = extent.subspan(at + sizeof header);
+  if (header.magic != kMagic || header.bytes > rest.size() ||
+      XXH3_64bits(rest.data(), header.bytes) != header.checksum) {
+    return std::nullopt;
   }
   at += sizeof header + header.bytes;
   return rest.first(header.bytes);
+}
+
+Result<std::span<const uint8_t>> Partitioner::frame_at(std::span<const uint8_t> buffer,
+                                                       const Writer::Extent& extent,
+                                                       size_t& at) const {
+  const uint64_t offset = extent.offset + at;
+  if (const auto frame = parse_frame(buffer.first(extent.bytes), at)) return *frame;
+  return fail(Code::kCorrupt,
+              fmt::format("scratch in {}: a frame at offset {} does not match its checksum",
+                          space_->folder(), offset));
 }
 
 }  // namespace spillway

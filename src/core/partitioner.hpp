@@ -18,7 +18,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -114,6 +114,9 @@ class Partitioner {
     return {};
   }
   static constexpr size_t read_buffer_bytes() { return kExtentBytes; }
+  // The records of the frame at `at`, which moves behind it; nothing when it is not what was written.
+  static std::optional<std::span<const uint8_t>> parse_frame(std::span<const uint8_t> extent,
+                                                             size_t& at);
 
  private:
   Partitioner() = default;

@@ -71,7 +71,7 @@ std::optional<Bytes> least_on_path(const std::string& mount, std::string group,
                                    const std::string& file) {
   std::optional<Bytes> least;
   while (true) {
-    const auto here = number_in(mount + group + "/" + file);
+    const auto here = number_in(fmt::format("{}{}/{}", mount, group, file));
     if (here && (!least || *here < *least)) least = here;
     const size_t slash = group.rfind('/');
     if (group.empty() || slash == std::string::npos) return least;

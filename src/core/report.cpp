@@ -40,6 +40,10 @@ class Sampler final : public Report {
     MutexLock lock(mutex_);
     data_.facts.emplace_back(key, json_value);
   }
+  void picture(ReportPicture picture) override {
+    MutexLock lock(mutex_);
+    data_.pictures.push_back(std::move(picture));
+  }
   void table(ReportTable table) override {
     MutexLock lock(mutex_);
     data_.tables.push_back(std::move(table));

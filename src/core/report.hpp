@@ -25,6 +25,10 @@ struct ReportTable {
   std::vector<std::string> columns;
   std::vector<std::vector<std::string>> rows;
 };
+struct ReportPicture {
+  std::string title;
+  std::string svg;  // one element, trusted: it goes into the page as it is
+};
 struct ReportSeries {  // drawn as one line over time
   std::string title, unit;
   std::vector<std::pair<double, double>> points;  // seconds, value
@@ -50,6 +54,7 @@ class Report {
   // JSON literal.
   virtual void fact(const std::string& key, const std::string& json_value) = 0;
   virtual void table(ReportTable table) = 0;
+  virtual void picture(ReportPicture picture) = 0;  // on the page only, below the tables
   virtual void series(ReportSeries series) = 0;
   // The job's rates and spill, sampled with the ledger: cumulative counters. Any thread.
   virtual void count(uint64_t units_done, Bytes spilled_now) = 0;

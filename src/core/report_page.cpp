@@ -80,7 +80,7 @@ double nice_bytes_step(double range) {
 // A plot's frame: scales, grid and labels; the caller adds what is drawn in it.
 class Plot {
  public:
-  Plot(double seconds, double top, double step, std::function<std::string(double)> label)
+  Plot(double seconds, double top, double step, const std::function<std::string(double)>& label)
       : seconds_(std::max(seconds, 1e-3)), top_(std::max(top, 1e-9)) {
     svg_ = fmt::format("<svg viewBox=\"0 0 {} {}\" role=\"img\">", kWidth, kHeight);
     for (double value = 0; value <= top_ * 1.0001; value += step) {
@@ -252,6 +252,8 @@ std::string report_page(const ReportData& data) {
   }
   page += table_html(accounts_table(data));
   for (const ReportTable& table : data.tables) page += table_html(table);
+  for (const ReportPicture& picture : data.pictures)
+    page += fmt::format("<h2>{}</h2><figure>{}</figure>", escaped(picture.title), picture.svg);
   return page + "</html>\n";
 }
 

@@ -31,6 +31,7 @@ struct ReportData {
   Bytes accounted_peak, peak_unaccounted;
   std::vector<std::pair<std::string, std::string>> facts;
   std::vector<ReportTable> tables;
+  std::vector<ReportPicture> pictures;
   std::vector<ReportSeries> series;
   std::vector<AccountUsage> accounts;
   std::vector<ReportSample> samples;

@@ -9,7 +9,7 @@
 namespace spillway {
 namespace {
 
-constexpr uint32_t kMagic = 0x314e5552;  // "RUN1"
+constexpr uint32_t kMagic = 0x324e5552;  // "RUN2"
 
 struct BlockHeader {
   uint32_t magic;
@@ -18,8 +18,8 @@ struct BlockHeader {
   uint32_t bits;     // of a delta
   uint64_t first_hi;
   uint64_t first_lo;
-  uint64_t checksum;  // XXH3-64 of the payload, seeded with first_hi ^ count
-  uint64_t reserved;
+  uint64_t checksum;         // XXH3-64 of the payload, seeded with first_hi ^ count
+  uint64_t header_checksum;  // XXH3-64 of all before it
 };
 static_assert(sizeof(BlockHeader) == 48);
 
@@ -29,6 +29,22 @@ uint64_t load64(const uint8_t* at) {
   uint64_t value;
   std::memcpy(&value, at, sizeof value);
   return value;
+}
+
+uint64_t checksum_of(const BlockHeader& header) {
+  return XXH3_64bits(&header, offsetof(BlockHeader, header_checksum));
+}
+
+// What the payload of a block must take, whatever its header says.
+size_t payload_bytes(const BlockHeader& header, bool wide) {
+  const size_t deltas = header.count - size_t{1};
+  return (deltas * header.bits + 7) / 8 + (wide ? deltas * 8 : 0) + 8;
+}
+
+bool is_sane(const BlockHeader& header, bool wide) {
+  return header.magic == kMagic && header.header_checksum == checksum_of(header) &&
+         header.count > 0 && header.count <= kBlockKeys &&
+         (header.bits <= 56 || header.bits == 64) && header.payload == payload_bytes(header, wide);
 }
 
 uint64_t checksum_of(const BlockHeader& header, const uint8_t* payload) {
@@ -54,11 +70,11 @@ Result<std::unique_ptr<SortedRun<K>>> SortedRun<K>::open(std::unique_ptr<Blob> b
   const uint64_t end = run->blob_->size();
   for (uint64_t offset = 0; offset < end;) {
     std::array<uint8_t, sizeof(BlockHeader)> room;
-    BlockHeader header;
-    std::memcpy(&header, TRY(run->blob_->read(offset, sizeof header, room)), sizeof header);
-    if (header.magic != kMagic || header.count == 0 || header.count > kBlockKeys ||
-        header.payload > kMaxBlockBytes - sizeof header ||
-        offset + sizeof header + header.payload > end) {
+    BlockHeader header{};
+    if (end - offset >= sizeof header)
+      std::memcpy(&header, TRY(run->blob_->read(offset, sizeof header, room)), sizeof header);
+    const bool in_order = run->fences_.empty() || run->fences_.back().first <= header.first_hi;
+    if (!is_sane(header, K::kWide) || !in_order || header.payload > end - offset - sizeof header) {
       return fail(Code::kCorrupt,
                   fmt::format("{}: bad block at offset {}", run->blob_->path(), offset));
     }
@@ -131,6 +147,7 @@ Result<void> SortedRun<K>::write_block() {
   out += 8;
   header.payload = static_cast<uint32_t>(out - payload);
   header.checksum = checksum_of(header, payload);
+  header.header_checksum = checksum_of(header);
   std::memcpy(raw_.data(), &header, sizeof header);
   const uint64_t offset =
       TRY(blob_->append(std::span<const uint8_t>(raw_.data(), sizeof header + header.payload)));
@@ -162,9 +179,12 @@ Result<size_t> SortedRun<K>::decode(size_t index, std::span<K> out, std::span<ui
   BlockHeader header;
   std::memcpy(&header, block, sizeof header);
   const uint8_t* in = block + sizeof header;
-  const bool sane = header.magic == kMagic && header.count > 0 && header.count <= kBlockKeys &&
-                    header.payload == length - sizeof header && header.bits <= 64;
-  if (!sane || (block == raw.data() && checksum_of(header, in) != header.checksum)) {
+  const bool from_file = block == raw.data();
+  const bool sane =
+      header.payload == length - sizeof header &&
+      (!from_file || (is_sane(header, K::kWide) && header.first_hi == fences_[index].first &&
+                      checksum_of(header, in) == header.checksum));
+  if (!sane) {
     return fail(Code::kCorrupt, fmt::format("{}: block at offset {} does not match its checksum",
                                             blob_->path(), offset));
   }

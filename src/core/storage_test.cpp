@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "core/blob.hpp"
+#include "core/damage.hpp"
 #include "core/durable_file.hpp"
 #include "core/fault.hpp"
 #include "core/partitioner.hpp"
@@ -139,6 +140,47 @@ RC_GTEST_PROP(Partitioner, KeepsEveryRecordInItsPartition, ()) {
   }
   RC_ASSERT(total == count);
   RC_ASSERT(in_memory || count < 40 || partitioner.spilled_bytes() > 0u || total * 12 < 400 * options.partitions);
+}
+
+// Candidates on scratch: every cut and every flipped bit is noticed when the partition is read.
+TEST(Partitioner, NoticesEveryCutAndFlippedBitOnScratch) {
+  const Disk disk;
+  auto budget = Budget::create(1_MiB);
+  PartitionerOptions options{
+      .partitions = 1, .record_bytes = sizeof(Record), .frame_bytes = 60, .writers = 1};
+  Account buffers = *budget->open({"buffers", 2});
+  auto made =
+      Partitioner::create(options, *buffers.try_acquire(Partitioner::buffer_bytes(options)),
+                          *budget->open({"frames", 1, Bytes(0), Bytes(0)}), disk.space);
+  ASSERT_TRUE(made);
+  Partitioner& partitioner = **made;
+  constexpr uint64_t kRecords = 12;
+  for (uint64_t i = 0; i < kRecords; ++i)
+    ASSERT_TRUE(partitioner.writer(0).append(0, Record{i * 977, static_cast<uint32_t>(i)}));
+  ASSERT_TRUE(partitioner.writer(0).flush_all());
+  ASSERT_GT(partitioner.spilled_bytes(), 0u);
+  // The file has no name: it is reached as the process's own.
+  std::string path;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(entry.path(), gone).string().starts_with(disk.folder.path()))
+      path = entry.path().string();
+  }
+  ASSERT_NE(path, "");
+  std::vector<uint8_t> room(Partitioner::read_buffer_bytes());
+  const size_t noticed = damage(path, [&]() -> Result<bool> {
+    uint64_t met = 0;
+    bool right = true;
+    TRY(partitioner.read(0, room, [&](std::span<const uint8_t> frame) {
+      for (size_t at = 0; at < frame.size(); at += sizeof(Record), ++met) {
+        Record record;
+        std::memcpy(&record, frame.data() + at, sizeof record);
+        right &= record.key == met * 977 && record.value == met;
+      }
+    }));
+    return right && met == kRecords;
+  });
+  EXPECT_EQ(noticed, 2 * partitioner.spilled_bytes());
 }
 
 TEST(Scratch, RefusesTmpfs) {

@@ -58,7 +58,7 @@ size_t write_record(Key128 fingerprint, std::span<const uint8_t> state, uint8_t*
 // ---- runs --------------------------------------------------------------------------------------
 
 ExactRun::ExactRun(std::unique_ptr<Blob> blob, size_t frame_bytes)
-    : blob_(std::move(blob)), frame_bytes_(frame_bytes), codec_(Codec::kLz4, frame_bytes) {}
+    : blob_(std::move(blob)), codec_(Codec::kLz4, frame_bytes) {}
 
 std::unique_ptr<ExactRun> ExactRun::create(std::unique_ptr<Blob> blob, size_t frame_bytes) {
   std::unique_ptr<ExactRun> run(new ExactRun(std::move(blob), frame_bytes));

@@ -68,7 +68,6 @@ class ExactRun {
   Result<void> write_frame();
 
   std::unique_ptr<Blob> blob_;
-  size_t frame_bytes_;
   mutable FrameCodec codec_;
   std::vector<uint8_t> raw_, stored_;  // a frame being filled, until finish()
   size_t fill_ = 0;

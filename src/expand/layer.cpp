@@ -11,7 +11,7 @@
 namespace spillway::expand {
 namespace {
 
-constexpr uint32_t kMagic = 0x3152594c;  // "LYR1"
+constexpr uint32_t kMagic = 0x3252594c;  // "LYR2"
 constexpr size_t kPendingBytes = size_t{128} << 10;
 constexpr size_t kLogBytes = size_t{512} << 10;  // of states in one log frame
 
@@ -19,17 +19,40 @@ struct FrameHeader {
   uint32_t magic;
   uint32_t parents;
   uint32_t states;
-  uint32_t ends;   // 0 for packed frames, else = states
-  uint32_t bytes;  // of state data
-  uint32_t reserved;
-  uint64_t checksum;  // XXH3-64 of all after the header
+  uint32_t ends;              // 0 for packed frames, else = states
+  uint32_t bytes;             // of state data
+  uint32_t header_checksum;   // XXH3-64 of this header with 0 here, its low half
+  uint64_t checksum;          // XXH3-64 of all after the header
+  uint64_t parents_checksum;  // of the parents' ends alone, which set_mask() reads
 };
-static_assert(sizeof(FrameHeader) == 32);
+static_assert(sizeof(FrameHeader) == 40);
+
+uint32_t checksum_of(FrameHeader header) {
+  header.header_checksum = 0;
+  return static_cast<uint32_t>(XXH3_64bits(&header, sizeof header));
+}
 
 // Padded, so that what a frame holds is aligned wherever the frame is.
 size_t body_bytes(const FrameHeader& header) {
   const size_t bytes = size_t{4} * header.parents + size_t{4} * header.ends + header.bytes;
   return (bytes + 7) / 8 * 8;
+}
+
+// What can be told without reading on.
+bool is_sane(const FrameHeader& header, StateForm form, unsigned width) {
+  if (header.magic != kMagic || header.header_checksum != checksum_of(header)) return false;
+  if (form == StateForm::kPacked) {
+    return header.parents == 0 && header.ends == 0 && header.states <= kFrameStates &&
+           header.bytes == header.states * width;
+  }
+  return header.ends == header.states && header.states <= FrameBuffer::kMaxEnds;
+}
+
+size_t mask_words(uint32_t states) { return (states + size_t{63}) / 64; }
+
+// A frame's mask is followed by this. The offset tells it from the mask of another frame.
+uint64_t mask_checksum(const void* words, size_t count, uint64_t offset) {
+  return XXH3_64bits_withSeed(words, count * 8, offset);
 }
 
 // Copies the states that the mask keeps to the front: data into `data`, ends into `ends`. Returns
@@ -75,29 +98,54 @@ Result<std::unique_ptr<Segment>> Segment::open(StateForm form, unsigned key_bits
   std::array<uint8_t, sizeof(FrameHeader)> room;
   std::vector<uint8_t> words(FrameBuffer::kMaxEnds / 8 + 8);
   for (uint64_t offset = 0; offset < blob.size();) {
-    FrameHeader header;
-    std::memcpy(&header, TRY(blob.read(offset, sizeof header, room)), sizeof header);
+    const uint64_t left = blob.size() - offset;
+    FrameHeader header{};
+    if (left >= sizeof header)
+      std::memcpy(&header, TRY(blob.read(offset, sizeof header, room)), sizeof header);
     const size_t length = sizeof header + body_bytes(header);
-    if (header.magic != kMagic || length > Blob::kMaxPiece || offset + length > blob.size() ||
-        header.states > FrameBuffer::kMaxEnds) {
+    if (!is_sane(header, form, segment->width_) ||
+        length > std::min<uint64_t>(left, Blob::kMaxPiece))
       return fail(Code::kCorrupt, fmt::format("{}: bad frame at offset {}", blob.path(), offset));
-    }
     FrameRef ref{offset,         static_cast<uint32_t>(length),
                  header.parents, header.states,
                  header.states,  mask_offset};
     if (segment->mask_) {
-      const size_t bytes = (header.states + size_t{63}) / 64 * 8;
-      const uint8_t* mask_words = TRY(segment->mask_->read(mask_offset, bytes, words));
+      const size_t count = mask_words(header.states);
+      TRY(segment->load_mask(ref, words));
       ref.kept = 0;
-      for (size_t i = 0; i < bytes; ++i)
-        ref.kept += static_cast<uint32_t>(std::popcount(mask_words[i]));
-      mask_offset += bytes;
+      for (size_t i = 0; i < count * 8; ++i)
+        ref.kept += static_cast<uint32_t>(std::popcount(words[i]));
+      mask_offset += (count + 1) * 8;
     }
     segment->kept_ += ref.kept;
     segment->frames_.push_back(ref);
     offset += length;
   }
+  if (segment->mask_ && segment->mask_->size() != mask_offset) {
+    return fail(Code::kCorrupt,
+                fmt::format("{}: has another length than its layer", segment->mask_->path()));
+  }
   return segment;
+}
+
+// The words of a frame's mask to the front of `words`, checked.
+Result<void> Segment::load_mask(const FrameRef& frame, std::span<uint8_t> words) const {
+  const size_t count = mask_words(frame.states);
+  const size_t bytes = (count + 1) * 8;
+  if (frame.mask_offset + bytes > mask_->size()) {
+    return fail(Code::kCorrupt,
+                fmt::format("{}: has another length than its layer", mask_->path()));
+  }
+  const uint8_t* const from = TRY(mask_->read(frame.mask_offset, bytes, words));
+  uint64_t checksum;
+  std::memcpy(&checksum, from + count * 8, 8);
+  if (from != words.data()) {
+    std::memcpy(words.data(), from, count * 8);
+  } else if (checksum != mask_checksum(from, count, frame.mask_offset)) {
+    return fail(Code::kCorrupt, fmt::format("{}: mask at offset {} does not match its checksum",
+                                            mask_->path(), frame.mask_offset));
+  }
+  return {};
 }
 
 Result<void> Segment::append(std::span<const uint64_t> states) {
@@ -157,7 +205,8 @@ Result<void> Segment::write_frame(std::span<const uint32_t> parent_ends,
                      static_cast<uint32_t>(ends.size()),
                      static_cast<uint32_t>(data.size()),
                      0,
-                     0};
+                     0,
+                     XXH3_64bits(parent_ends.data(), parent_ends.size_bytes())};
   frame_.assign(sizeof header + body_bytes(header), 0);
   uint8_t* out = frame_.data() + sizeof header;
   const auto put = [&out](const void* from, size_t size) {
@@ -168,6 +217,7 @@ Result<void> Segment::write_frame(std::span<const uint32_t> parent_ends,
   put(ends.data(), ends.size_bytes());
   put(data.data(), data.size());
   header.checksum = XXH3_64bits(frame_.data() + sizeof header, frame_.size() - sizeof header);
+  header.header_checksum = checksum_of(header);
   std::memcpy(frame_.data(), &header, sizeof header);
   const uint64_t offset = TRY(states_->append(frame_));
   frames_.push_back(FrameRef{offset, static_cast<uint32_t>(frame_.size()), header.parents,
@@ -213,7 +263,7 @@ Result<uint64_t> Segment::set_mask(std::span<const uint64_t> marks, std::unique_
   std::vector<uint8_t> room(FrameBuffer::kMaxEnds * 4 + sizeof(FrameHeader));
   const auto bit = [&](uint64_t at) { return (marks[at / 64] >> (at % 64)) & 1; };
   for (FrameRef& frame : frames_) {
-    words.assign((frame.states + size_t{63}) / 64, 0);
+    words.assign(mask_words(frame.states), 0);
     const unsigned shift = base % 64;
     for (size_t i = 0; i < words.size(); ++i) {
       words[i] = marks[base / 64 + i] >> shift;
@@ -223,12 +273,22 @@ Result<uint64_t> Segment::set_mask(std::span<const uint64_t> marks, std::unique_
     if (frame.states % 64 != 0) words.back() &= (uint64_t{1} << (frame.states % 64)) - 1;
     frame.kept = 0;
     for (const uint64_t word : words) frame.kept += static_cast<uint32_t>(std::popcount(word));
+    words.push_back(mask_checksum(words.data(), words.size(), mask_->size()));
     frame.mask_offset = TRY(
         mask_->append(std::span(reinterpret_cast<const uint8_t*>(words.data()), words.size() * 8)));
     kept_ += frame.kept;
 
-    const uint8_t* ends =
-        TRY(states_->read(frame.offset + sizeof(FrameHeader), size_t{4} * frame.parents, room));
+    const size_t ends_bytes = size_t{4} * frame.parents;
+    const uint8_t* const at =
+        TRY(states_->read(frame.offset, sizeof(FrameHeader) + ends_bytes, room));
+    FrameHeader header;
+    std::memcpy(&header, at, sizeof header);
+    const uint8_t* const ends = at + sizeof header;
+    if (at == room.data() && (!is_sane(header, form_, width_) || header.parents != frame.parents ||
+                              header.parents_checksum != XXH3_64bits(ends, ends_bytes))) {
+      return fail(Code::kCorrupt, fmt::format("{}: frame at offset {} does not match its checksum",
+                                              states_->path(), frame.offset));
+    }
     uint32_t begin = 0;
     for (uint32_t parent = 0; parent < frame.parents; ++parent) {
       uint32_t end;
@@ -251,8 +311,9 @@ Result<StateBlock> Segment::load(size_t index, uint32_t first, uint32_t last,
   std::memcpy(&header, at, sizeof header);
   const uint8_t* const body = at + sizeof header;
   const bool from_file = at == buffer.raw.data();
-  if (header.magic != kMagic || sizeof header + body_bytes(header) != frame.length ||
-      (from_file && XXH3_64bits(body, frame.length - sizeof header) != header.checksum)) {
+  if (sizeof header + body_bytes(header) != frame.length || header.states != frame.states ||
+      (from_file && (!is_sane(header, form_, width_) ||
+                     XXH3_64bits(body, frame.length - sizeof header) != header.checksum))) {
     return fail(Code::kCorrupt, fmt::format("{}: frame at offset {} does not match its checksum",
                                             states_->path(), frame.offset));
   }
@@ -277,12 +338,7 @@ Result<StateBlock> Segment::load(size_t index, uint32_t first, uint32_t last,
     block.ends = buffer.ends.first(last - first);
     return block;
   }
-  const size_t words = (frame.states + size_t{63}) / 64;
-  const uint8_t* const mask =
-      TRY(mask_->read(frame.mask_offset, words * 8,
-                      {reinterpret_cast<uint8_t*>(buffer.mask.data()), buffer.mask.size() * 8}));
-  if (mask != reinterpret_cast<const uint8_t*>(buffer.mask.data()))
-    std::memcpy(buffer.mask.data(), mask, words * 8);
+  TRY(load_mask(frame, {reinterpret_cast<uint8_t*>(buffer.mask.data()), buffer.mask.size() * 8}));
   // From a file, states move down within the buffer they were read into; from memory they are
   // copied there.
   uint8_t* const out = from_file ? buffer.raw.data() + (data - at) : buffer.raw.data();

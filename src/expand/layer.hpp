@@ -73,6 +73,7 @@ class Segment {
   const Blob* mask() const { return mask_.get(); }
 
  private:
+  Result<void> load_mask(const FrameRef& frame, std::span<uint8_t> words) const;
   Result<void> write_packed();
   Result<void> write_bytes();
   Result<void> write_frame(std::span<const uint32_t> parent_ends, std::span<const uint32_t> ends,

@@ -197,8 +197,8 @@ Growth FormTable::make_growth(uint32_t form, const Dims& dims,
       up_axis ? map_up(from, to.shape, *up_axis) : map_over(from, to.shape);
   const auto last = static_cast<uint16_t>(from.size() - 1);  // the hole, in both rule sets
   std::vector<uint16_t> source(to.shape.size(), last);
-  for (uint16_t i = 0; i < map.size(); ++i) {
-    if (rules_ == OrthoRules::kCurrent || i != last) source[map[i]] = i;
+  for (size_t i = 0; i < map.size(); ++i) {
+    if (rules_ == OrthoRules::kCurrent || i != last) source[map[i]] = static_cast<uint16_t>(i);
   }
   Growth growth{.form = canonical(raw, to.prefilled_count), .source = {}};
   for (uint32_t cell = 0; cell < to.shape.size(); ++cell) {

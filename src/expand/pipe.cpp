@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/bytes.hpp"
+#include "core/nearest.hpp"
 #include "core/procstat.hpp"
 #include "expand/argument.hpp"
 #include "expand/pipe_copies.hpp"
@@ -23,6 +24,7 @@ constexpr size_t kMostBatch = 256;                     // states of a request
 constexpr std::chrono::milliseconds kLongAnswer{200};  // a request asks for less after such a one
 constexpr size_t kMostInitialBytes = size_t{4} << 20;
 constexpr unsigned kMostCopies = 64;
+constexpr uint64_t kCopyBytes = 256 << 10;  // what is kept for one: read, request, answer
 constexpr uint64_t kLongestTimeout = uint64_t{24} * 3600 * 1000;  // ms
 constexpr const char* kUsageText =
     "usage: pipe [--copies N] [--timeout 30s] [--format frames|json] -- CMD ARGS...";
@@ -172,6 +174,7 @@ class PipeProblem final : public Problem {
     return {.form = StateForm::kBytes,
             .max_state_bytes = kMaxPipeState,
             .keep_successors = true,
+            .own_bytes = options().copies * kCopyBytes,
             .max_expanders = options().copies};
   }
   Result<States> initial() const override {
@@ -240,6 +243,12 @@ Result<void> set_option(PipeOptions& options, std::string_view name, std::string
   } else if (name == "--format" && (value == "frames" || value == "json")) {
     options.format = value == "json" ? PipeFormat::kJson : PipeFormat::kFrames;
   } else {
+    const std::vector<std::string> known{"--copies", "--timeout", "--format"};
+    const std::string near = nearest(name, known);
+    if (!near.empty() && near != name) {
+      return fail(Code::kUsage,
+                  fmt::format("pipe: unknown option '{}'; did you mean '{}'?", name, near));
+    }
     return fail(Code::kUsage, fmt::format("pipe: '{}{}{}' is not understood; {}", name,
                                           value.empty() ? "" : " ", value, kUsageText));
   }

@@ -113,39 +113,48 @@ void PipeCopy::add_line(std::span<const uint8_t> text) {
 }
 
 PipeCopies::PipeCopies(PipeOptions options)
-    : options_(std::move(options)), slots_(options_.copies) {
-  keeper_ = std::jthread([this](const std::stop_token& stop) { keep(stop); });
+    : options_(std::move(options)), lent_(options_.copies, false), copies_(options_.copies) {
+  keeper_ = std::thread([this] { keep(); });
 }
 
-PipeCopies::~PipeCopies() { slots_.clear(); }  // while the keeper still lives
+PipeCopies::~PipeCopies() {
+  copies_.clear();  // while the thread they are tied to still lives
+  {
+    MutexLock lock(mutex_);
+    ending_ = true;
+  }
+  changed_.notify_all();
+  keeper_.join();
+}
 
 Result<PipeCopies::Loan> PipeCopies::borrow(unsigned index) {
-  CHECK(index < slots_.size());
-  Slot& slot = slots_[index];
+  CHECK(index < options_.copies);
   {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return !slot.lent; });
-    slot.lent = true;
+    MutexLock lock(mutex_);
+    while (lent_[index]) changed_.wait(mutex_);
+    lent_[index] = true;
   }
   Loan loan(this, index);
-  if (!slot.copy) {
-    slot.copy = TRY(start(index));
-    const std::lock_guard lock(mutex_);
-    const uint64_t hash = slot.copy->initial_hash();
+  if (copies_[index]) return loan;
+  auto copy = TRY(start(index));
+  {
+    MutexLock lock(mutex_);
+    const uint64_t hash = copy->initial_hash();
     if (hash != initial_hash_.value_or(hash)) {
       return fail(
           Code::kInvalid,
-          fmt::format("pipe: {} named other initial states than another copy", slot.copy->label()));
+          fmt::format("pipe: {} named other initial states than another copy", copy->label()));
     }
     initial_hash_ = hash;
   }
+  copies_[index] = std::move(copy);
   return loan;
 }
 
 void PipeCopies::give_back(unsigned index) {
   {
-    const std::lock_guard lock(mutex_);
-    slots_[index].lent = false;
+    MutexLock lock(mutex_);
+    lent_[index] = false;
   }
   changed_.notify_all();
 }
@@ -154,8 +163,8 @@ Result<std::unique_ptr<PipeCopy>> PipeCopies::start(unsigned index) {
   std::promise<Result<std::unique_ptr<PipeCopy>>> promise;
   auto started = promise.get_future();
   {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return !task_; });
+    MutexLock lock(mutex_);
+    while (task_) changed_.wait(mutex_);
     task_ = [&] { promise.set_value(PipeCopy::start(options_, index)); };
   }
   changed_.notify_all();
@@ -163,9 +172,11 @@ Result<std::unique_ptr<PipeCopy>> PipeCopies::start(unsigned index) {
 }
 
 // The keeper's thread.
-void PipeCopies::keep(const std::stop_token& stop) {
-  std::unique_lock lock(mutex_);
-  while (changed_.wait(lock, stop, [&] { return static_cast<bool>(task_); })) {
+void PipeCopies::keep() {
+  MutexLock lock(mutex_);
+  while (true) {
+    while (!task_ && !ending_) changed_.wait(mutex_);
+    if (!task_) return;
     const auto task = std::exchange(task_, nullptr);
     lock.unlock();
     task();

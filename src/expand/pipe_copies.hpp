@@ -11,16 +11,16 @@
 #pragma once
 
 #include <chrono>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
+#include "core/mutex.hpp"
 #include "core/result.hpp"
 #include "expand/pipe_answer.hpp"
 #include "expand/pipe_process.hpp"
@@ -102,7 +102,7 @@ class PipeCopies {
     ~Loan() {
       if (owner_ != nullptr) owner_->give_back(index_);
     }
-    PipeCopy* operator->() const { return owner_->slots_[index_].copy.get(); }
+    PipeCopy* operator->() const { return owner_->copies_[index_].get(); }
 
    private:
     friend class PipeCopies;
@@ -114,21 +114,19 @@ class PipeCopies {
   const PipeOptions& options() const { return options_; }
 
  private:
-  struct Slot {
-    bool lent = false;               // under mutex_
-    std::unique_ptr<PipeCopy> copy;  // whose loan it is
-  };
-  void give_back(unsigned index);
-  Result<std::unique_ptr<PipeCopy>> start(unsigned index);
-  void keep(const std::stop_token& stop);
+  void give_back(unsigned index) EXCLUDES(mutex_);
+  Result<std::unique_ptr<PipeCopy>> start(unsigned index) EXCLUDES(mutex_);
+  void keep() EXCLUDES(mutex_);
 
   const PipeOptions options_;
-  std::mutex mutex_;
-  std::condition_variable_any changed_;
-  std::optional<uint64_t> initial_hash_;  // what the copies agree on; under mutex_
-  std::function<void()> task_;            // for the keeper; under mutex_
-  std::jthread keeper_;                   // starts the copies and outlives them
-  std::vector<Slot> slots_;
+  Mutex mutex_;
+  CondVar changed_;
+  std::vector<bool> lent_ GUARDED_BY(mutex_);
+  std::optional<uint64_t> initial_hash_ GUARDED_BY(mutex_);  // what the copies agree on
+  std::function<void()> task_ GUARDED_BY(mutex_);            // for the keeper
+  bool ending_ GUARDED_BY(mutex_) = false;
+  std::vector<std::unique_ptr<PipeCopy>> copies_;  // each is whose loan it is
+  std::thread keeper_;                             // starts the copies and outlives them
 };
 
 }  // namespace spillway::expand

@@ -170,10 +170,14 @@ class PluginProblem final : public Problem {
 }  // namespace
 
 Result<std::unique_ptr<Problem>> make_plugin(const ProblemArguments& arguments) {
-  if (arguments.empty() || arguments[0].empty() || arguments[0] == "--")
-    return fail(Code::kUsage, "plugin: which library? usage: plugin FILE.so [args]");
+  // Words behind a -- are never taken for options of expand; the -- itself is none of the words.
+  ProblemArguments words = arguments;
+  if (const auto dashes = std::ranges::find(words, "--"); dashes != words.end())
+    words.erase(dashes);
+  if (words.empty() || words[0].empty())
+    return fail(Code::kUsage, "plugin: which library? usage: plugin FILE.so [--] [args]");
   return std::make_unique<PluginProblem>(
-      TRY(PluginLibrary::open(arguments[0], {arguments.begin() + 1, arguments.end()})));
+      TRY(PluginLibrary::open(words[0], {words.begin() + 1, words.end()})));
 }
 
 }  // namespace spillway::expand

@@ -290,12 +290,12 @@ std::string PluginLibrary::text(std::span<const uint8_t> state) const {
 }
 
 void PluginLibrary::remember(Error error) const {
-  const std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   if (!fault_) fault_.emplace(std::move(error));
 }
 
 Result<void> PluginLibrary::fault() const {
-  const std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   if (!fault_) return {};
   return fail(fault_->clone());
 }

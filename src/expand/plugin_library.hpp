@@ -9,12 +9,12 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "core/mutex.hpp"
 #include "core/result.hpp"
 #include "expand/plugin_abi.h"
 #include "expand/problem.hpp"
@@ -87,8 +87,8 @@ class PluginLibrary {
   void* self_ = nullptr;
   spillway_problem_v1 problem_{};  // what the plugin lacks is NULL
   uint64_t file_hash_ = 0;
-  mutable std::mutex mutex_;
-  mutable std::optional<Error> fault_;  // under mutex_
+  mutable Mutex mutex_;
+  mutable std::optional<Error> fault_ GUARDED_BY(mutex_);
 };
 
 }  // namespace spillway::expand

@@ -134,6 +134,17 @@ TEST(Plugin, KeepsItsWordsForAsLongAsItLives) {
               HasSubstr("expand() failed with 78 (of the state 3200000000000000)"));
 }
 
+TEST(Plugin, IsNotHandedTheDashesBeforeItsWords) {
+  const auto arguments = [](const ProblemArguments& words) {
+    return (*make_plugin(words))->arguments_json();
+  };
+  const std::string plain = arguments({faulty(), "9", "--memory"});
+  EXPECT_THAT(plain, HasSubstr("[\"9\",\"--memory\"]"));
+  EXPECT_EQ(arguments({faulty(), "--", "9", "--memory"}), plain);
+  EXPECT_EQ(arguments({faulty(), "9", "--", "--memory"}), plain);
+  EXPECT_THAT(arguments({faulty(), "--", "9", "--"}), HasSubstr("[\"9\",\"--\"]"));
+}
+
 TEST(Plugin, TellsWhatCreateSaid) {
   EXPECT_THAT(error_of({example("pancake_plugin"), "99"}), HasSubstr("from 2 to 16"));
   EXPECT_THAT(error_of({faulty()}), HasSubstr("wants a number"));
@@ -181,6 +192,32 @@ TEST(Plugin, CatchesAStateThatDiffersWhenTheNextLayerIsMade) {
                 HasSubstr("the problem is not deterministic"))
         << name;
   }
+}
+
+TEST(Plugin, IsProvenByItsBytesToo) {
+  OracleResult oracle;
+  ASSERT_EQ(error_of({faulty("old_plugin"), "20000", "wide"}, &oracle), "");
+  const Searched searched =
+      search_in_rounds({faulty("old_plugin"), "20000", "wide"}, 2, Identity::kExact);
+  EXPECT_EQ(searched.error, "");
+  EXPECT_EQ(searched.order, oracle.order);
+  EXPECT_THAT(
+      search_in_rounds({faulty("old_plugin"), "20000", "wide-swaps"}, 2, Identity::kExact).error,
+      HasSubstr("the problem is not deterministic"));
+}
+
+TEST(Plugin, WithKeysCannotBeToldApartByBytes) {
+  const Folder folder;
+  const auto problem = make_plugin({example("knights_plugin"), "9", "fold"});
+  ASSERT_TRUE(problem.has_value());
+  ExpandOptions options;
+  options.out = folder.path() + "/out";
+  options.identity = Identity::kExact;
+  const auto ran = run(**problem, options, {});
+  ASSERT_FALSE(ran.has_value());
+  EXPECT_EQ(ran.error().code(), Code::kUsage);
+  EXPECT_THAT(ran.error().message(), HasSubstr("keys of its own"));
+  EXPECT_FALSE(std::filesystem::exists(options.out));
 }
 
 TEST(Plugin, StopsAtAFullRoomEvenWhenThePluginDoesNot) {

@@ -183,7 +183,11 @@ class Reader {
 }  // namespace
 
 Result<Net> read_pnml(const std::string& path) {
-  return Reader(path, TRY(read_small_file(path, kMaxFile))).read();
+  return parse_pnml(TRY(read_small_file(path, kMaxFile)), path);
+}
+
+Result<Net> parse_pnml(std::string text, const std::string& name) {
+  return Reader(name, std::move(text)).read();
 }
 
 }  // namespace spillway::expand

@@ -34,5 +34,7 @@ struct Net {
 };
 
 [[nodiscard]] Result<Net> read_pnml(const std::string& path);
+// The document itself; `name` is what errors call it.
+[[nodiscard]] Result<Net> parse_pnml(std::string text, const std::string& name);
 
 }  // namespace spillway::expand

@@ -35,7 +35,8 @@ struct ProblemTraits {
                                  // ortho): never expand twice
   uint64_t own_bytes = 0;        // memory the problem itself holds during the search
   unsigned max_expanders = 64;   // how many threads may expand at once
-  bool own_identity = false;     // kBytes: Problem::fingerprint() tells states apart, not the bytes
+  bool own_identity = false;   // kBytes: Problem::fingerprint() tells states apart, not the bytes;
+                               // not with --identity exact
   bool prove_repeats = false;  // kBytes: code that is not ours; what expanding a state again gives
                                // is compared with the first time
 };

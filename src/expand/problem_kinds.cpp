@@ -45,14 +45,18 @@ constexpr ProblemKind kKinds[] = {
      "refused. Markings are packed into as few bits as they need, and packed again when a count "
      "grows too large; a place holds at most 2147483647 tokens.",
      make_petri},
-    {"plugin", "plugin FILE.so [args]", "your own problem, from a shared library",
-     "The library has the C interface of plugin_abi.h; the words after its name are handed "
-     "to it.",
+    {"plugin", "plugin FILE.so [--] [args]", "your own problem, from a shared library",
+     "The library has the C interface of plugin_abi.h; the other words are handed to it (behind "
+     "--, also those that look like options of expand). It may name keys by which states are told "
+     "apart, scores for an optimum, and texts to show. A run is not continued with another build "
+     "of the library.",
      make_plugin},
-    {"pipe", "pipe [--copies N] [--timeout SECONDS] [--format frames|json] -- CMD ARGS...",
+    {"pipe", "pipe [--copies N] [--timeout 30s] [--format frames|json] -- CMD ARGS...",
      "your own problem, from a program that answers on its output",
-     "The program gets states on its standard input and answers with their successors. It is "
-     "started several times; it must answer the same for the same state.",
+     "The program gets states on its standard input and answers with their successors, in frames "
+     "of bytes or in lines of JSON. Up to N copies of it run at once (1 to 64; default: the "
+     "processors). It may be silent for the time-out at most, like 500ms, 30s or 2m (default "
+     "30s), and must answer the same for the same state, whichever copy is asked.",
      make_pipe},
 };
 

@@ -12,6 +12,7 @@
 #include "core/progress.hpp"
 #include "core/report.hpp"
 #include "core/scratch.hpp"
+#include "expand/checkpoint.hpp"
 #include "expand/expand.hpp"
 #include "expand/search.hpp"
 #include "expand/states_table.hpp"
@@ -163,12 +164,15 @@ class WorkFolder {
   const std::string& path() const { return path_; }
   std::string checkpoint() const { return path_ + "/checkpoint.json"; }
   // Everything but the folder itself.
+  // The checkpoint goes first: what it names must be there as long as it is.
   void clear() const {
     std::error_code error;
+    fs::remove(checkpoint(), error);
     for (const auto& entry : fs::directory_iterator(path_, error))
       fs::remove_all(entry.path(), error);
   }
   void remove() const {
+    clear();
     std::error_code error;
     fs::remove_all(path_, error);
   }
@@ -180,13 +184,13 @@ class WorkFolder {
 };
 
 // What report.json says of the run that left `out`, when it is a finished run of the same
-// configuration; kInvalid when it is another; nothing when there is none. (With a work folder
-// beside it the run was killed while it tidied up.)
+// configuration; kInvalid when it is another; nothing when there is none. (With a checkpoint beside
+// it the run was killed before it tidied up.)
 Result<std::optional<ExpandSummary>> finished(const std::string& out,
                                               const std::string& configured) {
   std::error_code error;
-  if (!fs::exists(out + "/result.json", error) || fs::exists(out + "/.spillway", error))
-    return std::nullopt;
+  if (!fs::exists(out + "/result.json", error)) return std::nullopt;
+  if (fs::exists(out + "/.spillway/checkpoint.json", error)) return std::nullopt;
   const Json report =
       Json::parse(TRY(read_small_file(out + "/report.json", uint64_t{1} << 30)), nullptr, false);
   const Json result =
@@ -216,28 +220,33 @@ Result<std::optional<ExpandSummary>> finished(const std::string& out,
   return summary;
 }
 
-// A checkpoint file: the configuration it belongs to, and the search's own text ("null": nothing
-// done yet).
+// The checkpoint in `work`; nothing when there is none.
+Result<std::optional<Checkpoint>> stored_checkpoint(const WorkFolder& work) {
+  std::error_code error;
+  if (!fs::exists(work.checkpoint(), error)) return std::nullopt;
+  auto parsed = parse_checkpoint(TRY(read_small_file(work.checkpoint(), uint64_t{1} << 30)));
+  if (!parsed) {
+    return fail(parsed.error().code(), fmt::format("{}: {}; run again with --resume never",
+                                                   work.checkpoint(), parsed.error().message()));
+  }
+  return std::optional<Checkpoint>(std::move(*parsed));
+}
+
+// What the search had saved ("null": nothing done yet, "": no checkpoint).
 Result<std::string> read_checkpoint(const WorkFolder& work, const std::string& configured,
                                     const std::string& out) {
-  std::error_code error;
-  if (!fs::exists(work.checkpoint(), error)) return std::string();
-  const std::string text = TRY(read_small_file(work.checkpoint(), uint64_t{1} << 30));
-  const Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded() || !json.contains("configuration") || !json.contains("search")) {
-    return fail(Code::kCorrupt,
-                work.checkpoint() + ": cannot be read; run again with --resume never");
-  }
-  if (is_other_build(json["configuration"], Json::parse(configured)))
+  const auto stored = TRY(stored_checkpoint(work));
+  if (!stored) return std::string();
+  if (is_other_build(Json::parse(stored->configuration), Json::parse(configured)))
     return fail(Code::kInvalid, other_build(out));
-  if (json["configuration"].dump() != configured) {
+  if (stored->configuration != configured) {
     return fail(
         Code::kInvalid,
         fmt::format(
             "{}: holds another run ({}); give the same command, another --out, or --resume never",
-            out, json["configuration"].dump()));
+            out, stored->configuration));
   }
-  return json["search"].dump();
+  return stored->search;
 }
 
 // How states are stored, which widen() changes.
@@ -249,13 +258,9 @@ std::string packing_of(const Problem& problem) {
 
 // Widens the problem as far as the run whose checkpoint is in `work` had.
 Result<void> widen_like_checkpoint(Problem& problem, const WorkFolder& work) {
-  std::error_code error;
-  if (!fs::exists(work.checkpoint(), error)) return {};
-  const Json json =
-      Json::parse(TRY(read_small_file(work.checkpoint(), uint64_t{1} << 30)), nullptr, false);
-  if (!json.is_object() || !json.contains("search") || json["search"].is_null()) return {};
-  const std::string stored = json.value("packing", "");
-  while (packing_of(problem) != stored) {
+  const auto stored = TRY(stored_checkpoint(work));
+  if (!stored || stored->search == "null") return {};
+  while (packing_of(problem) != stored->packing) {
     if (problem.widen()) continue;
     return fail(Code::kInvalid,
                 fmt::format("{}: holds another run; choose another --out, or --resume never",
@@ -410,8 +415,7 @@ Result<ExpandSummary> Job::run(std::stop_token stop) {
   const std::string checkpoint = TRY(read_checkpoint(work_, configured_, out_));
   const auto save = [&](const std::string& text) {
     return write_durably(work_.checkpoint(),
-                         fmt::format("{{\"configuration\":{},\"packing\":\"{}\",\"search\":{}}}\n",
-                                     configured_, packing_of(problem_), text));
+                         checkpoint_text({configured_, packing_of(problem_), text}));
   };
   if (checkpoint.empty() || checkpoint == "null") {
     work_.clear();
@@ -516,9 +520,18 @@ std::string out_folder(const Problem& problem, const ExpandOptions& options) {
 }  // namespace
 
 Result<ExpandSummary> run(Problem& problem, const ExpandOptions& options, std::stop_token stop) {
+  if (options.identity == Identity::kExact && problem.traits().own_identity) {
+    return fail(Code::kUsage, fmt::format("--identity exact compares the bytes of states, and {} "
+                                          "tells them apart by keys of its own; use fp128",
+                                          problem.name()));
+  }
   const std::string out = out_folder(problem, options);
   if (options.resume == Resume::kAuto) {
-    if (auto done = TRY(finished(out, configuration(problem, options)))) return *done;
+    if (auto done = TRY(finished(out, configuration(problem, options)))) {
+      std::error_code error;
+      if (fs::exists(out + "/.spillway", error)) TRY(WorkFolder::open(out)).remove();
+      return *done;
+    }
   }
   WorkFolder work = TRY(WorkFolder::open(out));
   if (options.resume == Resume::kNever) work.clear();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -54,6 +55,13 @@ class Carver {
   uint8_t* end_;
 };
 
+// The other half of it is not needed.
+Key128 fingerprint_of(std::span<const uint8_t> record) {
+  uint64_t high;
+  std::memcpy(&high, record.data(), sizeof high);
+  return {__builtin_bswap64(high), 0};
+}
+
 // Sums of these are equal when the same states have the same ordinals.
 template <class K>
 uint64_t proof_of(const K& key, uint64_t ordinal) {
@@ -80,7 +88,8 @@ ExternalSortOptions exact_sort(Bytes capacity, unsigned threads, const ProblemTr
   options.frame_bytes = std::clamp(
       2 * std::bit_ceil(traits.max_state_bytes + kRecordHead + kOrdinalBytes + sizeof(uint32_t)),
       size_t{64} << 10, FrameCodec::kMaxRaw);
-  options.drop = [](Record kept, Record next) {  // the smaller ordinal of equal states stays
+  options.fold = [](std::span<uint8_t> kept,
+                    Record next) {  // the smaller ordinal of equal states stays
     return kept.size() == next.size() &&
            std::memcmp(kept.data(), next.data(), kept.size() - kOrdinalBytes) == 0;
   };
@@ -321,8 +330,9 @@ class SearchOf final : public Search {
   void compute_keys(Worker& worker);
   Result<void> visit_last_layer(std::stop_token stop);
   Result<void> settle();
-  Result<std::string> checkpoint();
+  Result<std::string> checkpoint(std::vector<Blob*>& described);
   Result<void> sweep(bool counted);
+  bool is_consistent() const;
   void set_phase(const char* phase) { phase_.store(phase, std::memory_order_relaxed); }
 
   const Problem& problem_;
@@ -539,7 +549,14 @@ Result<void> SearchOf<K>::expand_layer(
       const auto begin = Stopwatch::now();
       set_phase("checkpoint");
       TRY(settle());
-      TRY(save(TRY(checkpoint())));
+      std::vector<Blob*> described;
+      auto text = checkpoint(described);
+      if (!text) {
+        // What it put on disk belongs to no checkpoint. (Once save() has begun it may belong to one.)
+        for (Blob* const blob : described) blob->let_go();
+        return fail(std::move(text).error());
+      }
+      TRY(save(*text));
       TRY(sweep(true));
       last_checkpoint_ = options_.clock->now();
       seconds_checkpoint_ += std::chrono::duration<double>(Stopwatch::now() - begin).count();
@@ -954,6 +971,7 @@ Result<void> SearchOf<K>::detect_exact(Round& round) {
     std::memcpy(&ordinal, record.data() + record.size(), kOrdinalBytes);
     ordinal = __builtin_bswap32(ordinal);
     marks[ordinal / 64] |= uint64_t{1} << (ordinal % 64);
+    if (traits_.prove_repeats) workers_[0].proof += proof_of(fingerprint_of(record), ordinal);
     TRY(round.exact_run->append(record));
   }
   TRY(round.exact_run->finish());
@@ -1217,9 +1235,23 @@ std::string file_of(const Blob& blob) {
   return std::filesystem::path(blob.path()).filename().string();
 }
 
+// Whether new_blob() may have given the name: "layer-12".
+bool is_ours(std::string_view file) {
+  for (const std::string_view kind : {"layer-", "mask-", "run-"}) {
+    if (file.starts_with(kind)) {
+      const std::string_view number = file.substr(kind.size());
+      return !number.empty() && number.find_first_not_of("0123456789") == std::string_view::npos;
+    }
+  }
+  return false;
+}
+
 // Puts the blob on disk for good; it stays there until a later checkpoint no longer names it.
-Result<nlohmann::json> describe(Blob& blob, std::set<std::string>& named) {
+// `fresh` gets those that no checkpoint had named.
+Result<nlohmann::json> describe(Blob& blob, std::set<std::string>& named,
+                                std::vector<Blob*>& fresh) {
   TRY(blob.persist());
+  if (!blob.is_kept()) fresh.push_back(&blob);
   blob.keep();
   named.insert(file_of(blob));
   return nlohmann::json{{"file", file_of(blob)}, {"size", blob.size()}};
@@ -1231,9 +1263,7 @@ Result<void> SearchOf<K>::sweep(bool counted) {
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(options_.work_folder, error)) {
     const std::string file = entry.path().filename().string();
-    const bool ours =
-        file.starts_with("layer-") || file.starts_with("mask-") || file.starts_with("run-");
-    if (!ours || named_.contains(file)) continue;
+    if (!is_ours(file) || named_.contains(file)) continue;
     const uint64_t size = entry.file_size(error);
     if (std::filesystem::remove(entry.path(), error) && counted) space_->give_back(Bytes(size));
   }
@@ -1242,14 +1272,15 @@ Result<void> SearchOf<K>::sweep(bool counted) {
 }
 
 template <class K>
-Result<std::string> SearchOf<K>::checkpoint() {
+Result<std::string> SearchOf<K>::checkpoint(std::vector<Blob*>& described) {
   TRY(on_seen([](auto& set) { return set.flush_recent(); }));
   named_.clear();
   const auto layers = [&](const Layer& layer) -> Result<nlohmann::json> {
     nlohmann::json list = nlohmann::json::array();
     for (const auto& segment : layer) {
-      nlohmann::json entry{{"states", TRY(describe(segment->states(), named_))}};
-      if (segment->mask() != nullptr) entry["mask"] = TRY(describe(*segment->mask(), named_));
+      nlohmann::json entry{{"states", TRY(describe(segment->states(), named_, described))}};
+      if (segment->mask() != nullptr)
+        entry["mask"] = TRY(describe(*segment->mask(), named_, described));
       list.push_back(std::move(entry));
     }
     return list;
@@ -1261,7 +1292,8 @@ Result<std::string> SearchOf<K>::checkpoint() {
   for (const Layer& layer : kept_) json["kept"].push_back(TRY(layers(layer)));
   json["runs"] = nlohmann::json::array();
   TRY(on_seen([&](auto& set) -> Result<void> {
-    for (const auto& run : set.runs()) json["runs"].push_back(TRY(describe(run->blob(), named_)));
+    for (const auto& run : set.runs())
+      json["runs"].push_back(TRY(describe(run->blob(), named_, described)));
     return {};
   }));
   json["place"] = {place_.segment, place_.frame, place_.state, place_.visited};
@@ -1278,12 +1310,21 @@ Result<std::string> SearchOf<K>::checkpoint() {
 
 template <class K>
 Result<void> SearchOf<K>::restore(const std::string& text) {
+  const auto corrupt = [&](std::string_view what) {
+    return fail(
+        Code::kCorrupt,
+        fmt::format("the checkpoint in {} cannot be read ({}); run again with --resume never",
+                    options_.work_folder, what));
+  };
   try {
     const nlohmann::json json = nlohmann::json::parse(text);
-    const auto open_blob = [&](const nlohmann::json& entry) {
-      named_.insert(entry.at("file").get<std::string>());
-      return Blob::open(options_.work_folder + "/" + entry.at("file").get<std::string>(),
-                        entry.at("size"), space_);
+    const auto open_blob = [&](const nlohmann::json& entry) -> Result<std::unique_ptr<Blob>> {
+      const auto file = entry.at("file").get<std::string>();
+      if (!is_ours(file) || !named_.insert(file).second) return corrupt("it names a strange file");
+      auto blob = Blob::open(options_.work_folder + "/" + file, entry.at("size"), space_);
+      if (!blob && blob.error().code() == Code::kNotFound)
+        return corrupt("it names a missing file");
+      return blob;
     };
     const auto open_layer = [&](const nlohmann::json& list) -> Result<Layer> {
       Layer layer;
@@ -1325,15 +1366,33 @@ Result<void> SearchOf<K>::restore(const std::string& text) {
       state_.best_score = json.at("best").at("score");
       state_.best = json.at("best").at("state").get<std::vector<uint8_t>>();
     }
-    shown_generated_ = generated_total_;
-    started_ = true;
-    return sweep(false);
   } catch (const nlohmann::json::exception& problem) {
-    return fail(
-        Code::kCorrupt,
-        fmt::format("the checkpoint in {} cannot be read ({}); run again with --resume never",
-                    options_.work_folder, problem.what()));
+    return corrupt(problem.what());
   }
+  if (!is_consistent()) return corrupt("its figures do not fit its files");
+  shown_generated_ = generated_total_;
+  started_ = true;
+  return sweep(false);
+}
+
+// What a restored search relies on when it goes on.
+template <class K>
+bool SearchOf<K>::is_consistent() const {
+  if (state_.layers.empty() || state_.layers.back().fresh != layer_size(current_)) return false;
+  if (state_.has_best && traits_.form == StateForm::kPacked && state_.best.size() != 8)
+    return false;
+  if (!std::isfinite(branching_) || branching_ <= 0) return false;
+  // The place is where as many states lie before it as it says.
+  uint64_t before = 0;
+  if (place_.segment > current_.size()) return false;
+  for (size_t i = 0; i < place_.segment; ++i) before += current_[i]->size();
+  if (place_.segment == current_.size())
+    return place_.frame == 0 && place_.state == 0 && place_.visited == before;
+  const auto frames = current_[place_.segment]->frames();
+  if (place_.frame > frames.size()) return false;
+  for (size_t i = 0; i < place_.frame; ++i) before += frames[i].kept;
+  const uint32_t here = place_.frame < frames.size() ? frames[place_.frame].kept : 0;
+  return place_.state <= here && place_.visited == before + place_.state;
 }
 
 }  // namespace

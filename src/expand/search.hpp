@@ -103,7 +103,7 @@ struct SearchOptions {
   bool keep_layers = false;  // for --states: old layers stay on disk
   std::chrono::milliseconds checkpoint{60000};
   const Clock* clock = &Clock::real();  // checkpoints are timed with it
-  std::string work_folder;  // blobs and the checkpoint
+  std::string work_folder;              // blobs and the checkpoint
   SearchTuning tuning;
   std::function<void()> on_round;  // after each round; may be empty
 };

@@ -3,7 +3,7 @@
 // Only whole words can be hashed (as 8 little-endian bytes each), which is all that ids need;
 // finish() is the hash of the words so far. The function: J.-P. Aumasson, D. J. Bernstein,
 // "SipHash: a fast short-input PRF" (2012), with one compression and three finalization rounds. Why
-// it is here and not from a library: docs/decisions/ortho-siphash.md.
+// it is here and not from a library: docs/decisions/007-ortho-siphash.md.
 //
 // Cost     About 2 ns a word. No allocation.
 #pragma once

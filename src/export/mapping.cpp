@@ -155,7 +155,9 @@ ExternalSortOptions sort_options() {
   ExternalSortOptions options;
   options.memory = Bytes(uint64_t{32} << 20);
   options.frame_bytes = size_t{64} << 10;
-  options.drop = [](Record a, Record b) { return std::memcmp(a.data(), b.data(), 16) == 0; };
+  options.fold = [](std::span<uint8_t> kept, Record next) {
+    return std::memcmp(kept.data(), next.data(), 16) == 0;
+  };
   return options;
 }
 

@@ -1,25 +1,19 @@
 #include "format/parquet_writer.hpp"
 
 #include <arrow/api.h>
-#include <arrow/io/file.h>
 #include <fmt/format.h>
 #include <parquet/arrow/writer.h>
 #include <parquet/file_reader.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include <filesystem>
 #include <mutex>
 
-#include "core/durable_file.hpp"
+#include "format/arrow_files.hpp"
 #include "format/arrow_memory.hpp"
+#include "format/parquet_parts.hpp"
+#include "format/source.hpp"
 
 namespace spillway::format {
-namespace {
-
-constexpr int64_t kBatchRows = 8192;  // a divisor of the row group
-
-Error error_of(const arrow::Status& status, const std::string& path) {
+Error parquet_error(const arrow::Status& status, const std::string& path) {
   if (status.IsOutOfMemory()) {
     return Error(Code::kMemoryLimit,
                  fmt::format("writing {}: no memory left for Parquet; raise --memory", path));
@@ -46,9 +40,74 @@ std::shared_ptr<arrow::DataType> arrow_type(ColumnType type) {
       return arrow::binary();
     case ColumnType::kUint32List:
       return arrow::list(arrow::field("item", arrow::uint32(), false));
+    case ColumnType::kBool:
+      return arrow::boolean();
+    case ColumnType::kInt8:
+      return arrow::int8();
+    case ColumnType::kInt16:
+      return arrow::int16();
+    case ColumnType::kInt32:
+      return arrow::int32();
+    case ColumnType::kInt64:
+      return arrow::int64();
+    case ColumnType::kFloat:
+      return arrow::float32();
+    case ColumnType::kDouble:
+      return arrow::float64();
+    case ColumnType::kInt32List:
+      return arrow::list(arrow::field("item", arrow::int32(), false));
+    case ColumnType::kDictionary:
+      return arrow::utf8();
   }
   return arrow::uint64();
 }
+
+std::shared_ptr<arrow::Schema> arrow_schema(const ParquetOptions& options) {
+  arrow::FieldVector fields;
+  for (const ColumnSpec& column : options.columns)
+    fields.push_back(arrow::field(column.name, arrow_type(column.type), column.nullable));
+  auto metadata = std::make_shared<arrow::KeyValueMetadata>();
+  for (const auto& [key, value] : options.metadata) metadata->Append(key, value);
+  return arrow::schema(fields, metadata);
+}
+
+std::shared_ptr<parquet::WriterProperties> writer_properties(const ParquetOptions& options,
+                                                             arrow::MemoryPool& pool) {
+  parquet::WriterProperties::Builder properties;
+  properties.memory_pool(&pool)
+      ->compression(parquet::Compression::ZSTD)
+      ->max_row_group_length(ParquetWriter::kRowGroupRows)
+      ->write_batch_size(1024)
+      ->data_pagesize(256 << 10)
+      ->dictionary_pagesize_limit(64 << 10)
+      ->created_by("spillway");
+  for (const ColumnSpec& column : options.columns) {
+    // Ids never repeat; a dictionary would only be thrown away.
+    if (column.type == ColumnType::kUint64 || column.type == ColumnType::kBinary ||
+        column.type == ColumnType::kDouble || column.type == ColumnType::kFloat)
+      properties.disable_dictionary(column.name);
+  }
+  return properties.build();
+}
+
+Result<void> verify_parquet(Sink& sink, uint64_t rows, arrow::MemoryPool& pool) {
+  try {
+    const parquet::ReaderProperties properties(&pool);
+    const auto reader = parquet::ParquetFileReader::Open(
+        arrow_file(std::shared_ptr<const Source>(TRY(sink.read_back()))), properties);
+    const auto found = static_cast<uint64_t>(reader->metadata()->num_rows());
+    if (found == rows) return {};
+    return fail(Code::kCorrupt, fmt::format("{}: {} rows were written and {} are in the file",
+                                            sink.name(), rows, found));
+  } catch (const std::exception& problem) {
+    return fail(Code::kCorrupt,
+                fmt::format("{}: cannot be read back: {}", sink.name(), problem.what()));
+  }
+}
+
+namespace {
+
+constexpr int64_t kBatchRows = 8192;  // a divisor of the row group
 
 class Writer final : public ParquetWriter {
  public:
@@ -57,41 +116,24 @@ class Writer final : public ParquetWriter {
   ~Writer() override {
     builders_.clear();
     writer_.reset();
-    if (sink_) {
-      const auto ignored = sink_->Close();
-      (void)ignored;
-      ::unlink(partial().c_str());
-    }
   }
 
-  arrow::Status open() {
-    arrow::FieldVector fields;
-    for (const ColumnSpec& column : options_.columns) {
-      fields.push_back(arrow::field(column.name, arrow_type(column.type), column.nullable));
-    }
-    auto metadata = std::make_shared<arrow::KeyValueMetadata>();
-    for (const auto& [key, value] : options_.metadata) metadata->Append(key, value);
-    schema_ = arrow::schema(fields, metadata);
-    ARROW_ASSIGN_OR_RAISE(sink_, arrow::io::FileOutputStream::Open(partial()));
-    parquet::WriterProperties::Builder properties;
-    properties.memory_pool(&pool_)
-        ->compression(parquet::Compression::ZSTD)
-        ->max_row_group_length(kRowGroupRows)
-        ->write_batch_size(1024)
-        ->data_pagesize(256 << 10)
-        ->dictionary_pagesize_limit(64 << 10)
-        ->created_by("spillway");
-    for (const ColumnSpec& column : options_.columns) {
-      // Ids never repeat; a dictionary would only be thrown away.
-      if (column.type == ColumnType::kUint64 || column.type == ColumnType::kBinary)
-        properties.disable_dictionary(column.name);
-    }
+  Result<void> open() {
+    sink_ = TRY(create_sink(path_, {.partial = options_.partial}));
+    stream_ = std::make_shared<ArrowSink>(*sink_);
+    const arrow::Status opened = open_writer();
+    if (!opened.ok()) return fail(error_of(opened));
+    return {};
+  }
+
+  arrow::Status open_writer() {
+    schema_ = arrow_schema(options_);
     const auto arrow_properties =
         parquet::ArrowWriterProperties::Builder().set_use_threads(false)->build();
-    ARROW_ASSIGN_OR_RAISE(
-        writer_, parquet::arrow::FileWriter::Open(*schema_, &pool_, sink_, properties.build(),
-                                                  arrow_properties));
-    ARROW_RETURN_NOT_OK(writer_->AddKeyValueMetadata(metadata));
+    ARROW_ASSIGN_OR_RAISE(writer_, parquet::arrow::FileWriter::Open(
+                                       *schema_, &pool_, stream_,
+                                       writer_properties(options_, pool_), arrow_properties));
+    ARROW_RETURN_NOT_OK(writer_->AddKeyValueMetadata(schema_->metadata()));
     for (const ColumnSpec& column : options_.columns) {
       std::unique_ptr<arrow::ArrayBuilder> builder;
       ARROW_RETURN_NOT_OK(arrow::MakeBuilder(&pool_, arrow_type(column.type), &builder));
@@ -104,17 +146,31 @@ class Writer final : public ParquetWriter {
     arrow::ArrayBuilder* const builder = next();
     switch (options_.columns[column_ - 1].type) {
       case ColumnType::kUint8:
-        note(static_cast<arrow::UInt8Builder*>(builder)->Append(static_cast<uint8_t>(value)));
-        break;
+        return add<arrow::UInt8Builder, uint8_t>(builder, value);
       case ColumnType::kUint16:
-        note(static_cast<arrow::UInt16Builder*>(builder)->Append(static_cast<uint16_t>(value)));
-        break;
+        return add<arrow::UInt16Builder, uint16_t>(builder, value);
       case ColumnType::kUint32:
-        note(static_cast<arrow::UInt32Builder*>(builder)->Append(static_cast<uint32_t>(value)));
-        break;
+        return add<arrow::UInt32Builder, uint32_t>(builder, value);
+      case ColumnType::kInt8:
+        return add<arrow::Int8Builder, int8_t>(builder, value);
+      case ColumnType::kInt16:
+        return add<arrow::Int16Builder, int16_t>(builder, value);
+      case ColumnType::kInt32:
+        return add<arrow::Int32Builder, int32_t>(builder, value);
+      case ColumnType::kInt64:
+        return add<arrow::Int64Builder, int64_t>(builder, value);
+      case ColumnType::kBool:
+        return add<arrow::BooleanBuilder, bool>(builder, value);
       default:
-        note(static_cast<arrow::UInt64Builder*>(builder)->Append(value));
+        return add<arrow::UInt64Builder, uint64_t>(builder, value);
     }
+  }
+  void real(double value) override {
+    arrow::ArrayBuilder* const builder = next();
+    if (options_.columns[column_ - 1].type == ColumnType::kFloat)
+      note(static_cast<arrow::FloatBuilder*>(builder)->Append(static_cast<float>(value)));
+    else
+      note(static_cast<arrow::DoubleBuilder*>(builder)->Append(value));
   }
   void text(std::string_view value) override {
     note(static_cast<arrow::BinaryBuilder*>(next())->Append(
@@ -123,8 +179,14 @@ class Writer final : public ParquetWriter {
   void list(std::span<const uint32_t> values) override {
     auto* const builder = static_cast<arrow::ListBuilder*>(next());
     note(builder->Append());
-    note(static_cast<arrow::UInt32Builder*>(builder->value_builder())
-             ->AppendValues(values.data(), static_cast<int64_t>(values.size())));
+    const auto count = static_cast<int64_t>(values.size());
+    if (options_.columns[column_ - 1].type == ColumnType::kInt32List) {
+      note(static_cast<arrow::Int32Builder*>(builder->value_builder())
+               ->AppendValues(reinterpret_cast<const int32_t*>(values.data()), count));
+    } else {
+      note(static_cast<arrow::UInt32Builder*>(builder->value_builder())
+               ->AppendValues(values.data(), count));
+    }
   }
   void null() override { note(next()->AppendNull()); }
 
@@ -133,24 +195,33 @@ class Writer final : public ParquetWriter {
     column_ = 0;
     ++rows_;
     if (++pending_ == kBatchRows && failed_.ok()) failed_ = flush();
-    if (!failed_.ok()) return fail(error_of(failed_, path_));
+    if (!failed_.ok()) return fail(error_of(failed_));
     return {};
   }
 
   Result<void> close() && override {
-    arrow::Status done = flush();
+    arrow::Status done = failed_.ok() ? flush() : failed_;
     if (done.ok()) done = writer_->Close();
-    if (done.ok()) done = sink_->Close();
-    if (!done.ok()) return fail(error_of(done, path_));
-    TRY(verify());
-    TRY(publish());
-    sink_.reset();
-    return {};
+    if (!done.ok()) return fail(error_of(done));
+    TRY(verify_parquet(*sink_, rows_, pool_));
+    return std::move(*sink_).commit();
+  }
+  void metadata(const std::string& key, const std::string& value) override {
+    note(writer_->AddKeyValueMetadata(arrow::key_value_metadata({key}, {value})));
   }
   uint64_t rows() const override { return rows_; }
 
  private:
-  std::string partial() const { return path_ + ".partial"; }
+  // What the sink refused, as it said so; else what Arrow says.
+  Error error_of(const arrow::Status& status) {
+    if (auto refused = stream_ ? stream_->take_error() : std::nullopt)
+      return std::move(*refused).with("writing " + path_);
+    return parquet_error(status, path_);
+  }
+  template <class Builder, class Value>
+  void add(arrow::ArrayBuilder* builder, uint64_t value) {
+    note(static_cast<Builder*>(builder)->Append(static_cast<Value>(value)));
+  }
   arrow::ArrayBuilder* next() { return builders_.at(column_++).get(); }
   void note(const arrow::Status& status) {
     if (!status.ok() && failed_.ok()) failed_ = status;
@@ -172,27 +243,12 @@ class Writer final : public ParquetWriter {
     return arrow::Status::OK();
   }
 
-  // The file as a reader will see it: the footer parses and counts the rows that were written.
-  Result<void> verify() {
-    try {
-      parquet::ReaderProperties properties(&pool_);
-      const auto reader = parquet::ParquetFileReader::OpenFile(partial(), false, properties);
-      if (static_cast<uint64_t>(reader->metadata()->num_rows()) == rows_) return {};
-      return fail(Code::kCorrupt, fmt::format("{}: {} rows were written and {} are in the file",
-                                              path_, rows_, reader->metadata()->num_rows()));
-    } catch (const std::exception& problem) {
-      return fail(Code::kCorrupt,
-                  fmt::format("{}: cannot be read back: {}", path_, problem.what()));
-    }
-  }
-
-  Result<void> publish() { return adopt_durably(partial(), path_); }
-
   std::string path_;
   ParquetOptions options_;
   LeasedPool pool_;
   std::shared_ptr<arrow::Schema> schema_;
-  std::shared_ptr<arrow::io::FileOutputStream> sink_;
+  std::unique_ptr<Sink> sink_;
+  std::shared_ptr<ArrowSink> stream_;
   std::unique_ptr<parquet::arrow::FileWriter> writer_;
   std::vector<std::unique_ptr<arrow::ArrayBuilder>> builders_;
   arrow::Status failed_ = arrow::Status::OK();
@@ -207,9 +263,9 @@ class Writer final : public ParquetWriter {
 Result<std::unique_ptr<ParquetWriter>> ParquetWriter::create(std::string path,
                                                              ParquetOptions options,
                                                              Account account) {
-  auto writer = std::make_unique<Writer>(path, std::move(options), std::move(account));
-  const arrow::Status opened = writer->open();
-  if (!opened.ok()) return fail(error_of(opened, path));
+  if (options.space) return create_spooled(std::move(path), std::move(options), std::move(account));
+  auto writer = std::make_unique<Writer>(std::move(path), std::move(options), std::move(account));
+  TRY(writer->open());
   return writer;
 }
 

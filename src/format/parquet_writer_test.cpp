@@ -198,7 +198,7 @@ TEST(ParquetWriter, AFolderThatIsNotThereIsNamed) {
   Money money(Bytes(64 << 20));
   const auto writer = ParquetWriter::create("/nowhere/a.parquet", all_types(), money.account());
   ASSERT_FALSE(writer.has_value());
-  EXPECT_EQ(writer.error().code(), Code::kIo);
+  EXPECT_EQ(writer.error().code(), Code::kNotFound);
   EXPECT_NE(writer.error().message().find("/nowhere/a.parquet"), std::string::npos);
 }
 

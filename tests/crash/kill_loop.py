@@ -49,13 +49,13 @@ class Case:
         """True when the process was still running then."""
         process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
         try:
-            process.communicate(timeout=seconds)
+            _, said = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
             return True
         if process.returncode != 0:
-            raise AssertionError(f"exit {process.returncode} of a run that was not killed")
+            raise AssertionError(f"exit {process.returncode} of a run that was not killed: {said.decode(errors='replace')}")
         return False
 
     def finish(self) -> None:

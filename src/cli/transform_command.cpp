@@ -1,0 +1,282 @@
+#include "cli/transform_command.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+
+#include "core/procstat.hpp"
+
+#ifdef SPILLWAY_HAVE_RDKIT
+#include "transform/apply.hpp"
+#include "transform/merge.hpp"
+#include "transform/stats.hpp"
+#endif
+
+namespace spillway::cli {
+
+struct TransformCommand::Words {
+  CommonOptions apply_common, merge_common;
+  std::vector<std::string> inputs, rules, known, carry, smiles_columns, merge_inputs;
+  std::string rules_file, out, descriptors = "none", fragments = "keep", order = "key", rejects,
+                               resume = "auto", merge_out, check, stats_file;
+  unsigned steps = 1;
+  bool inchikey = false, no_header = false;
+};
+
+namespace {
+
+constexpr const char* kDescription =
+    "Chemical transforms over libraries of molecules, every product once, in the memory you give.";
+
+constexpr const char* kFooter = R"(Examples:
+  spillway transform apply library.parquet --rule FG_PHENOL_OH__OH__TO__OMe --out products.parquet
+  spillway transform apply a.smi.gz b.csv --rule halogenation --steps 2 --memory 512MiB --out library2.parquet
+  spillway transform apply new.smi --rule all --known library2.parquet --rejects refused.tsv.gz --out more.parquet
+  spillway transform merge library2.parquet more.parquet --out both.parquet
+  spillway transform rules
+  spillway transform stats both.parquet)";
+
+constexpr const char* kApplyFooter =
+    R"(Inputs: .parquet, .smi, .csv, .sdf, the last three also .gz; files, folders and globs, read in the order given.
+The output is a function of inputs, rules and options: not of memory, threads or interruptions. A run that is killed or
+out of disk is continued by the same command; what it needs for that is in OUT.spillway/ until then.)";
+
+#ifdef SPILLWAY_HAVE_RDKIT
+std::vector<std::string> split(const std::vector<std::string>& words) {
+  std::vector<std::string> parts;
+  for (const std::string& word : words) {
+    size_t begin = 0;
+    while (begin <= word.size()) {
+      const size_t end = std::min(word.find(',', begin), word.size());
+      if (end > begin) parts.push_back(word.substr(begin, end - begin));
+      begin = end + 1;
+    }
+  }
+  return parts;
+}
+
+double seconds_since(std::chrono::steady_clock::time_point begin) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+void say_limit(const JobOptions& job) {
+  if (job.memory_source == "--memory" || job.progress == ProgressMode::kNone) return;
+  fmt::print(stderr, "spillway: memory limit {} ({})\n", to_string(job.memory), job.memory_source);
+}
+#endif
+
+}  // namespace
+
+TransformCommand::TransformCommand() : words_(std::make_unique<Words>()) {}
+TransformCommand::~TransformCommand() = default;
+
+void TransformCommand::add_to(CLI::App& app) {
+  Words& words = *words_;
+  app_ = app.add_subcommand("transform", kDescription);
+  app_->require_subcommand(1);
+  app_->footer(kFooter);
+
+  apply_ = app_->add_subcommand("apply", "apply rules to molecules and write the products");
+  apply_->add_option("IN", words.inputs, "files, folders and globs of molecules")->required();
+  apply_->add_option("--rules", words.rules_file, "YAML file of rules (default: the shipped one)")
+      ->type_name("FILE");
+  apply_
+      ->add_option("--rule", words.rules,
+                   "which rules: names, families, all; lists with commas, may be repeated")
+      ->type_name("NAME|FAMILY|all")
+      ->required();
+  apply_->add_option("--out", words.out, "the products, as Parquet")->type_name("FILE");
+  apply_
+      ->add_option("--known", words.known,
+                   "leave out what is in this Parquet file; may be repeated")
+      ->type_name("FILE");
+  apply_
+      ->add_option("--steps", words.steps, "apply the rules to the products again, K times in all")
+      ->type_name("K")
+      ->check(CLI::Range(1u, 100u));
+  apply_
+      ->add_option("--descriptors", words.descriptors,
+                   "basic adds mw, hbd, hba, rotb; all adds tpsa, clogp too")
+      ->type_name("none|basic|all")
+      ->check(CLI::IsMember({"none", "basic", "all"}));
+  apply_->add_flag("--inchikey", words.inchikey, "add the InChIKey");
+  apply_
+      ->add_option("--fragments", words.fragments,
+                   "keep fragments of the input that no rule touched, or only the one that "
+                   "reacted")
+      ->type_name("keep|matched")
+      ->check(CLI::IsMember({"keep", "matched"}));
+  apply_->add_option("--order", words.order, "of the rows: by key (a hash), or as the inputs are")
+      ->type_name("key|input")
+      ->check(CLI::IsMember({"key", "input"}));
+  apply_->add_option("--carry", words.carry, "columns of the input to take along")
+      ->type_name("A,B|none|all");
+  apply_
+      ->add_option("--smiles-column", words.smiles_columns,
+                   "the column with the molecules: its name, or in CSV its number from 1; may be "
+                   "repeated for CSV (default: smiles)")
+      ->type_name("NAME|N");
+  apply_->add_flag("--no-header", words.no_header,
+                   "CSV without a line of names; columns are numbers");
+  apply_
+      ->add_option("--rejects", words.rejects,
+                   "write the rows and sites that were refused, tab-separated (.gz)")
+      ->type_name("FILE");
+  apply_
+      ->add_option("--resume", words.resume,
+                   "continue what a killed run left (auto), or throw it away (never)")
+      ->type_name("auto|never")
+      ->check(CLI::IsMember({"auto", "never"}));
+  words.apply_common.job.threads = default_threads();
+  words.apply_common.add_to(*apply_);
+  apply_->footer(kApplyFooter);
+
+  merge_ = app_->add_subcommand(
+      "merge", "one file of several; of equal molecules the one of the file named first stays");
+  merge_->add_option("FILE", words.merge_inputs, "Parquet files that apply wrote")->required();
+  merge_->add_option("--out", words.merge_out, "the merged file")->type_name("FILE")->required();
+  words.merge_common.job.threads = 1;
+  words.merge_common.add_to(*merge_);
+
+  rules_ = app_->add_subcommand("rules", "list the rules, or check a file of them");
+  rules_->add_option("--rules", words.rules_file, "YAML file of rules (default: the shipped one)")
+      ->type_name("FILE");
+  rules_->add_option("--check", words.check, "only say whether this file is right")
+      ->type_name("FILE");
+  rules_->add_option("--rule", words.rules, "explain these in full")->type_name("NAME|FAMILY|all");
+
+  stats_ = app_->add_subcommand("stats", "count the rows of a file by rule, step and halogen");
+  stats_->add_option("FILE", words.stats_file, "a Parquet file that apply or merge wrote")
+      ->required();
+}
+
+bool TransformCommand::chosen() const { return app_->parsed(); }
+
+Result<void> TransformCommand::run(std::stop_token stop) {
+  if (apply_->parsed()) return apply(std::move(stop));
+  if (merge_->parsed()) return merge(std::move(stop));
+  if (rules_->parsed()) return rules();
+  return stats();
+}
+
+#ifdef SPILLWAY_HAVE_RDKIT
+
+Result<void> TransformCommand::apply(std::stop_token stop) {
+  const Words& words = *words_;
+  transform::ApplyOptions options;
+  options.job = TRY(words.apply_common.finish());
+  options.inputs = words.inputs;
+  options.out = words.out;
+  options.known = words.known;
+  options.steps = words.steps;
+  options.transform.descriptors = words.descriptors == "all"     ? transform::Descriptors::kAll
+                                  : words.descriptors == "basic" ? transform::Descriptors::kBasic
+                                                                 : transform::Descriptors::kNone;
+  options.transform.inchikey = words.inchikey;
+  options.transform.fragments =
+      words.fragments == "matched" ? transform::Fragments::kMatched : transform::Fragments::kKeep;
+  options.order =
+      words.order == "input" ? transform::OutputOrder::kInput : transform::OutputOrder::kKey;
+  options.rows.text_columns = words.smiles_columns;
+  options.rows.header = !words.no_header;
+  const std::vector<std::string> carry = split(words.carry);
+  if (carry == std::vector<std::string>{"all"})
+    options.rows.carry_all = true;
+  else if (carry != std::vector<std::string>{"none"})
+    options.rows.carry = carry;
+  options.rejects = words.rejects;
+  options.resume = words.resume != "never";
+  if (options.job.explain_memory) {
+    fmt::print("{}", TRY(transform::explain_memory(options)));
+    return {};
+  }
+  if (options.out.empty()) return fail(Code::kUsage, "--out is required: where the products go");
+  const std::string file =
+      words.rules_file.empty() ? TRY(transform::standard_rules_path()) : words.rules_file;
+  const auto all = TRY(transform::RuleSet::load(file));
+  const auto chosen_rules = TRY(all->select(words.rules));
+  const auto chemistry = TRY(transform::rdkit_chemistry(chosen_rules, options.transform));
+  say_limit(options.job);
+  const auto begin = std::chrono::steady_clock::now();
+  const transform::ApplySummary summary = TRY(transform::apply(chemistry, options, stop));
+  const transform::Counts& counts = summary.counts;
+  const transform::RuleTally total = counts.total();
+  fmt::print("{} rows: {} with products, {} without a site, {} refused\n", grouped(counts.rows_in),
+             grouped(counts.rows_ok), grouped(counts.rows_no_site), grouped(counts.rows_failed));
+  fmt::print("{} sites: {} products, {} refused\n", grouped(total.sites), grouped(total.products),
+             grouped(total.sites - total.products));
+  fmt::print("{} products: {} unique, {} duplicates, {} known\n", grouped(total.products),
+             grouped(total.unique), grouped(total.duplicates), grouped(total.known));
+  fmt::print("{:.2f} s, peak memory {}; {} rows in {}\n", seconds_since(begin),
+             to_string(summary.peak_memory), grouped(summary.rows_written), summary.out);
+  return {};
+}
+
+Result<void> TransformCommand::merge(std::stop_token stop) {
+  const Words& words = *words_;
+  transform::MergeOptions options;
+  options.job = TRY(words.merge_common.finish());
+  options.inputs = words.merge_inputs;
+  options.out = words.merge_out;
+  say_limit(options.job);
+  const auto begin = std::chrono::steady_clock::now();
+  const transform::MergeSummary summary = TRY(transform::merge(options, stop));
+  fmt::print("{} rows: {} unique, {} duplicates\n", grouped(summary.rows_in),
+             grouped(summary.unique), grouped(summary.rows_in - summary.unique));
+  fmt::print("{:.2f} s, peak memory {}; {} rows in {}\n", seconds_since(begin),
+             to_string(summary.peak_memory), grouped(summary.unique), options.out);
+  return {};
+}
+
+Result<void> TransformCommand::rules() {
+  const Words& words = *words_;
+  if (!words.check.empty()) {
+    const auto checked = TRY(transform::RuleSet::load(words.check));
+    fmt::print("{}: {} rules, all right\n", words.check, checked->rules().size());
+    return {};
+  }
+  const std::string file =
+      words.rules_file.empty() ? TRY(transform::standard_rules_path()) : words.rules_file;
+  auto set = TRY(transform::RuleSet::load(file));
+  const bool in_full = !words.rules.empty();
+  if (in_full) set = TRY(set->select(words.rules));
+  for (const transform::Rule& rule : set->rules()) {
+    if (!in_full) {
+      fmt::print("{:<36} {:<16} {}\n", rule.name, rule.family, rule.label);
+      continue;
+    }
+    fmt::print("{}\n  family   {}\n  label    {}\n  SMIRKS   {}\n", rule.name, rule.family,
+               rule.label, rule.smirks);
+    fmt::print("  finds    {}\n", rule.query_smarts);
+    if (!rule.description.empty()) fmt::print("  {}\n", rule.description);
+    if (!rule.example.in.empty())
+      fmt::print("  example  {} -> {}\n", rule.example.in, fmt::join(rule.example.out, ", "));
+  }
+  return {};
+}
+
+Result<void> TransformCommand::stats() {
+  fmt::print("{}", TRY(transform::stats_text(words_->stats_file)));
+  return {};
+}
+
+#else
+
+namespace {
+tl::unexpected<Error> no_rdkit() {
+  return fail(
+      Code::kUsage,
+      "this build has no RDKit, which transform needs: install librdkit-dev (Debian: apt-get "
+      "install librdkit-dev rdkit-data), then ./run build; or configure with "
+      "-DSPILLWAY_RDKIT=ON");
+}
+}  // namespace
+Result<void> TransformCommand::apply(std::stop_token) { return no_rdkit(); }
+Result<void> TransformCommand::merge(std::stop_token) { return no_rdkit(); }
+Result<void> TransformCommand::rules() { return no_rdkit(); }
+Result<void> TransformCommand::stats() { return no_rdkit(); }
+
+#endif
+
+}  // namespace spillway::cli

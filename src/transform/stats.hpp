@@ -1,0 +1,15 @@
+// `transform stats`: what is in a file of products, as text.
+//
+// Threads  One. Memory: a reader's; counters for at most 4,096 rules and 256 steps.
+// Fails    kInvalid: not a file that apply or merge wrote.
+#pragma once
+
+#include <string>
+
+#include "core/result.hpp"
+
+namespace spillway::transform {
+
+[[nodiscard]] Result<std::string> stats_text(const std::string& path);
+
+}  // namespace spillway::transform
