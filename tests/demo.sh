@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What `./run demo` shows: real searches, each under a hard memory limit, and what they held.
+# What `./run demo` shows: real jobs, each under a hard memory limit, and what they held.
 set -euo pipefail
 spillway=$(realpath "${1:?usage: demo.sh BINARY}")
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
@@ -25,5 +25,12 @@ search "All 3,628,800 stacks of ten pancakes, by number of flips" 64MiB pancake 
 search "All 181,440 positions of the 8-puzzle" 32MiB puzzle 3x3
 search "All 2,546,432 markings of a Petri net: Kanban with five tokens a cell" 64MiB petri "$out/kanban5.pnml"
 search "The largest structure in a text of 45 sentences, 76,824 states" 64MiB ortho "$out/ascp10.txt"
+
+if "$spillway" transform --help >/dev/null 2>&1; then
+  printf '\n%sEvery product of 35 rules on 4,999 molecules, each once%s\n$ spillway transform apply first_5K.smi --rule all --memory 128MiB\n' "$bold" "$plain"
+  python3 "$here/memcap/memcap.py" --limit 128MiB -- "$spillway" transform apply /usr/share/RDKit/Data/NCI/first_5K.smi --rule all \
+    --memory 128MiB --threads "$(nproc)" --out "$out/products.parquet"
+  "$spillway" transform stats "$out/products.parquet" | head -8
+fi
 
 printf '\nNext: %s expand --help\n' "${spillway#"$PWD"/}"

@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 KANBAN = {4: 454475, 5: 2546432, 6: 11261376, 8: 133865325}
 ASCP = {10: None, 13: 30448786}
 TIMEOUT_SECONDS = 3600
+DEBIAN_PYTHON = "/usr/bin/python3"  # python3-rdkit is Debian's
 
 
 @dataclass
@@ -208,6 +209,36 @@ class Bench:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+    def transform(self, rows):
+        """OH to OMe over halogenated polyphenols, each program alone on one core; the figure a second is products."""
+        if not (self.plain_folder / "plain_transform").exists():
+            return
+        job, library = f"OH to OMe, {rows:,} molecules, one core", self.work / f"polyphenols{rows}.smi"
+        smirks, plain = "[c:1][OX2H:2]>>[c:1][O:2]C", "plain C++ RunReactants, no dedup, no Parquet"
+        if not library.exists():
+            made = subprocess.run([DEBIAN_PYTHON, ROOT / "bench/e2e/halogenate.py", "--count", str(rows)], check=True,
+                                  stdout=subprocess.PIPE)
+            library.write_bytes(made.stdout)
+        core = ["taskset", "-c", "0"]
+        seconds, peak, code, output = measured([*core, self.plain_folder / "plain_transform", smirks, library], self.work)
+        want = matched(r'products"?\D+(\d+)', output)
+        self.add(judged(Outcome(job, plain, seconds, peak, want), code, output, None))
+        for memory in ("128MiB",):
+            out = self.work / "products.parquet"
+            seconds, peak, code, output = measured(
+                [*core, self.binary, "transform", "apply", library, "--rule", "FG_PHENOL_OH__OH__TO__OMe", "--out", out,
+                 "--memory", memory, "--threads", 1, "--progress", "none", "--resume", "never"], self.work)
+            products = matched(r"sites: ([\d,]+) products", output)
+            self.add(judged(Outcome(job, f"spillway transform, {memory}", seconds, peak, products, plain=plain), code, output, want))
+            out.unlink(missing_ok=True)
+        seconds, peak, code, output = measured(
+            [*core, DEBIAN_PYTHON, ROOT / "bench/e2e/peers/rdkit_script.py", smirks, library, self.work / "script.parquet",
+             "--processes", 1, "--out-python", ROOT / ".venv/bin/python"], self.work)
+        products = matched(r'"products"?\D+(\d+)', output)
+        self.add(judged(Outcome(job, "Python script: RDKit, multiprocessing, pyarrow", seconds, peak, products, plain=plain),
+                        code, output, want))
+
+
 def promela(n):
     flips = []
     for count in range(2, n + 1):
@@ -251,7 +282,7 @@ def main() -> int:
     parser.add_argument("--binary", type=Path, default=ROOT / "build/release/spillway")
     parser.add_argument("--work", type=Path, default=ROOT / "build/e2e", help="folder for models, peers and outputs")
     parser.add_argument("--out", type=Path, help="also write the table here")
-    parser.add_argument("--only", default="", help="only the families whose name contains this: pancake, ascp, kanban, dedup")
+    parser.add_argument("--only", default="", help="only the families whose name contains this: pancake, ascp, kanban, transform, dedup")
     parser.add_argument("--no-stateright", action="store_true")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="small sizes, to see that all of it works")
@@ -265,6 +296,7 @@ def main() -> int:
     jobs = {"pancake": lambda: bench.pancake(9 if options.quick else 11, both),
             "ascp": lambda: bench.ascp(10 if options.quick else 13, both),
             "kanban": lambda: bench.kanban(4 if options.quick else 6, small),
+            "transform": lambda: bench.transform(2000 if options.quick else 100_000),
             "dedup": lambda: bench.dedup(10**6 if options.quick else 10**8, "64MiB")}
     if options.long:
         jobs["long pancake"] = lambda: bench.pancake(12, ["256MiB"], peers=False)

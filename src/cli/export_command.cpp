@@ -8,6 +8,8 @@
 #include <cstdio>
 
 #include "core/procstat.hpp"
+#include "export/source.hpp"
+#include "export/verify.hpp"
 
 namespace spillway::cli {
 namespace {
@@ -28,12 +30,31 @@ Sizes are written like 64MiB or 4GiB. Exit codes: 0 done, 1 failed, 2 wrong usag
 
 }  // namespace
 
-void ExportCommand::add_run_options(CLI::App& app) {
-  app.add_option("SOURCE", source_, "a blocks stream: a file, or - for stdin")->required();
-  app.add_option("--spec", spec_, "the volume: a neuroglancer info JSON")
-      ->type_name("FILE")
+void ExportCommand::add_voxel_options(CLI::App& app) {
+  app.add_option("--axes", axes_, ".npy: what its axes are, first to last")
+      ->type_name("zyx|xyz")
+      ->check(CLI::IsMember({"zyx", "xyz"}));
+  app.add_option("--shape", shape_, "raw voxels, x fastest: how many along x, y, z")
+      ->type_name("X,Y,Z");
+  app.add_option("--dtype", dtype_, "raw voxels: their type")
+      ->type_name("uint8|uint16|uint32|uint64");
+}
+
+void ExportCommand::add_run_options(CLI::App& app, bool is_remap) {
+  app.add_option("SOURCE", source_,
+                 is_remap ? "the folder of an export to Arrow shards"
+                          : "a blocks stream (a file, or - for stdin), .npy, NIfTI, raw voxels "
+                            "with --shape, or a folder of Arrow shards")
       ->required();
-  app.add_option("--out", out_, "output folder")->type_name("DIR")->required();
+  auto* const spec = app.add_option("--spec", spec_,
+                                    is_remap ? "the volume (default: the folder's spec.json)"
+                                             : "the volume: a neuroglancer info JSON")
+                         ->type_name("FILE");
+  if (!is_remap) {
+    spec->required();
+    add_voxel_options(app);
+  }
+  app.add_option("--out", out_, "output folder")->type_name("DIR");
   app.add_option("--mapping", mapping_,
                  "supervoxel to body: text, Parquet, or binary pairs; none: ids stay")
       ->type_name("FILE");
@@ -72,17 +93,55 @@ void ExportCommand::add_to(CLI::App& app) {
   app_->require_subcommand(1);
   app_->footer(kFooter);
   run_ = app_->add_subcommand("run", "write the volume");
-  add_run_options(*run_);
+  add_run_options(*run_, false);
+  plan_ = app_->add_subcommand("plan", "say what run would write, and in what memory");
+  add_run_options(*plan_, false);
+  remap_ = app_->add_subcommand(
+      "remap", "write Arrow shards again with another mapping; the blocks are copied as they are");
+  add_run_options(*remap_, true);
+  verify_ = app_->add_subcommand("verify", "check Arrow shards: CSV, Arrow, zstd and label blocks");
+  verify_->add_option("DIR", source_, "the folder of an export")->required();
+  make_spec_ = app_->add_subcommand("spec", "print an info JSON for a .npy, NIfTI or raw volume");
+  make_spec_->add_option("SOURCE", source_, "the volume")->required();
+  add_voxel_options(*make_spec_);
+  make_spec_->add_option("--scales", scales_, "how many, each half of the one before")
+      ->check(CLI::Range(1u, 30u));
+  make_spec_->add_option("--target-shard-size", target_shard_, "default: 1GiB")->type_name("SIZE");
+  make_spec_
+      ->add_option("--resolution", resolution_, "nm a voxel (default: the NIfTI header's, else 1)")
+      ->type_name("x,y,z");
 }
 
 bool ExportCommand::chosen() const { return app_->parsed(); }
+
+namespace {
+
+template <class T>
+Result<std::array<T, 3>> three(const std::string& text, const char* option) {
+  std::array<T, 3> values{};
+  const char *at = text.data(), *const end = text.data() + text.size();
+  for (size_t i = 0; i < 3; ++i) {
+    const auto [next, error] = std::from_chars(at, end, values[i]);
+    if (error != std::errc() || !(values[i] > 0) ||
+        (i < 2 ? next == end || *next != ',' : next != end))
+      return fail(Code::kUsage,
+                  fmt::format("{} {}: must be three numbers above 0 with commas", option, text));
+    at = next + 1;
+  }
+  return values;
+}
+
+}  // namespace
 
 Result<exporter::ExportOptions> ExportCommand::options() const {
   using namespace exporter;
   ExportOptions options;
   options.job = TRY(common_.finish());
   options.source = source_;
-  options.spec = spec_;
+  options.spec = remap_->parsed() && spec_.empty() ? source_ + "/spec.json" : spec_;
+  options.axes = axes_ == "xyz" ? Axes::kXyz : Axes::kZyx;
+  if (!shape_.empty()) options.shape = TRY(three<int64_t>(shape_, "--shape"));
+  options.dtype = dtype_;
   options.out = out_;
   while (options.out.size() > 1 && options.out.ends_with('/')) options.out.pop_back();
   options.mapping = mapping_;
@@ -106,7 +165,41 @@ Result<exporter::ExportOptions> ExportCommand::options() const {
   return options;
 }
 
+Result<void> ExportCommand::print_spec() const {
+  exporter::ExportOptions source;
+  source.source = source_;
+  source.axes = axes_ == "xyz" ? exporter::Axes::kXyz : exporter::Axes::kZyx;
+  if (!shape_.empty()) source.shape = TRY(three<int64_t>(shape_, "--shape"));
+  source.dtype = dtype_;
+  const exporter::SourceKind kind = TRY(exporter::source_kind(source));
+  if (kind == exporter::SourceKind::kBlockStream || kind == exporter::SourceKind::kArrowShards)
+    return fail(Code::kUsage,
+                source_ + ": only .npy, NIfTI and raw volumes (with --shape) say their size");
+  exporter::SpecOptions options;
+  options.source = exporter::voxel_options(source, kind);
+  options.scales = scales_;
+  options.target_shard = TRY(parse_bytes(target_shard_));
+  if (!resolution_.empty()) options.resolution = TRY(three<double>(resolution_, "--resolution"));
+  fmt::print("{}", TRY(exporter::make_spec(options)));
+  return {};
+}
+
 Result<void> ExportCommand::run(std::stop_token stop) {
+  if (verify_->parsed()) {
+    const auto found = TRY(exporter::verify(source_, stop));
+    fmt::print("{} shards, {} rows: all right\n", grouped(found.shards), grouped(found.rows));
+    return {};
+  }
+  if (make_spec_->parsed()) return print_spec();
+  if (plan_->parsed()) {
+    fmt::print("{}", TRY(exporter::plan(TRY(options()), stop)));
+    return {};
+  }
+  if (out_.empty()) return fail(Code::kUsage, "--out is required");
+  return run_export(stop);
+}
+
+Result<void> ExportCommand::run_export(std::stop_token stop) {
   const exporter::ExportOptions options = TRY(this->options());
   if (options.job.explain_memory) {
     fmt::print("{}", TRY(exporter::explain_memory(options)));

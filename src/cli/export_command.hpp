@@ -18,14 +18,20 @@ class ExportCommand {
 
  private:
   Result<exporter::ExportOptions> options() const;
-  void add_run_options(CLI::App& app);
+  void add_run_options(CLI::App& app, bool is_remap);
+  void add_voxel_options(CLI::App& app);
+  Result<void> run_export(std::stop_token stop);
+  Result<void> print_spec() const;
 
-  CLI::App *app_ = nullptr, *run_ = nullptr;
+  CLI::App *app_ = nullptr, *run_ = nullptr, *plan_ = nullptr, *verify_ = nullptr,
+           *remap_ = nullptr, *make_spec_ = nullptr;
   CommonOptions common_;
   std::string source_, spec_, out_, mapping_,
       mapping_format_ = "auto", scale_ = "0", to_ = "arrow", payload_, axes_ = "zyx", shape_,
       dtype_, on_error_ = "stop", on_duplicate_ = "error", resume_ = "auto";
   std::optional<uint64_t> batch_size_;
+  std::string resolution_, target_shard_ = "1GiB";
+  unsigned scales_ = 1;
   bool keep_empty_ = false;
 };
 

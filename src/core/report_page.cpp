@@ -22,6 +22,7 @@ body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--paper)
 h1{font-size:1.5rem;margin:0 0 .2rem}h2{font-size:1.1rem;margin:1.8rem 0 .4rem}p.sub{color:var(--soft);margin:0}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid var(--line)}
 th:first-child,td:first-child{text-align:left}th{color:var(--soft);font-weight:600}
+details{margin-top:1.5rem}summary{cursor:pointer}pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.8rem}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(190px,1fr));gap:.5rem;margin-top:1rem}
 .facts div{background:var(--card);border-radius:6px;padding:.5rem .7rem;overflow-wrap:anywhere}.facts b{display:block;font-size:.8rem;color:var(--soft);font-weight:500}
 svg{width:100%;height:auto;display:block}svg text{font:11px system-ui,sans-serif;fill:var(--soft)}svg .grid{stroke:var(--line)}
@@ -212,6 +213,8 @@ ReportTable accounts_table(const ReportData& data) {
   return table;
 }
 
+constexpr size_t kCardText = 48;  // longer facts stand at the end of the page
+
 std::string fact_box(std::string_view name, std::string_view value) {
   return fmt::format("<div><b>{}</b>{}</div>", escaped(name), escaped(value));
 }
@@ -227,7 +230,14 @@ std::string report_page(const ReportData& data) {
       escaped(data.command), kStyle, escaped(data.command), data.seconds,
       to_string(data.peak.counted()), to_string(data.limit), to_string(data.peak.file));
   page += "<div class=\"facts\">";
-  for (const auto& [key, value] : data.facts) page += fact_box(key, unquoted(value));
+  std::string long_facts;
+  for (const auto& [key, value] : data.facts) {
+    if (value.size() <= kCardText) {
+      page += fact_box(key, unquoted(value));
+    } else {
+      long_facts += fmt::format("<h3>{}</h3><pre>{}</pre>", escaped(key), escaped(unquoted(value)));
+    }
+  }
   page += fact_box("unaccounted peak", to_string(data.peak_unaccounted)) + "</div>";
   page += "<h2>Memory over time</h2>" + memory_plot(data);
 
@@ -254,6 +264,9 @@ std::string report_page(const ReportData& data) {
   for (const ReportTable& table : data.tables) page += table_html(table);
   for (const ReportPicture& picture : data.pictures)
     page += fmt::format("<h2>{}</h2><figure>{}</figure>", escaped(picture.title), picture.svg);
+  if (!long_facts.empty())
+    page +=
+        "<details><summary>Configuration and counts in full</summary>" + long_facts + "</details>";
   return page + "</html>\n";
 }
 

@@ -508,6 +508,7 @@ Result<ExportSummary> Job::finish() {
     const bool html = options_.job.report.ends_with(".html");
     TRY(write_durably(options_.job.report, html ? report_->html() : report_->json()));
   }
+  if (options_.to == Target::kArrow) TRY(write_durably(options_.out + "/spec.json", spec_.json));
   TRY(write_manifest());
   ExportSummary summary;
   summary.blocks_in = source_->blocks();

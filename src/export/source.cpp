@@ -4,12 +4,38 @@
 
 #include <filesystem>
 
+#include "export/arrow_source.hpp"
+#include "export/voxel_source.hpp"
+
 namespace spillway::exporter {
 
+VoxelOptions voxel_options(const ExportOptions& options, SourceKind kind) {
+  return {.path = options.source,
+          .file = kind == SourceKind::kNpy     ? VoxelFile::kNpy
+                  : kind == SourceKind::kNifti ? VoxelFile::kNifti
+                                               : VoxelFile::kRaw,
+          .xyz = options.axes == Axes::kXyz,
+          .shape = options.shape,
+          .dtype = options.dtype};
+}
+
 Result<SourceKind> source_kind(const ExportOptions& options) {
+  const std::string& name = options.source;
   std::error_code error;
-  if (options.source != "-" && std::filesystem::is_directory(options.source, error))
-    return fail(Code::kUsage, options.source + ": is a folder");
+  if (name == "-") return SourceKind::kBlockStream;
+  if (name.find("://") != std::string::npos)
+    return fail(Code::kUsage, name +
+                                  ": sources over the network are not read yet; pipe them: "
+                                  "curl ... | spillway export run -");
+  if (!std::filesystem::exists(name, error)) return fail(Code::kNotFound, name + ": no such file");
+  if (std::filesystem::is_directory(name, error)) {
+    if (options.to != Target::kArrow)
+      return fail(Code::kUsage, name + ": Arrow shards are written as Arrow shards only");
+    return SourceKind::kArrowShards;
+  }
+  if (name.ends_with(".npy")) return SourceKind::kNpy;
+  if (name.ends_with(".nii") || name.ends_with(".nii.gz")) return SourceKind::kNifti;
+  if (options.shape) return SourceKind::kRawVoxels;
   return SourceKind::kBlockStream;
 }
 
@@ -18,12 +44,33 @@ bool source_needs_encoder(const ExportOptions& options, SourceKind kind) {
   return kind != SourceKind::kArrowShards;
 }
 
-Bytes source_floor(const ExportOptions&, SourceKind) { return block_stream_floor(); }
+Bytes source_floor(const ExportOptions&, SourceKind kind) {
+  switch (kind) {
+    case SourceKind::kBlockStream:
+      return block_stream_floor();
+    case SourceKind::kArrowShards:
+      return arrow_source_floor();
+    default:
+      return voxel_source_floor();
+  }
+}
 
-Result<std::unique_ptr<BlockSource>> open_source(const ExportOptions& options, SourceKind,
-                                                 const WorkPlan&, Account account,
-                                                 std::shared_ptr<ScratchSpace>) {
-  return open_block_stream(options.source, std::move(account));
+Result<std::unique_ptr<BlockSource>> open_source(const ExportOptions& options, SourceKind kind,
+                                                 const WorkPlan& plan, Account account,
+                                                 std::shared_ptr<ScratchSpace> space) {
+  switch (kind) {
+    case SourceKind::kBlockStream:
+      return open_block_stream(options.source, std::move(account));
+    case SourceKind::kArrowShards: {
+      const std::string inner = fmt::format("{}/s{}", options.source, options.scale);
+      std::error_code error;
+      const bool is_export = std::filesystem::is_directory(inner, error);
+      return open_arrow_source(is_export ? inner : options.source, std::move(account));
+    }
+    default:
+      return open_voxel_source(voxel_options(options, kind), plan.grid, plan.size,
+                               std::move(account), std::move(space));
+  }
 }
 
 }  // namespace spillway::exporter

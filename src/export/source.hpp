@@ -5,6 +5,7 @@
 
 #include "export/block_source.hpp"
 #include "export/export.hpp"
+#include "export/voxel_source.hpp"
 
 namespace spillway::exporter {
 
@@ -12,6 +13,7 @@ enum class SourceKind { kBlockStream, kArrowShards, kNpy, kNifti, kRawVoxels };
 
 // By name and content: a folder is Arrow shards; .npy, .nii, .nii.gz by their names; with --shape raw
 // voxels; else a blocks stream.
+VoxelOptions voxel_options(const ExportOptions& options, SourceKind kind);
 [[nodiscard]] Result<SourceKind> source_kind(const ExportOptions& options);
 bool source_needs_encoder(const ExportOptions& options, SourceKind kind);
 Bytes source_floor(const ExportOptions& options, SourceKind kind);

@@ -6,6 +6,7 @@ Needs the Python of the project's own environment (pyarrow, numpy; tensorstore a
 import argparse
 import collections
 import csv
+import gzip
 import hashlib
 import json
 import os
@@ -30,14 +31,15 @@ import zstandard  # noqa: E402
 
 SPILLWAY = ""
 WORK = pathlib.Path()
+DATA = None
 GRID = (8, 7, 6)
 
 
-def run(*words, expect=0, files=None, **more):
+def run(*words, expect=0, files=None, progress=True, **more):
     def limit():
         if files:
             resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    done = subprocess.run([SPILLWAY, "export", *map(str, words), "--progress", "none"], capture_output=True, text=True,
+    done = subprocess.run([SPILLWAY, "export", *map(str, words), *(["--progress", "none"] if progress else [])], capture_output=True, text=True,
                           preexec_fn=limit, **more)
     assert done.returncode == expect, f"exit {done.returncode}: {done.stderr}{done.stdout}"
     return done.stdout + done.stderr
@@ -159,7 +161,7 @@ class Arrow(unittest.TestCase):
                 out.write(volumes.record(at, payload))
         out, text = self.export("rejects", "--memory", "64MiB", "--on-error", "reject", source="bad")
         self.assertIn("8 blocks in: 1 written, 0 empty, 7 rejected", text)
-        rows = list(csv.DictReader((out / "rejects.csv").open()))
+        rows = list(csv.DictReader((out / "rejects.csv").read_text().splitlines()))
         self.assertEqual([(int(r["x"]), int(r["y"]), int(r["z"])) for r in rows], [at for at, _ in cases])
         for tail, word in ((struct.pack("<iiii", 1, 2, 3, -4), "a length of -4"), (b"abc", "header"),
                            (struct.pack("<iiii", 1, 2, 3, 5) + b"abc", "3 of the 5"),
@@ -311,12 +313,146 @@ class Precomputed(unittest.TestCase):
             self.assertTrue((got == self.voxels).all(), name)
 
 
+ATLASES = pathlib.Path("/usr/share/mricron/templates")  # Debian's mricron-data
+
+
+class Volumes(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = WORK / "volumes"
+        shutil.rmtree(cls.folder, ignore_errors=True)
+        cls.folder.mkdir(parents=True)
+
+    def voxels_of_shards(self, out, shape):
+        """The (Z, Y, X) voxels of all shards, blocks decoded by the tests' own decoder."""
+        got = numpy.zeros([(n + 63) // 64 * 64 for n in shape], dtype=numpy.uint64)
+        for path in out.glob("s0/*.arrow"):
+            for row in read_shard(path):
+                block = volumes.decode(zstandard.ZstdDecompressor().decompress(row["dvid_compressed_block"]))
+                z, y, x = (row[f"chunk_{c}"] * 64 for c in "zyx")
+                got[z:z + 64, y:y + 64, x:x + 64] = block
+        self.assertEqual(got[shape[0]:].max(initial=0) + got[:, shape[1]:].max(initial=0)
+                         + got[:, :, shape[2]:].max(initial=0), 0)
+        return got[:shape[0], :shape[1], :shape[2]]
+
+    def check(self, source, zyx, *more):
+        """`source` to Arrow and precomputed; every voxel must come back."""
+        (self.folder / "info").write_text(run_spec(source, *more))
+        for to in ("arrow", "precomputed"):
+            out = self.folder / "out"
+            shutil.rmtree(out, ignore_errors=True)
+            run("run", source, "--spec", self.folder / "info", "--out", out, "--to", to, "--memory", "128MiB", *more)
+            if to == "arrow":
+                self.assertTrue((self.voxels_of_shards(out, zyx.shape) == zyx).all())
+                run("verify", out, progress=False)
+                continue
+            try:
+                import tensorstore
+                got = tensorstore.open({"driver": "neuroglancer_precomputed",
+                                        "kvstore": {"driver": "file", "path": str(out)}}).result().read().result()
+                self.assertTrue((numpy.asarray(got)[..., 0].transpose(2, 1, 0) == zyx).all())
+            except ImportError:
+                pass
+            try:
+                import cloudvolume
+                volume = cloudvolume.CloudVolume(f"file://{out}", progress=False, fill_missing=True)
+                self.assertTrue((numpy.asarray(volume[volume.bounds])[..., 0].transpose(2, 1, 0) == zyx).all())
+            except ImportError:
+                pass
+
+    def test_npy_and_raw_of_every_type_and_order(self):
+        make = numpy.random.default_rng(3)
+        small = make.integers(0, 200, size=(9, 8, 7))
+        zyx = numpy.repeat(numpy.repeat(numpy.repeat(small, 9, 0), 11, 1), 13, 2)  # 81 x 88 x 91
+        for number, dtype in enumerate(("u1", "<u2", "<u4", "<u8")):
+            order = "F" if number % 2 else "C"
+            numpy.save(self.folder / "a.npy", numpy.asarray(zyx.astype(dtype), order=order))
+            self.check(self.folder / "a.npy", zyx)
+        numpy.save(self.folder / "a.npy", numpy.ascontiguousarray(zyx.transpose(2, 1, 0).astype("<u2")))
+        self.check(self.folder / "a.npy", zyx, "--axes", "xyz")
+        zyx.astype("<u4").tofile(self.folder / "a.raw")
+        self.check(self.folder / "a.raw", zyx, "--shape", "91,88,81", "--dtype", "uint32")
+        numpy.save(self.folder / "a.npy", zyx.astype("<f4"))
+        run("spec", self.folder / "a.npy", expect=1, progress=False)
+
+    def test_brain_atlases_equal_nibabel(self):
+        try:
+            import nibabel
+        except ImportError:
+            self.skipTest("no nibabel")
+        if not ATLASES.is_dir():
+            self.skipTest("no mricron-data")
+        for name in ("aal", "HarvardOxford-cort-maxprob-thr0-1mm", "brodmann", "inia19-NeuroMaps"):
+            path = ATLASES / f"{name}.nii.gz"
+            xyz = numpy.asarray(nibabel.load(path).dataobj)
+            self.check(path, numpy.ascontiguousarray(xyz.transpose(2, 1, 0)).astype(numpy.uint64))
+
+    def test_remap_equals_run_with_the_mapping(self):
+        blocks = volumes.Blocks(seed=8, templates=4, ids=3000, worst_every=40)
+        grid = (5, 4, 3)
+        volumes.write_stream(str(self.folder / "stream"), blocks, grid)
+        volumes.write_mapping(str(self.folder / "map"), 3000)
+        (self.folder / "info").write_text(json.dumps(volumes.info([n * 64 for n in grid], 2, 2, batch_size=3)))
+        words = ["--spec", self.folder / "info", "--memory", "64MiB"]
+        for name in ("plain", "direct", "remapped"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        run("run", self.folder / "stream", *words, "--out", self.folder / "plain")
+        run("run", self.folder / "stream", *words, "--out", self.folder / "direct", "--mapping", self.folder / "map")
+        run("remap", self.folder / "plain", "--mapping", self.folder / "map", "--out", self.folder / "remapped",
+            "--memory", "64MiB")
+        direct, remapped = tree(self.folder / "direct"), tree(self.folder / "remapped")
+        direct.pop("manifest.json")
+        remapped.pop("manifest.json")
+        self.assertEqual(direct, remapped)
+
+        text = run("plan", self.folder / "stream", *words, "--out", "unused")
+        self.assertIn("rows      60", text)
+        self.assertIn(f"shards    {len(list((self.folder / 'plain/s0').glob('*.arrow')))}", text)
+
+        self.assertIn("60 rows", run("verify", self.folder / "plain", progress=False))
+        shard = next((self.folder / "plain/s0").glob("*.arrow"))
+        good = shard.read_bytes()
+        make = random.Random(2)
+        refused = 0
+        for _ in range(30):
+            damaged = bytearray(good)
+            damaged[make.randrange(len(good))] ^= 1 << make.randrange(8)
+            shard.write_bytes(damaged)
+            done = subprocess.run([SPILLWAY, "export", "verify", str(self.folder / "plain")], capture_output=True)
+            self.assertIn(done.returncode, (0, 1), done.stderr)
+            refused += done.returncode
+        self.assertGreater(refused, 20)  # labels are not checked: any mapping may have made them
+
+    def test_fib19_block(self):
+        if not DATA:
+            self.skipTest("no --data with the FIB-19 sample")
+        block = gzip.decompress((DATA / "blocks/fib19-64x64x64-sample1-block.dat.gz").read_bytes())
+        raw = numpy.frombuffer(gzip.decompress((DATA / "blocks/fib19-64x64x64-sample1.dat.gz").read_bytes()), "<u8")
+        (self.folder / "fib").write_bytes(volumes.record((0, 0, 0), volumes.packed(block)))
+        (self.folder / "voxels").write_bytes(volumes.record((0, 0, 0), raw.tobytes()))
+        (self.folder / "info").write_text(json.dumps(volumes.info([64] * 3)))
+        for name, more in (("fib", []), ("voxels", ["--payload", "raw"])):
+            out = self.folder / "fib.out"
+            shutil.rmtree(out, ignore_errors=True)
+            run("run", self.folder / name, "--spec", self.folder / "info", "--out", out, "--memory", "64MiB", *more)
+            self.assertTrue((self.voxels_of_shards(out, (64,) * 3).reshape(-1) == raw).all(), name)
+            run("verify", out, progress=False)
+
+
+def run_spec(source, *more):
+    done = subprocess.run([SPILLWAY, "export", "spec", str(source), "--target-shard-size", "64KiB", *map(str, more)],
+                          capture_output=True, text=True, check=True)
+    return done.stdout
+
+
 def main():
-    global SPILLWAY, WORK
+    global SPILLWAY, WORK, DATA
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--spillway", required=True)
     parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser.add_argument("--data", type=pathlib.Path, help="a folder with blocks/fib19-*: not part of the repository")
     options, rest = parser.parse_known_args()
+    DATA = options.data
     SPILLWAY = os.path.abspath(options.spillway)
     WORK = options.work.absolute() / "export"
     WORK.mkdir(parents=True, exist_ok=True)
