@@ -24,10 +24,15 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "data"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "memcap"))
 import memcap  # noqa: E402
-import numpy  # noqa: E402
-import pyarrow.ipc  # noqa: E402
-import volumes  # noqa: E402
-import zstandard  # noqa: E402
+
+try:
+    import numpy  # noqa: E402
+    import pyarrow.ipc  # noqa: E402
+    import volumes  # noqa: E402
+    import zstandard  # noqa: E402
+except ImportError as missing:
+    print(f"skipped: {missing}", file=sys.stderr)
+    sys.exit(77)
 
 SPILLWAY = ""
 WORK = pathlib.Path()
@@ -454,7 +459,7 @@ def main():
     options, rest = parser.parse_known_args()
     DATA = options.data
     SPILLWAY = os.path.abspath(options.spillway)
-    WORK = options.work.absolute() / "export"
+    WORK = options.work.absolute() / "export" / "_".join(rest or ["all"])
     WORK.mkdir(parents=True, exist_ok=True)
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
 
