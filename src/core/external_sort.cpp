@@ -17,7 +17,7 @@ constexpr uint64_t kMostInput = (uint64_t{1} << 32) - (uint64_t{4} << 20);  // o
 
 uint64_t prefix_of(Record record) {
   uint64_t value = 0;
-  std::memcpy(&value, record.data(), std::min(record.size(), sizeof value));
+  if (!record.empty()) std::memcpy(&value, record.data(), std::min(record.size(), sizeof value));
   return __builtin_bswap64(value);
 }
 
@@ -25,7 +25,7 @@ uint64_t prefix_of(Record record) {
 int compare_rest(Record a, Record b) {
   const size_t both = std::min(a.size(), b.size());
   const size_t skip = std::min(both, sizeof(uint64_t));
-  const int order = std::memcmp(a.data() + skip, b.data() + skip, both - skip);
+  const int order = both == skip ? 0 : std::memcmp(a.data() + skip, b.data() + skip, both - skip);
   if (order != 0) return order;
   return a.size() < b.size() ? -1 : a.size() > b.size();
 }

@@ -43,6 +43,7 @@ class Drawer final : public Progress {
 
   ~Drawer() override {
     ticker_.reset();
+    if (style_ == Style::kJson) draw();  // programs get at least the end
     if (style_ == Style::kLive) std::fputs(kClearLine, stderr);
   }
 

@@ -1278,7 +1278,8 @@ Result<std::string> SearchOf<K>::checkpoint(std::vector<Blob*>& described) {
   const auto layers = [&](const Layer& layer) -> Result<nlohmann::json> {
     nlohmann::json list = nlohmann::json::array();
     for (const auto& segment : layer) {
-      nlohmann::json entry{{"states", TRY(describe(segment->states(), named_, described))}};
+      nlohmann::json entry;  // filled line by line: gcc leaks a braced list that TRY returns from
+      entry["states"] = TRY(describe(segment->states(), named_, described));
       if (segment->mask() != nullptr)
         entry["mask"] = TRY(describe(*segment->mask(), named_, described));
       list.push_back(std::move(entry));

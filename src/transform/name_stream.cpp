@@ -79,7 +79,8 @@ class SortedNames final : public NameStream {
 }  // namespace
 
 int compare(Record a, Record b) {
-  const int order = std::memcmp(a.data(), b.data(), std::min(a.size(), b.size()));
+  const size_t both = std::min(a.size(), b.size());
+  const int order = both == 0 ? 0 : std::memcmp(a.data(), b.data(), both);
   if (order != 0) return order;
   return a.size() < b.size() ? -1 : a.size() > b.size();
 }
