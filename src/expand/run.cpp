@@ -1,7 +1,4 @@
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -12,6 +9,7 @@
 #include "core/progress.hpp"
 #include "core/report.hpp"
 #include "core/scratch.hpp"
+#include "core/work_folder.hpp"
 #include "expand/checkpoint.hpp"
 #include "expand/expand.hpp"
 #include "expand/search.hpp"
@@ -127,62 +125,6 @@ std::string other_build(const std::string& out) {
       out);
 }
 
-// The output folder while a run owns it.
-class WorkFolder {
- public:
-  static Result<WorkFolder> open(const std::string& out) {
-    std::error_code error;
-    if (fs::exists(out, error) && !fs::is_directory(out, error)) {
-      return fail(Code::kInvalid, fmt::format("{}: is a file; --out wants a folder", out));
-    }
-    // With a work folder beside it the result is of a run that was killed while it tidied up: it is
-    // finished again.
-    WorkFolder folder;
-    folder.path_ = out + "/.spillway";
-    const bool fresh = !fs::exists(folder.path_, error);
-    const bool ours = fs::exists(out + "/result.json", error);  // a finished run, to be done again
-    if (fresh && !ours && fs::exists(out, error) && !fs::is_empty(out, error)) {
-      return fail(Code::kInvalid,
-                  fmt::format("{}: is not empty; choose another folder with --out", out));
-    }
-    fs::create_directories(folder.path_, error);
-    if (error)
-      return fail(Code::kIo, fmt::format("creating {}: {}", folder.path_, error.message()));
-    folder.lock_ = ::open(folder.path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder.lock_ < 0) return fail_errno("opening " + folder.path_);
-    if (::flock(folder.lock_, LOCK_EX | LOCK_NB) != 0) {
-      return fail(Code::kInvalid, fmt::format("{}: another spillway is running in it", out));
-    }
-    return folder;
-  }
-  WorkFolder(WorkFolder&& other) noexcept
-      : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
-  WorkFolder& operator=(WorkFolder&&) = delete;
-  ~WorkFolder() {
-    if (lock_ >= 0) ::close(lock_);
-  }
-  const std::string& path() const { return path_; }
-  std::string checkpoint() const { return path_ + "/checkpoint.json"; }
-  // Everything but the folder itself.
-  // The checkpoint goes first: what it names must be there as long as it is.
-  void clear() const {
-    std::error_code error;
-    fs::remove(checkpoint(), error);
-    for (const auto& entry : fs::directory_iterator(path_, error))
-      fs::remove_all(entry.path(), error);
-  }
-  void remove() const {
-    clear();
-    std::error_code error;
-    fs::remove_all(path_, error);
-  }
-
- private:
-  WorkFolder() = default;
-  std::string path_;
-  int lock_ = -1;
-};
-
 // What report.json says of the run that left `out`, when it is a finished run of the same
 // configuration; kInvalid when it is another; nothing when there is none. (With a checkpoint beside
 // it the run was killed before it tidied up.)
@@ -223,11 +165,11 @@ Result<std::optional<ExpandSummary>> finished(const std::string& out,
 // The checkpoint in `work`; nothing when there is none.
 Result<std::optional<Checkpoint>> stored_checkpoint(const WorkFolder& work) {
   std::error_code error;
-  if (!fs::exists(work.checkpoint(), error)) return std::nullopt;
-  auto parsed = parse_checkpoint(TRY(read_small_file(work.checkpoint(), uint64_t{1} << 30)));
+  if (!work.has_anchor()) return std::nullopt;
+  auto parsed = parse_checkpoint(TRY(read_small_file(work.anchor(), uint64_t{1} << 30)));
   if (!parsed) {
     return fail(parsed.error().code(), fmt::format("{}: {}; run again with --resume never",
-                                                   work.checkpoint(), parsed.error().message()));
+                                                   work.anchor(), parsed.error().message()));
   }
   return std::optional<Checkpoint>(std::move(*parsed));
 }
@@ -264,7 +206,7 @@ Result<void> widen_like_checkpoint(Problem& problem, const WorkFolder& work) {
     if (problem.widen()) continue;
     return fail(Code::kInvalid,
                 fmt::format("{}: holds another run; choose another --out, or --resume never",
-                            work.checkpoint()));
+                            work.anchor()));
   }
   return {};
 }
@@ -414,11 +356,11 @@ Result<ExpandSummary> Job::run(std::stop_token stop) {
   report_ = Report::start("expand", options_.job, *budget_);
   const std::string checkpoint = TRY(read_checkpoint(work_, configured_, out_));
   const auto save = [&](const std::string& text) {
-    return write_durably(work_.checkpoint(),
+    return write_durably(work_.anchor(),
                          checkpoint_text({configured_, packing_of(problem_), text}));
   };
   if (checkpoint.empty() || checkpoint == "null") {
-    work_.clear();
+    TRY(work_.clear());
     TRY(save("null"));
   } else {
     TRY(search_->restore(checkpoint));
@@ -509,8 +451,12 @@ Result<ExpandSummary> Job::finish() {
   if (state.has_best)
     summary.best_drawing = problem_.draw(view_of(problem_.traits().form, state.best));
   search_.reset();
-  work_.remove();
+  TRY(work_.remove());
   return summary;
+}
+
+Result<WorkFolder> work_folder(const std::string& out) {
+  return WorkFolder::inside(out, "checkpoint.json", "result.json");
 }
 
 std::string out_folder(const Problem& problem, const ExpandOptions& options) {
@@ -529,15 +475,14 @@ Result<ExpandSummary> run(Problem& problem, const ExpandOptions& options, std::s
   if (options.resume == Resume::kAuto) {
     if (auto done = TRY(finished(out, configuration(problem, options)))) {
       std::error_code error;
-      if (fs::exists(out + "/.spillway", error)) TRY(WorkFolder::open(out)).remove();
+      if (fs::exists(out + "/.spillway", error)) TRY(TRY(work_folder(out)).remove());
       return *done;
     }
   }
-  WorkFolder work = TRY(WorkFolder::open(out));
-  if (options.resume == Resume::kNever) work.clear();
+  WorkFolder work = TRY(work_folder(out));
+  if (options.resume == Resume::kNever) TRY(work.clear());
   TRY(widen_like_checkpoint(problem, work));
-  std::error_code unused;
-  const bool fresh = !fs::exists(work.checkpoint(), unused);
+  const bool fresh = !work.has_anchor();
   while (true) {
     Job job(problem, options, out, work);
     auto summary = job.run(stop);
@@ -546,13 +491,13 @@ Result<ExpandSummary> run(Problem& problem, const ExpandOptions& options, std::s
       // Nothing to resume: leave nothing behind.
       std::error_code error;
       if (fresh && !job.has_checkpoint()) {
-        work.remove();
+        TRY(work.remove());
         if (fs::is_empty(out, error)) fs::remove(out, error);
       }
       return summary;
     }
     TRY(problem.widen());
-    work.clear();
+    TRY(work.clear());
   }
 }
 

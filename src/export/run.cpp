@@ -1,7 +1,4 @@
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -19,6 +16,7 @@
 #include "core/progress.hpp"
 #include "core/report.hpp"
 #include "core/scratch.hpp"
+#include "core/work_folder.hpp"
 #include "export/arrow_shard.hpp"
 #include "export/export.hpp"
 #include "export/memory_plan.hpp"
@@ -37,50 +35,6 @@ using Json = nlohmann::ordered_json;
 constexpr uint64_t kMostSpec = uint64_t{16} << 20;
 
 // The output folder while a run owns it.
-class WorkFolder {
- public:
-  static Result<WorkFolder> open(const std::string& out) {
-    std::error_code error;
-    if (fs::exists(out, error) && !fs::is_directory(out, error))
-      return fail(Code::kInvalid, fmt::format("{}: is a file; --out wants a folder", out));
-    WorkFolder folder;
-    folder.path_ = out + "/.spillway";
-    const bool ours = fs::exists(folder.path_, error) || fs::exists(out + "/manifest.json", error);
-    if (!ours && fs::exists(out, error) && !fs::is_empty(out, error))
-      return fail(Code::kInvalid,
-                  fmt::format("{}: is not empty; choose another folder with --out", out));
-    fs::create_directories(folder.path_, error);
-    if (error)
-      return fail(Code::kIo, fmt::format("creating {}: {}", folder.path_, error.message()));
-    folder.lock_ = ::open(folder.path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder.lock_ < 0) return fail_errno("opening " + folder.path_);
-    if (::flock(folder.lock_, LOCK_EX | LOCK_NB) != 0)
-      return fail(Code::kInvalid, fmt::format("{}: another spillway is running in it", out));
-    return folder;
-  }
-  WorkFolder(WorkFolder&& other) noexcept
-      : path_(std::move(other.path_)), lock_(std::exchange(other.lock_, -1)) {}
-  WorkFolder& operator=(WorkFolder&&) = delete;
-  ~WorkFolder() {
-    if (lock_ >= 0) ::close(lock_);
-  }
-  const std::string& path() const { return path_; }
-  void clear() const {
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(path_, error))
-      fs::remove_all(entry.path(), error);
-  }
-  void remove() const {
-    std::error_code error;
-    fs::remove_all(path_, error);
-  }
-
- private:
-  WorkFolder() = default;
-  std::string path_;
-  int lock_ = -1;
-};
-
 const char* name_of(Duplicates duplicates) {
   return duplicates == Duplicates::kError   ? "error"
          : duplicates == Duplicates::kFirst ? "first"
@@ -522,7 +476,7 @@ Result<ExportSummary> Job::finish() {
   summary.peak_memory = report_->peak();
   summary.out = options_.out;
   publisher_.reset();
-  work_.remove();
+  TRY(work_.remove());
   return summary;
 }
 
@@ -616,14 +570,14 @@ Result<ExportSummary> run(const ExportOptions& options, std::stop_token stop) {
   }
   std::error_code error;
   const bool fresh = !fs::exists(options.out + "/.spillway", error);
-  WorkFolder work = TRY(WorkFolder::open(options.out));
-  if (options.resume == Resume::kNever) work.clear();
+  WorkFolder work = TRY(WorkFolder::inside(options.out, "journal", "manifest.json"));
+  if (options.resume == Resume::kNever) TRY(work.clear());
   Job job(options, work);
   auto summary = job.run(stop);
   if (!summary && fresh) {
     const Code code = summary.error().code();
     if (code == Code::kUsage || code == Code::kMemoryLimit || code == Code::kNotFound) {
-      work.remove();
+      TRY(work.remove());
       if (fs::is_empty(options.out, error)) fs::remove(options.out, error);
     }
   }

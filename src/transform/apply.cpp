@@ -12,13 +12,13 @@
 #include "core/journal.hpp"
 #include "core/progress.hpp"
 #include "core/report.hpp"
+#include "core/work_folder.hpp"
 #include "transform/plan.hpp"
 #include "transform/product_table.hpp"
 #include "transform/record_file.hpp"
 #include "transform/refusals_file.hpp"
 #include "transform/run_texts.hpp"
 #include "transform/step.hpp"
-#include "transform/work_folder.hpp"
 
 namespace spillway::transform {
 namespace {
@@ -62,6 +62,14 @@ class Job {
   Result<void> close_table(std::unique_ptr<ProductTable> table);
   Result<std::unique_ptr<RecordFile::Reader>> open_file(const DurableRun& run);
   std::string file(const std::string& name) const { return work_->path() + "/" + name; }
+  // The folder of a step's sorted runs.
+  std::string runs(unsigned step) const { return file(fmt::format("step-{}-runs", step)); }
+  Result<void> make_runs(unsigned step) const {
+    std::error_code error;
+    fs::create_directory(runs(step), error);
+    if (error) return fail(Code::kIo, fmt::format("creating {}: {}", runs(step), error.message()));
+    return sync_folder(work_->path());
+  }
   bool direct() const { return options_.steps == 1 && options_.order == OutputOrder::kKey; }
   TableShape table_shape() const;
   RecordShape shape() const {
@@ -99,7 +107,10 @@ class Job {
 Job::~Job() {
   if (!work_) return;
   journal_.reset();
-  if (!keep_work_) work_->remove();
+  if (keep_work_) return;
+  // What cannot be removed now is cleared by the next run.
+  const auto ignored = work_->remove();
+  (void)ignored;
 }
 
 Result<void> Job::prepare() {
@@ -120,8 +131,8 @@ Result<void> Job::prepare() {
   configuration_ = configuration_text(chemistry_, options_, inputs_, known);
   counts_ = Counts(chemistry_.rules.size());
 
-  work_.emplace(TRY(WorkFolder::open(options_.out)));
-  if (!options_.resume) work_->clear();
+  work_.emplace(TRY(WorkFolder::beside(options_.out, "journal")));
+  if (!options_.resume) TRY(work_->clear());
   ScratchSpace::Options scratch;
   scratch.folder = options_.job.scratch.empty() ? work_->path() : options_.job.scratch;
   scratch.limit = options_.job.scratch_limit.value_or(Bytes(0));
@@ -130,7 +141,7 @@ Result<void> Job::prepare() {
 }
 
 Result<void> Job::open_journal() {
-  auto opened = Journal::open(work_->journal(), configuration_,
+  auto opened = Journal::open(work_->anchor(), configuration_,
                               [this](std::string_view entry) { return replay(entry); });
   if (!opened) {
     keep_work_ = true;  // not ours to remove
@@ -147,7 +158,7 @@ Result<void> Job::open_journal() {
   // Runs that no line names were being written at the kill: their batches are done again.
   for (unsigned step = 1; step <= options_.steps; ++step) {
     std::error_code error;
-    for (const auto& entry : fs::directory_iterator(work_->runs(step), error)) {
+    for (const auto& entry : fs::directory_iterator(runs(step), error)) {
       bool named = false;
       for (const DurableRun& run : under_way_[step].runs)
         named = named || run.file == entry.path().filename().string();
@@ -180,7 +191,7 @@ Result<void> Job::replay(std::string_view entry) {
     for (const Json& range : json.at("batches")) state.batches.add(range.at(0), range.at(1));
     state.counts.add(TRY(Counts::from_json(json.at("counts").dump(), rules)));
   } catch (const std::exception& problem) {
-    return fail(Code::kCorrupt, fmt::format("{}: {}", work_->journal(), problem.what()));
+    return fail(Code::kCorrupt, fmt::format("{}: {}", work_->anchor(), problem.what()));
   }
   return {};
 }
@@ -250,7 +261,7 @@ Result<std::unique_ptr<MoleculeSource>> Job::source_of(unsigned step) {
 Result<void> Job::run_step(unsigned number) {
   live_.phase = 0;
   live_.read = 0;
-  TRY(work_->make(work_->runs(number)));
+  TRY(make_runs(number));
   StepOptions options;
   options.step = number;
   options.threads = options_.job.threads;
@@ -258,7 +269,7 @@ Result<void> Job::run_step(unsigned number) {
   options.keep_inputs = number == 1;
   options.keep_refusals = !options_.rejects.empty();
   options.sort = plan_.sort_options;
-  options.sort.folder = work_->runs(number);
+  options.sort.folder = runs(number);
   options.sort_account = sort_;
   options.units_account = units_;
   options.space = space_;
@@ -336,7 +347,7 @@ Result<void> Job::join(Step& step, unsigned number) {
     TRY(journal_->append(line.dump()));
     keep_work_ = true;
     std::error_code ignored;
-    fs::remove_all(work_->runs(number), ignored);
+    fs::remove_all(runs(number), ignored);
   }
   done_[number] = std::move(files);
   return {};
@@ -355,7 +366,7 @@ TableShape Job::table_shape() const {
 }
 
 Result<std::unique_ptr<ProductTable>> Job::create_table() {
-  return ProductTable::create(options_.out, work_->partial("products"), table_shape(), write_,
+  return ProductTable::create(options_.out, file("products.partial"), table_shape(), write_,
                               space_);
 }
 
@@ -437,7 +448,7 @@ Result<void> Job::write_refusals() {
   const std::string name = options_.rejects;
   // Beside its final name unless that is in the output's folder: a rename cannot leave a disk.
   const bool beside = fs::path(name).parent_path() == fs::path(options_.out).parent_path();
-  auto table = TRY(RefusalsFile::create(name, beside ? work_->partial("rejects") : ""));
+  auto table = TRY(RefusalsFile::create(name, beside ? file("rejects.partial") : ""));
   const TableShape shape_of_table = table_shape();
   for (const auto& [step, files] : done_) {
     const auto reader = TRY(open_file(files.refusals));

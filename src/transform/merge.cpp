@@ -8,11 +8,11 @@
 #include "core/governor.hpp"
 #include "core/progress.hpp"
 #include "core/report.hpp"
+#include "core/work_folder.hpp"
 #include "format/parquet_footer.hpp"
 #include "format/row_reader.hpp"
 #include "transform/name_stream.hpp"
 #include "transform/product_table.hpp"
-#include "transform/work_folder.hpp"
 
 namespace spillway::transform {
 namespace {
@@ -151,7 +151,9 @@ class Merge {
  public:
   Merge(const MergeOptions& options, std::stop_token stop) : options_(options), stop_(stop) {}
   ~Merge() {
-    if (work_) work_->remove();
+    if (!work_) return;
+    const auto ignored = work_->remove();  // the next run clears what stays
+    (void)ignored;
   }
   Result<MergeSummary> run() {
     TRY(prepare());
@@ -194,7 +196,7 @@ class Merge {
     const Bytes writer = format::ParquetWriter::cost(size_t{24});
     need += writer;
     if (need > options_.job.memory) return refuse(need);
-    work_.emplace(TRY(WorkFolder::open(options_.out + ".merge")));
+    work_.emplace(TRY(WorkFolder::beside(options_.out + ".merge", "journal")));
     ScratchSpace::Options scratch;
     scratch.folder = options_.job.scratch.empty() ? work_->path() : options_.job.scratch;
     scratch.limit = options_.job.scratch_limit.value_or(Bytes(0));
@@ -218,7 +220,7 @@ class Merge {
   Result<void> write() {
     format::ParquetOptions table;
     table.columns = table_columns(sides_);
-    table.partial = work_->partial("products");
+    table.partial = work_->path() + "/products.partial";
     table.space = space_;
     const auto& carried = sides_[0]->columns();
     auto writer = TRY(format::ParquetWriter::create(options_.out, std::move(table), write_));
