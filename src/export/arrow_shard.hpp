@@ -7,7 +7,7 @@
 //          above the buffers.
 // Threads  One.
 // Fails    kDiskFull, kIo, kScratchFull; kTooLarge when a batch passes 2^31 bytes in a column.
-// Source   Apache Arrow, format/Message.fbs; message metadata is made by Arrow C++ itself.
+// Source   Apache Arrow, format/Message.fbs; message metadata begins as Arrow C++ makes it.
 #pragma once
 
 #include <cstdint>
