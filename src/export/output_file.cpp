@@ -41,6 +41,7 @@ Result<void> OutputFile::pad() {
 }
 
 Result<void> OutputFile::write_at(uint64_t offset, std::span<const uint8_t> bytes) {
+  CHECK(!hashes_);
   TRY(flush());
   CHECK(offset + bytes.size() <= written_);
   return write_fully_at(fd_, offset, bytes, path_);
@@ -49,13 +50,13 @@ Result<void> OutputFile::write_at(uint64_t offset, std::span<const uint8_t> byte
 Result<std::string> OutputFile::close() {
   TRY(flush());
   if (::close(std::exchange(fd_, -1)) != 0) return fail_errno("closing " + path_);
-  return hash_.hex();
+  return hashes_ ? hash_.hex() : std::string();
 }
 
 Result<void> OutputFile::flush() {
   if (used_ == 0) return {};
   const auto bytes = std::span<const uint8_t>(buffer_).first(used_);
-  hash_.add(bytes);
+  if (hashes_) hash_.add(bytes);
   TRY(write_fully_at(fd_, written_, bytes, path_));
   written_ += used_;
   used_ = 0;

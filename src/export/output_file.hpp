@@ -20,7 +20,9 @@ inline uint64_t padded(uint64_t size) { return (size + 7) & ~uint64_t{7}; }
 
 class OutputFile {
  public:
-  explicit OutputFile(size_t buffer) : buffer_(buffer) {}
+  enum class Hash { kAsItGoes, kNone };
+  explicit OutputFile(size_t buffer, Hash hash = Hash::kAsItGoes)
+      : hashes_(hash == Hash::kAsItGoes), buffer_(buffer) {}
   ~OutputFile() { drop(); }
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
@@ -29,15 +31,16 @@ class OutputFile {
   [[nodiscard]] Result<void> append(std::span<const uint8_t> bytes);
   [[nodiscard]] Result<void> append(std::string_view text);
   [[nodiscard]] Result<void> pad();  // with zeros to a multiple of 8
-  // Changes what was appended before; the hash of close() is then not of the file.
+  // Changes what was appended before; for files that are not hashed.
   [[nodiscard]] Result<void> write_at(uint64_t offset, std::span<const uint8_t> bytes);
   uint64_t size() const { return written_ + used_; }
-  [[nodiscard]] Result<std::string> close();  // SHA-256 of what was appended
+  [[nodiscard]] Result<std::string> close();  // SHA-256 of what was appended, if hashed
 
  private:
   Result<void> flush();
   void drop();
 
+  bool hashes_;
   std::string path_;
   int fd_ = -1;
   std::vector<uint8_t> buffer_;
