@@ -12,7 +12,6 @@
 namespace spillway::exporter {
 namespace {
 
-constexpr size_t kFileBuffer = size_t{512} << 10;
 constexpr size_t kColumnBuffer = size_t{512} << 10;
 constexpr uint64_t kMostColumn = (uint64_t{1} << 31) - 1;  // offsets are int32
 
@@ -79,9 +78,12 @@ class Column {
 
 class Writer final : public ArrowShardWriter {
  public:
-  Writer(uint64_t batch_rows, const std::shared_ptr<ScratchSpace>& space)
+  Writer(uint64_t batch_rows, const std::shared_ptr<ScratchSpace>& space,
+         std::unique_ptr<WriteBehind> behind, Lease lease)
       : batch_rows_(batch_rows),
-        arrow_(kFileBuffer),
+        lease_(std::move(lease)),
+        behind_(std::move(behind)),
+        arrow_(*behind_),
         csv_(size_t{64} << 10),
         labels_(space),
         supervoxels_(space),
@@ -170,9 +172,11 @@ class Writer final : public ArrowShardWriter {
   }
 
   const uint64_t batch_rows_;
+  Lease lease_;  // of all but the write-behind
+  std::unique_ptr<WriteBehind> behind_;
+  OutputFile arrow_, csv_;
   std::shared_ptr<arrow::Buffer> schema_message_;
   std::optional<BatchMessage> message_;
-  OutputFile arrow_, csv_;
   std::vector<int32_t> x_, y_, z_, sizes_, list_offsets_, frame_offsets_;
   Column labels_, supervoxels_, frames_;
   ShardFigures figures_;
@@ -181,12 +185,14 @@ class Writer final : public ArrowShardWriter {
 }  // namespace
 
 Bytes ArrowShardWriter::room(uint64_t batch_rows) {
-  return Bytes(kFileBuffer + 3 * kColumnBuffer + (size_t{128} << 10) + 24 * batch_rows);
+  return WriteBehind::room() + Bytes(3 * kColumnBuffer + (size_t{128} << 10) + 24 * batch_rows);
 }
 
 Result<std::unique_ptr<ArrowShardWriter>> ArrowShardWriter::create(
-    uint64_t batch_rows, std::shared_ptr<ScratchSpace> space) {
-  auto writer = std::make_unique<Writer>(batch_rows, space);
+    uint64_t batch_rows, std::shared_ptr<ScratchSpace> space, Lease lease) {
+  CHECK(lease.bytes() >= room(batch_rows));
+  auto behind = TRY(WriteBehind::create(lease.split(WriteBehind::room())));
+  auto writer = std::make_unique<Writer>(batch_rows, space, std::move(behind), std::move(lease));
   TRY(writer->prepare());
   return std::unique_ptr<ArrowShardWriter>(std::move(writer));
 }

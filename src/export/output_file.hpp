@@ -13,6 +13,7 @@
 
 #include "core/result.hpp"
 #include "export/sha256.hpp"
+#include "export/write_behind.hpp"
 
 namespace spillway::exporter {
 
@@ -22,7 +23,9 @@ class OutputFile {
  public:
   enum class Hash { kAsItGoes, kNone };
   explicit OutputFile(size_t buffer, Hash hash = Hash::kAsItGoes)
-      : hashes_(hash == Hash::kAsItGoes), buffer_(buffer) {}
+      : hashes_(hash == Hash::kAsItGoes), own_(buffer), room_(own_) {}
+  // Through the buffers of `behind`, which outlives it and serves one file at a time.
+  explicit OutputFile(WriteBehind& behind) : behind_(&behind) {}
   ~OutputFile() { drop(); }
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
@@ -40,10 +43,12 @@ class OutputFile {
   Result<void> flush();
   void drop();
 
-  bool hashes_;
+  bool hashes_ = true;
+  WriteBehind* behind_ = nullptr;
   std::string path_;
   int fd_ = -1;
-  std::vector<uint8_t> buffer_;
+  std::vector<uint8_t> own_;
+  std::span<uint8_t> room_;
   size_t used_ = 0;
   uint64_t written_ = 0;
   Sha256 hash_;

@@ -58,8 +58,8 @@ class Rewrite final : public ShardRewrite {
     seat.reader = TRY(ArrowReader::create(std::move(reader)));
     Lease mapped = writer.split(Bytes(kMostTable));
     seat.mapped = TRY(Pages::map(std::move(mapped)));
-    seat.lease = std::move(writer);
-    seat.writer = TRY(ArrowShardWriter::create(options_.batch_rows, options_.space));
+    seat.writer =
+        TRY(ArrowShardWriter::create(options_.batch_rows, options_.space, std::move(writer)));
     seats_.push_back(std::move(seat));
     return {};
   }
@@ -81,7 +81,6 @@ class Rewrite final : public ShardRewrite {
     std::unique_ptr<ArrowReader> reader;
     std::unique_ptr<ArrowShardWriter> writer;
     Pages mapped;
-    Lease lease;
     std::array<uint64_t, 32> histogram{};
   };
   struct Task {

@@ -277,7 +277,7 @@ Result<void> Job::write(const std::stop_token& stop) {
   Lease writer_lease = TRY(work_account_.acquire(writer_room, stop));
   Pages large_row = TRY(Pages::map(TRY(work_account_.acquire(largest_row(), stop))));
   if (options_.to == Target::kArrow) {
-    arrow_ = TRY(ArrowShardWriter::create(batch_rows_, space_));
+    arrow_ = TRY(ArrowShardWriter::create(batch_rows_, space_, std::move(writer_lease)));
   } else {
     if (plan_.sharding) shard_ = TRY(PrecomputedShardWriter::create(*plan_.sharding));
     TRY(write_info());
