@@ -22,6 +22,7 @@
 #include "core/result.hpp"
 #include "core/scratch.hpp"
 #include "export/row.hpp"
+#include "export/write_behind.hpp"
 
 namespace spillway::exporter {
 
@@ -36,7 +37,8 @@ class ArrowShardWriter {
   static Bytes room(uint64_t batch_rows);
   // `lease`: room().
   [[nodiscard]] static Result<std::unique_ptr<ArrowShardWriter>> create(
-      uint64_t batch_rows, std::shared_ptr<ScratchSpace> space, Lease lease);
+      uint64_t batch_rows, std::shared_ptr<ScratchSpace> space, Lease lease,
+      WriteBehind::Hash hash);
   virtual ~ArrowShardWriter() = default;
 
   [[nodiscard]] virtual Result<void> begin(const std::string& arrow_path,

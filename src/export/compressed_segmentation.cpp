@@ -159,7 +159,7 @@ void repack_fast(const Repack& what, uint8_t* out) {
   if (what.is_identity) {
     if (what.bits == 8) {
       std::memcpy(out, what.packed, 512);
-    } else if (std::has_single_bit(what.bits)) {
+    } else if ((what.bits & (what.bits - 1)) == 0) {
       turn_avx2(what.packed, what.bits, out);
     } else {
       repack_rows(what, out);

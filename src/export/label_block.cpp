@@ -45,16 +45,18 @@ bool has_value_beyond(const uint8_t* packed, unsigned bits, uint32_t palette_siz
     }
     return found != 0;
   }
-  SubBlockValues values;
-  detail::unpack_fast(packed, bits, values);
-  uint16_t most = 0;
-  for (const uint16_t value : values) most = std::max(most, value);
-  return most >= palette_size;
+  return detail::has_beyond_fast(packed, bits, palette_size);
 }
 
 }  // namespace
 
 namespace detail {
+
+bool has_beyond_scalar(const uint8_t* packed, unsigned bits, uint32_t palette_size) {
+  SubBlockValues values;
+  unpack_scalar(packed, bits, values);
+  return *std::max_element(values.begin(), values.end()) >= palette_size;
+}
 
 void unpack_scalar(const uint8_t* packed, unsigned bits, SubBlockValues& out) {
   uint32_t held = 0;
@@ -86,6 +88,21 @@ __attribute__((target("bmi2,sse4.1"))) void unpack_bmi2(const uint8_t* packed, u
   }
 }
 
+// As above; a byte that is palette_size or more carries into its highest bit.
+__attribute__((target("bmi2"))) bool has_beyond_bmi2(const uint8_t* packed, unsigned bits,
+                                                     uint32_t palette_size) {
+  constexpr uint64_t kEach = 0x0101010101010101u;
+  const uint64_t mask = kEach * ((1u << bits) - 1), add = kEach * (128 - palette_size);
+  uint64_t found = 0;
+  for (size_t row = 0; row < 64; ++row) {
+    uint64_t word = 0;
+    std::memcpy(&word, packed + row * bits, bits);
+    word = __builtin_bswap64(word) >> (64 - 8 * bits);
+    found |= _pdep_u64(word, mask) + add;
+  }
+  return (found & (kEach * 128)) != 0;
+}
+
 bool has_bmi2() {
   static const bool has = __builtin_cpu_supports("bmi2") && __builtin_cpu_supports("sse4.1");
   return has;
@@ -97,9 +114,16 @@ void unpack_fast(const uint8_t* packed, unsigned bits, SubBlockValues& out) {
   if (bits <= 8 && has_bmi2()) return unpack_bmi2(packed, bits, out);
   unpack_scalar(packed, bits, out);
 }
+bool has_beyond_fast(const uint8_t* packed, unsigned bits, uint32_t palette_size) {
+  if (bits <= 7 && has_bmi2()) return has_beyond_bmi2(packed, bits, palette_size);
+  return has_beyond_scalar(packed, bits, palette_size);
+}
 #else
 void unpack_fast(const uint8_t* packed, unsigned bits, SubBlockValues& out) {
   unpack_scalar(packed, bits, out);
+}
+bool has_beyond_fast(const uint8_t* packed, unsigned bits, uint32_t palette_size) {
+  return has_beyond_scalar(packed, bits, palette_size);
 }
 #endif
 
@@ -142,18 +166,20 @@ Result<LabelBlock> LabelBlock::parse(std::span<const uint8_t> bytes) {
   const uint64_t length = values_at + 64 * bits;
   if (bytes.size() != length)
     return bad(fmt::format("length {}, must be {}", bytes.size(), length));
-  for (uint64_t i = 0; i < entries; ++i) {
-    const uint32_t index = u32_at(bytes.data() + indices_at + 4 * i);
-    if (index >= block.label_count_)
-      return bad(fmt::format("label index {} of {}", index, block.label_count_));
-  }
+  uint32_t most = 0;  // without a way out, so that the loop is done by vectors
+  for (uint64_t i = 0; i < entries; ++i)
+    most = std::max(most, u32_at(bytes.data() + indices_at + 4 * i));
+  if (most >= block.label_count_)
+    return bad(fmt::format("label index {} of {}", most, block.label_count_));
   const uint8_t* values = bytes.data() + values_at;
   for (uint64_t i = 0; i < sub_blocks; ++i) {
     const uint32_t size = u16_at(bytes.data() + sizes_at + 2 * i);
+    if (size < 2) continue;
     const unsigned width = bits_for(size);
-    if (!std::has_single_bit(size) && width > 0 && has_value_beyond(values, width, size))
+    const bool fills_its_bits = (size & (size - 1)) == 0;
+    if (!fills_its_bits && has_value_beyond(values, width, size))
       return bad(fmt::format("a packed value beyond a palette of {}", size));
-    values += 64 * width;
+    values += 64 * size_t{width};
   }
   return block;
 }

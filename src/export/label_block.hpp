@@ -110,6 +110,9 @@ namespace detail {
 // 64 rows of 8 values of `bits` bits (1 to 9), the two ways; exposed for the test that they agree.
 void unpack_scalar(const uint8_t* packed, unsigned bits, SubBlockValues& out);
 void unpack_fast(const uint8_t* packed, unsigned bits, SubBlockValues& out);
+// Whether one of those values is palette_size or more (below 1 << bits).
+bool has_beyond_scalar(const uint8_t* packed, unsigned bits, uint32_t palette_size);
+bool has_beyond_fast(const uint8_t* packed, unsigned bits, uint32_t palette_size);
 }  // namespace detail
 
 }  // namespace spillway::exporter

@@ -201,5 +201,29 @@ TEST(LabelBlock, FastUnpackingAgreesWithScalar) {
   for (uint16_t i = 0; i < 5; ++i) EXPECT_EQ(values[i], i + 1);
 }
 
+TEST(LabelBlock, FastLookForValuesBeyondAgreesWithScalar) {
+  std::mt19937_64 random(4);
+  size_t found = 0;
+  for (int i = 0; i < 4000; ++i) {
+    const unsigned bits = 2 + static_cast<unsigned>(random() % 8);
+    const uint32_t size =
+        (1u << (bits - 1)) + 1 + static_cast<uint32_t>(random() % (1u << (bits - 1)));
+    std::vector<uint8_t> packed(64 * bits);  // no room behind it
+    for (size_t v = 0; v < 512; ++v) {
+      const uint32_t most = v == random() % 512 ? 1u << bits : size;
+      const auto value = static_cast<uint32_t>(random() % most);
+      for (size_t b = 0; b < bits; ++b) {
+        const size_t bit = v * bits + b;
+        if (value >> (bits - 1 - b) & 1) packed[bit / 8] |= static_cast<uint8_t>(0x80 >> bit % 8);
+      }
+    }
+    const bool scalar = detail::has_beyond_scalar(packed.data(), bits, size);
+    found += scalar ? 1 : 0;
+    ASSERT_EQ(scalar, detail::has_beyond_fast(packed.data(), bits, size)) << bits << " " << size;
+  }
+  EXPECT_GT(found, 500u);
+  EXPECT_LT(found, 3500u);
+}
+
 }  // namespace
 }  // namespace spillway::exporter

@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
+#include <functional>
 #include <vector>
 
 #include "core/external_sort.hpp"
@@ -51,18 +53,31 @@ class Identity final : public Mapping {
 
 class Table final : public Mapping {
  public:
-  Table(Pages pages, uint64_t pairs, std::string sha)
+  Table(Pages pages, std::string sha)
       : pages_(std::move(pages)),
-        pairs_(pairs),
         sha_(std::move(sha)),
         slots_(pages_.as<Pair>().data()),
         mask_(std::bit_floor(pages_.size() / sizeof(Pair)) - 1),
         shift_(64 - static_cast<int>(std::bit_width(mask_))) {}
 
-  void insert(Pair pair) {
+  // False: the id has another body already.
+  bool insert(Pair pair) {
     size_t at = slot_of(pair.id);
-    while (slots_[at].id != 0) at = (at + 1) & mask_;
+    while (slots_[at].id != 0) {
+      if (slots_[at].id == pair.id) return slots_[at].body == pair.body;
+      at = (at + 1) & mask_;
+    }
     slots_[at] = pair;
+    ++pairs_;
+    return true;
+  }
+  // Whether one more pair leaves a third of the slots free.
+  bool has_room() const { return (pairs_ + 1) * 3 / 2 <= mask_ + 1; }
+  size_t slots() const { return mask_ + 1; }
+  void move_to(Table& other) const {
+    for (size_t i = 0; i <= mask_; ++i) {
+      if (slots_[i].id != 0) (void)other.insert(slots_[i]);
+    }
   }
   bool map(const uint8_t* ids, size_t count, uint8_t* out) const override {
     constexpr size_t kAhead = 16;
@@ -90,7 +105,7 @@ class Table final : public Mapping {
  private:
   size_t slot_of(uint64_t id) const { return (id * 0x9E3779B97F4A7C15u) >> shift_ & mask_; }
   Pages pages_;
-  uint64_t pairs_;
+  uint64_t pairs_ = 0;
   std::string sha_;
   Pair* slots_;
   size_t mask_;
@@ -161,10 +176,12 @@ ExternalSortOptions sort_options() {
   return options;
 }
 
+// Reads the pairs of a file, in its order, without those of 0.
 class Loader {
  public:
-  Loader(const Mapping::Options& options, ExternalSort& sort, std::stop_token stop)
-      : options_(options), input_(sort.input(0)), stop_(std::move(stop)) {}
+  using Take = std::function<Result<void>(Pair)>;
+  Loader(const Mapping::Options& options, Take take, std::stop_token stop)
+      : options_(options), take_(std::move(take)), stop_(std::move(stop)) {}
 
   Result<void> read() {
     auto source = TRY(ByteSource::open(options_.path, ByteSource::Gzip::kByContent));
@@ -198,10 +215,7 @@ class Loader {
   Result<void> add(uint64_t id, uint64_t body) {
     if (pairs_++ % 65536 == 0 && stop_.stop_requested()) return fail(Code::kCancelled, "stopped");
     if (id == 0) return {};  // 0 stays 0
-    uint8_t record[16];
-    put_u64(record, __builtin_bswap64(id));
-    put_u64(record + 8, __builtin_bswap64(body));
-    return input_.add(record);
+    return take_({id, body});
   }
   Result<size_t> take_binary(std::span<const uint8_t> bytes) {
     const size_t whole = bytes.size() / 16 * 16;
@@ -244,7 +258,7 @@ class Loader {
   }
 
   const Mapping::Options& options_;
-  ExternalSort::Input& input_;
+  Take take_;
   std::stop_token stop_;
   uint64_t line_ = 0, pairs_ = 0;
 };
@@ -296,6 +310,41 @@ Result<void> for_each_pair(const Sorted& sorted, Take&& take) {
   return {};
 }
 
+// Straight into a table that grows while memory is lent. None when it is not, and when the pairs
+// contradict each other: sorting says where.
+Result<std::unique_ptr<Table>> load_table(const Mapping::Options& options, const std::string& sha,
+                                          const std::stop_token& stop) {
+  Account account = options.table;
+  const auto make = [&](uint64_t slots) -> Result<std::unique_ptr<Table>> {
+    if (slots * sizeof(Pair) > options.most_table_bytes) return std::unique_ptr<Table>();
+    auto lease = account.try_acquire(Bytes(slots * sizeof(Pair)));
+    if (!lease) return std::unique_ptr<Table>();
+    return std::make_unique<Table>(TRY(Pages::map(std::move(*lease))), sha);
+  };
+  std::error_code error;
+  const auto size = std::filesystem::file_size(options.path, error);
+  const bool is_binary = options.format == MappingFormat::kBinary;
+  const uint64_t guess = is_binary && !error ? size / sizeof(Pair) : 0;
+  auto table = TRY(make(std::bit_ceil(std::max<uint64_t>((guess + 1) * 3 / 2, 4096))));
+  if (!table) return table;
+  bool gave_up = false;
+  const auto take = [&](Pair pair) -> Result<void> {
+    if (!table->has_room()) {
+      auto larger = TRY(make(2 * table->slots()));
+      gave_up = !larger;
+      if (larger) table->move_to(*larger);
+      if (larger) table = std::move(larger);
+    }
+    gave_up = gave_up || !table->insert(pair);
+    if (gave_up) return fail(Code::kMemoryLimit, "sort them");
+    return {};
+  };
+  auto read = Loader(options, take, stop).read();
+  if (gave_up) return std::unique_ptr<Table>();
+  if (!read) return fail(std::move(read).error());
+  return table;
+}
+
 }  // namespace
 
 Bytes Mapping::sort_floor() { return ExternalSort::floor(sort_options()) + 256_KiB; }
@@ -303,18 +352,27 @@ Bytes Mapping::sort_floor() { return ExternalSort::floor(sort_options()) + 256_K
 Result<std::unique_ptr<Mapping>> Mapping::load(const Options& options, std::stop_token stop) {
   if (options.path.empty()) return std::unique_ptr<Mapping>(std::make_unique<Identity>());
   const std::string sha = TRY(sha256_of_file(options.path));
+  if (auto table = TRY(load_table(options, sha, stop)))
+    return std::unique_ptr<Mapping>(std::move(table));
   Sorted sorted;
   {
     auto sort = TRY(ExternalSort::create(sort_options(), options.sort, options.space));
-    TRY(Loader(options, *sort, stop).read());
+    ExternalSort::Input& input = sort->input(0);
+    const auto add = [&](Pair pair) {
+      uint8_t record[16];
+      put_u64(record, __builtin_bswap64(pair.id));
+      put_u64(record + 8, __builtin_bswap64(pair.body));
+      return input.add(record);
+    };
+    TRY(Loader(options, add, stop).read());
     sorted = TRY(write_sorted(*sort, *options.space, options.path));
   }
   Account table_account = options.table;
   const uint64_t slots = std::bit_ceil(std::max<uint64_t>(sorted.pairs * 3 / 2, 1024));
   if (slots * sizeof(Pair) <= options.most_table_bytes) {
     if (auto lease = table_account.try_acquire(Bytes(slots * sizeof(Pair)))) {
-      auto table = std::make_unique<Table>(TRY(Pages::map(std::move(*lease))), sorted.pairs, sha);
-      TRY(for_each_pair(sorted, [&](uint64_t, Pair pair) { table->insert(pair); }));
+      auto table = std::make_unique<Table>(TRY(Pages::map(std::move(*lease))), sha);
+      TRY(for_each_pair(sorted, [&](uint64_t, Pair pair) { (void)table->insert(pair); }));
       return std::unique_ptr<Mapping>(std::move(table));
     }
   }

@@ -4,11 +4,13 @@
 // (little-endian), or Parquet (columns supervoxel, body); .gz is seen by its content. The same pair
 // twice is fine, one id with two targets is an error, 0 stays 0.
 //
-// Memory   Loading sorts on scratch. What is kept is a hash table of 16 B a slot, 2 slots a pair at
-//          most, when `table` lends that; else a sorted file on scratch, searched by pages of 4
+// Memory   What is kept is a hash table of 16 B a slot, 3 slots a pair at most, when `table` lends
+//          that and, while it grows, half as much again; else pairs are sorted on scratch and what is
+//          kept is such a table made at once, or a sorted file on scratch, searched by pages of 4
 //          KiB that the page cache holds, with 8 bytes a page of index.
 // Threads  load: one. map(): any, side by side.
-// Cost     A table lookup is one cache miss, overlapped within a call; a search about 1 us.
+// Cost     Loading: 0.1 us a pair into a table, 0.3 us when sorted. A table lookup is one cache miss,
+//          overlapped within a call; a search about 1 us.
 // Fails    kInvalid with the line or pair; kNotFound, kIo, kScratchFull, kMemoryLimit.
 #pragma once
 

@@ -58,11 +58,11 @@ Result<std::string> OutputFile::close() {
 Result<void> OutputFile::flush() {
   if (used_ == 0) return {};
   const std::span<const uint8_t> bytes = room_.first(used_);
-  if (hashes_) hash_.add(bytes);
   if (behind_ != nullptr && used_ == room_.size()) {
-    TRY(behind_->write(fd_, written_, path_));
+    TRY(behind_->write(fd_, written_, path_, hash_));
     room_ = behind_->buffer();
   } else {
+    if (hashes_) hash_.add(bytes);
     TRY(write_fully_at(fd_, written_, bytes, path_));
   }
   written_ += used_;

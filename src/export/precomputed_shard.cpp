@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "export/output_file.hpp"
-#include "export/sha256.hpp"
 
 namespace spillway::exporter {
 namespace {
@@ -66,7 +65,6 @@ class Writer final : public PrecomputedShardWriter {
     if (minishard_) TRY(end_minishard());
     figures_.bytes = file_.size();
     TRY(file_.close());
-    figures_.sha256 = TRY(sha256_of_file(path_));
     return figures_;
   }
 

@@ -30,7 +30,7 @@ class PrecomputedShardWriter {
   // Chunks in the order (minishard, id).
   [[nodiscard]] virtual Result<void> add(uint64_t minishard, uint64_t chunk_id,
                                          std::span<const uint8_t> chunk) = 0;
-  [[nodiscard]] virtual Result<ShardFigures> end() = 0;
+  [[nodiscard]] virtual Result<ShardFigures> end() = 0;  // without a hash: the table comes last
 };
 
 }  // namespace spillway::exporter

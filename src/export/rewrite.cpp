@@ -58,8 +58,8 @@ class Rewrite final : public ShardRewrite {
     seat.reader = TRY(ArrowReader::create(std::move(reader)));
     Lease mapped = writer.split(Bytes(kMostTable));
     seat.mapped = TRY(Pages::map(std::move(mapped)));
-    seat.writer =
-        TRY(ArrowShardWriter::create(options_.batch_rows, options_.space, std::move(writer)));
+    seat.writer = TRY(ArrowShardWriter::create(options_.batch_rows, options_.space,
+                                               std::move(writer), WriteBehind::Hash::kByCaller));
     seats_.push_back(std::move(seat));
     return {};
   }

@@ -5,8 +5,10 @@
 #include <atomic>
 #include <bit>
 #include <cstring>
+#include <deque>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "core/budget.hpp"
 #include "core/durable_file.hpp"
@@ -82,6 +84,7 @@ class Job {
   Result<void> write_row(const RowHead& head, const Place& place, std::span<const uint8_t> content);
   Result<void> begin_shard(const Place& place);
   Result<void> end_shard();
+  Result<void> publish_hashed(size_t left);
   Result<void> write_reject(const RowHead& head, std::span<const uint8_t> reason);
   Result<void> write_info();
   Result<void> write_manifest();
@@ -117,6 +120,14 @@ class Job {
   std::optional<uint64_t> open_group_;
   std::string open_name_;
   uint64_t open_number_ = 0;
+  struct Hashed {
+    uint64_t number = 0;
+    std::string name;
+    ShardFigures figures;
+    Result<std::string> sha256 = std::string();
+    std::jthread thread;  // which makes it
+  };
+  std::deque<Hashed> hashed_;  // at most the threads; they stay where they are
   bool skipping_ = false;
   std::unique_ptr<DurableFile> rejects_;
   std::array<uint64_t, 32> size_histogram_{};  // of blocks before compression, by bit width
@@ -277,7 +288,9 @@ Result<void> Job::write(const std::stop_token& stop) {
   Lease writer_lease = TRY(work_account_.acquire(writer_room, stop));
   Pages large_row = TRY(Pages::map(TRY(work_account_.acquire(largest_row(), stop))));
   if (options_.to == Target::kArrow) {
-    arrow_ = TRY(ArrowShardWriter::create(batch_rows_, space_, std::move(writer_lease)));
+    arrow_ = TRY(ArrowShardWriter::create(
+        batch_rows_, space_, std::move(writer_lease),
+        memory_.threads > 1 ? WriteBehind::Hash::kBehind : WriteBehind::Hash::kByCaller));
   } else {
     if (plan_.sharding) shard_ = TRY(PrecomputedShardWriter::create(*plan_.sharding));
     TRY(write_info());
@@ -329,6 +342,7 @@ Result<void> Job::write(const std::stop_token& stop) {
     if (report_ && taken % 4096 == 0) report_->count(taken, space_->used());
   }
   TRY(end_shard());
+  TRY(publish_hashed(0));
   return publisher_->flush();
 }
 
@@ -395,8 +409,34 @@ Result<void> Job::end_shard() {
   if (!open_group_) return {};
   open_group_.reset();
   if (skipping_) return {};
-  const ShardFigures figures = TRY(arrow_ ? arrow_->end() : shard_->end());
-  return publisher_->add(finished_shard(open_number_, open_name_, options_.to, figures));
+  if (arrow_)
+    return publisher_->add(
+        finished_shard(open_number_, open_name_, options_.to, TRY(arrow_->end())));
+  // A precomputed shard can be hashed only when it is whole: beside the next ones, by other threads.
+  Hashed& shard = hashed_.emplace_back();
+  shard.number = open_number_;
+  shard.name = open_name_;
+  shard.figures = TRY(shard_->end());
+  if (memory_.threads > 1)
+    shard.thread = std::jthread([&shard, path = publisher_->part(open_number_, "shard")] {
+      shard.sha256 = sha256_of_file(path);
+    });
+  return publish_hashed(memory_.threads - 1);
+}
+
+// Gives shards to the publisher, in order, until at most `left` are still being hashed.
+Result<void> Job::publish_hashed(size_t left) {
+  for (; hashed_.size() > left; hashed_.pop_front()) {
+    Hashed& shard = hashed_.front();
+    if (shard.thread.joinable()) {
+      shard.thread.join();
+    } else {
+      shard.sha256 = sha256_of_file(publisher_->part(shard.number, "shard"));
+    }
+    shard.figures.sha256 = TRY(std::move(shard.sha256));
+    TRY(publisher_->add(finished_shard(shard.number, shard.name, options_.to, shard.figures)));
+  }
+  return {};
 }
 
 Result<void> Job::write_reject(const RowHead& head, std::span<const uint8_t> reason) {

@@ -23,7 +23,8 @@ void write_direct(int fd, bool direct) {
 
 class Writer final : public WriteBehind {
  public:
-  explicit Writer(Pages pages) : pages_(std::move(pages)), thread_([this] { work(); }) {}
+  Writer(Pages pages, Hash hash)
+      : hash_(hash), pages_(std::move(pages)), thread_([this] { work(); }) {}
   ~Writer() override {
     {
       MutexLock lock(mutex_);
@@ -36,16 +37,18 @@ class Writer final : public WriteBehind {
   std::span<uint8_t> buffer() override {
     MutexLock lock(mutex_);
     while (taken_ - written_ == kBuffers) changed_.wait(mutex_);
-    return {pages_.data() + taken_ % kBuffers * kBufferBytes, kBufferBytes};
+    return of(taken_);
   }
 
-  Result<void> write(int fd, uint64_t offset, const std::string& path) override {
+  Result<void> write(int fd, uint64_t offset, const std::string& path, Sha256& hash) override {
+    if (hash_ == Hash::kByCaller) hash.add(of(taken_by_caller_));
+    ++taken_by_caller_;
     {
       MutexLock lock(mutex_);
       if (error_) return fail(*std::exchange(error_, std::nullopt));
       if (direct_fd_ != fd) write_direct(fd, true);
       direct_fd_ = fd;
-      tasks_[taken_++ % kBuffers] = {fd, offset, path};
+      tasks_[taken_++ % kBuffers] = {fd, offset, path, &hash};
     }
     changed_.notify_all();
     return {};
@@ -65,20 +68,26 @@ class Writer final : public WriteBehind {
     int fd = -1;
     uint64_t offset = 0;
     std::string path;
+    Sha256* hash = nullptr;
   };
+
+  std::span<uint8_t> of(uint64_t buffer) const {
+    return {pages_.data() + buffer % kBuffers * kBufferBytes, kBufferBytes};
+  }
 
   void work() {
     while (true) {
       Task task;
-      size_t index = 0;
+      uint64_t buffer = 0;
       {
         MutexLock lock(mutex_);
         while (written_ == taken_ && !ended_) changed_.wait(mutex_);
         if (written_ == taken_) return;
-        index = written_ % kBuffers;
-        task = tasks_[index];
+        buffer = written_;
+        task = tasks_[buffer % kBuffers];
       }
-      const std::span<const uint8_t> bytes(pages_.data() + index * kBufferBytes, kBufferBytes);
+      const std::span<const uint8_t> bytes = of(buffer);
+      if (hash_ == Hash::kBehind) task.hash->add(bytes);
       auto done = write_fully_at(task.fd, task.offset, bytes, task.path);
       if (!done) {  // not every file system can; what was written is written again
         write_direct(task.fd, false);
@@ -93,7 +102,9 @@ class Writer final : public WriteBehind {
     }
   }
 
+  const Hash hash_;
   Pages pages_;
+  uint64_t taken_by_caller_ = 0;  // as taken_
   Mutex mutex_;
   CondVar changed_;
   uint64_t taken_ GUARDED_BY(mutex_) = 0, written_ GUARDED_BY(mutex_) = 0;  // buffers, ever
@@ -108,9 +119,10 @@ class Writer final : public WriteBehind {
 
 Bytes WriteBehind::room() { return Bytes(kBuffers * kBufferBytes); }
 
-Result<std::unique_ptr<WriteBehind>> WriteBehind::create(Lease lease) {
+Result<std::unique_ptr<WriteBehind>> WriteBehind::create(Lease lease, Hash hash) {
   CHECK(lease.bytes() >= room());
-  return std::unique_ptr<WriteBehind>(std::make_unique<Writer>(TRY(Pages::map(std::move(lease)))));
+  return std::unique_ptr<WriteBehind>(
+      std::make_unique<Writer>(TRY(Pages::map(std::move(lease))), hash));
 }
 
 }  // namespace spillway::exporter

@@ -5,7 +5,7 @@
 // the page cache a byte is not copied again, and what others hold there stays.
 //
 // Memory   room(): three buffers.
-// Threads  One caller; a thread of its own that only waits for the disk.
+// Threads  One caller; a thread of its own that waits for the disk and, if asked to, hashes.
 // Cost     No copy. A file system that has no such writes gets ordinary ones.
 // Fails    kIo, kDiskFull, told by the next call.
 #pragma once
@@ -18,6 +18,7 @@
 #include "core/budget.hpp"
 #include "core/bytes.hpp"
 #include "core/result.hpp"
+#include "export/sha256.hpp"
 
 namespace spillway::exporter {
 
@@ -25,14 +26,17 @@ class WriteBehind {
  public:
   static constexpr size_t kBufferBytes = size_t{512} << 10;
   static Bytes room();
+  enum class Hash { kByCaller, kBehind };  // on whose thread
   // `lease`: room().
-  [[nodiscard]] static Result<std::unique_ptr<WriteBehind>> create(Lease lease);
+  [[nodiscard]] static Result<std::unique_ptr<WriteBehind>> create(Lease lease, Hash hash);
   virtual ~WriteBehind() = default;
 
   // A buffer of kBufferBytes to fill; waits until one is free. One is out at a time.
   virtual std::span<uint8_t> buffer() = 0;
   // Takes the buffer, which is full, as the bytes of `fd` at `offset`, a multiple of kBufferBytes.
-  [[nodiscard]] virtual Result<void> write(int fd, uint64_t offset, const std::string& path) = 0;
+  // It is added to `hash`, which is the caller's again after finish().
+  [[nodiscard]] virtual Result<void> write(int fd, uint64_t offset, const std::string& path,
+                                           Sha256& hash) = 0;
   // Waits for all that was given; `fd` then writes through the page cache again.
   [[nodiscard]] virtual Result<void> finish(int fd) = 0;
 };
