@@ -92,6 +92,20 @@ class Worker final : public BlockWorker {
     return {};
   }
 
+  Result<std::span<const uint8_t>> chunk_of(const RowHead& head,
+                                            std::span<const uint8_t> payload) override {
+    // Both were good when the record was made.
+    CHECK(head.block_size <= block_room_.size());
+    const auto room = block_room_.first(head.block_size);
+    size_t made = 0;
+    const auto status = libdeflate_gzip_decompress(inflate_, payload.data(), payload.size(),
+                                                   room.data(), room.size(), &made);
+    const auto g = plan_.grid.place(head.at);
+    if (status != LIBDEFLATE_SUCCESS || made != room.size() || !g)
+      return fail(Code::kCorrupt, "a sorted block is not the one that was read");
+    return encode_chunk(TRY(LabelBlock::parse(room)), *g, frame_room_);
+  }
+
  private:
   // ---- the ways in
 
@@ -125,7 +139,10 @@ class Worker final : public BlockWorker {
       return reject(item, "gzip: its length does not match", out);
     if (used != payload.size())
       return reject(item, fmt::format("gzip: {} bytes behind it", payload.size() - used), out);
-    return take_block(item, room, out);
+    payload_ = payload;
+    auto taken = take_block(item, room, out);
+    payload_ = {};
+    return taken;
   }
 
   Result<void> take_packed_voxels(const BlockUnit::Item& item, std::span<const uint8_t> payload,
@@ -243,26 +260,20 @@ class Worker final : public BlockWorker {
                          RowHead head, bool is_small, ExternalSort::Input& out) {
     const Place place = chunk_place(g);
     if (!plan_.keep_empty && !has_any(block)) return empty(place, item, head, out);
-    std::array<uint32_t, 3> extent;
-    for (size_t d = 0; d < 3; ++d)
-      extent[d] = static_cast<uint32_t>(std::min<int64_t>(64, plan_.size[d] - int64_t{64} * g[d]));
-    const size_t table = 8 * size_t{block.label_count()};
-    if (mapped_.size() < table) mapped_.resize(table);  // at most the block's own table
-    (void)plan_.mapping->map(block.label_bytes(), block.label_count(), mapped_.data());
-    std::span<uint8_t> room =
-        is_small ? frame_room_ : std::span<uint8_t>(large_.frame.data(), large_.frame.size());
-    size_t made = encode_compressed_segmentation(block, mapped_.data(), extent, room);
-    if (!is_small) std::vector<uint8_t>().swap(mapped_);
-    std::span<const uint8_t> chunk = room.first(made);
-    if (deflate_ != nullptr) {
-      packed_.resize(libdeflate_gzip_compress_bound(deflate_, chunk.size()));
-      made = libdeflate_gzip_compress(deflate_, chunk.data(), chunk.size(), packed_.data(),
-                                      packed_.size());
-      CHECK(made > 0);
-      chunk = std::span<const uint8_t>(packed_).first(made);
+    const size_t most_inline = record_room_.size() - 4 - kKeyBytes - sizeof(RowHead);
+    if (is_small && !payload_.empty() && payload_.size() <= most_inline) {
+      head.is_packed = 1;
+      head.frame_size = static_cast<uint32_t>(payload_.size());
+      std::memcpy(record_room_.data() + kKeyBytes + sizeof(RowHead), payload_.data(),
+                  payload_.size());
+      return add(place, item, head, payload_.size(), out);
     }
+    const auto chunk = encode_chunk(
+        block, g,
+        is_small ? frame_room_ : std::span<uint8_t>(large_.frame.data(), large_.frame.size()));
+    if (!is_small) std::vector<uint8_t>().swap(mapped_);
     head.frame_size = static_cast<uint32_t>(chunk.size());
-    if (chunk.size() <= record_room_.size() - 4 - kKeyBytes - sizeof(RowHead)) {
+    if (chunk.size() <= most_inline) {
       std::memcpy(record_room_.data() + kKeyBytes + sizeof(RowHead), chunk.data(), chunk.size());
       return add(place, item, head, chunk.size(), out);
     }
@@ -275,6 +286,23 @@ class Worker final : public BlockWorker {
     if (!is_small) return write();
     MutexLock lock(large_.mutex);
     return write();
+  }
+
+  // The chunk as it is written, in `room` or in packed_.
+  std::span<const uint8_t> encode_chunk(const LabelBlock& block, GridAt g,
+                                        std::span<uint8_t> room) {
+    std::array<uint32_t, 3> extent;
+    for (size_t d = 0; d < 3; ++d)
+      extent[d] = static_cast<uint32_t>(std::min<int64_t>(64, plan_.size[d] - int64_t{64} * g[d]));
+    const size_t table = 8 * size_t{block.label_count()};
+    if (mapped_.size() < table) mapped_.resize(table);  // at most the block's own table
+    (void)plan_.mapping->map(block.label_bytes(), block.label_count(), mapped_.data());
+    size_t made = encode_compressed_segmentation(block, mapped_.data(), extent, room);
+    if (deflate_ == nullptr) return room.first(made);
+    packed_.resize(libdeflate_gzip_compress_bound(deflate_, made));
+    made = libdeflate_gzip_compress(deflate_, room.data(), made, packed_.data(), packed_.size());
+    CHECK(made > 0);
+    return std::span<const uint8_t>(packed_).first(made);
   }
 
   // A row of an Arrow shard: only its labels are made anew.
@@ -365,6 +393,7 @@ class Worker final : public BlockWorker {
   std::span<uint64_t> voxel_room_;
   std::array<uint8_t, 8 * kPiece> piece_;
   std::vector<uint8_t> mapped_, packed_;  // of precomputed
+  std::span<const uint8_t> payload_;      // that the block in hand was unpacked from; mostly none
 };
 
 }  // namespace

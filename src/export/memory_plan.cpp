@@ -14,8 +14,8 @@ namespace {
 Bytes reserve_of(Bytes memory) { return std::max(12_MiB, memory / 24); }
 
 Bytes writer_room(const MemoryPlan::Needs& needs) {
-  return needs.target == Target::kArrow ? ArrowShardWriter::room(needs.batch_rows)
-                                        : PrecomputedShardWriter::room();
+  if (needs.target == Target::kArrow) return ArrowShardWriter::room(needs.batch_rows);
+  return PrecomputedShardWriter::room() + BlockWorker::room(needs.target, false);
 }
 
 std::optional<MemoryPlan> with_threads(Bytes memory, unsigned threads,

@@ -2,7 +2,7 @@
 //
 // Layout   On scratch only: 20 bytes of place and 8 of ordinal, big-endian, so that memcmp is the
 //          order; then RowHead as it is in memory; then the labels, the supervoxels and the frame
-//          (of an Arrow row), or the chunk (precomputed). A record above the sort's limit has its
+//          (of an Arrow row), or the chunk (precomputed) or what it is made of. A record above the sort's limit has its
 //          content in a file of its own and the offset in the head.
 #pragma once
 
@@ -50,10 +50,12 @@ struct RowHead {
   BlockAt at{};
   uint32_t labels = 0;      // entries of each list
   uint32_t block_size = 0;  // of the block before compression
-  uint32_t frame_size = 0;  // of the zstd frame, the chunk, or the reason of a reject
+  uint32_t frame_size = 0;  // of the zstd frame, the chunk or payload, or the reason of a reject
   uint8_t is_empty = 0;     // every mapped label is 0: counted, not written, no content
   uint8_t is_large = 0;
-  uint8_t unused[6] = {};
+  uint8_t is_packed =
+      0;  // precomputed: the content is the gzip payload, the chunk is still to be made
+  uint8_t unused[5] = {};
   size_t content() const { return 16 * size_t{labels} + frame_size; }
 };
 static_assert(sizeof(RowHead) == 56 && std::has_unique_object_representations_v<RowHead>);

@@ -117,6 +117,7 @@ class Job {
   // While writing:
   std::unique_ptr<ArrowShardWriter> arrow_;
   std::unique_ptr<PrecomputedShardWriter> shard_;
+  std::unique_ptr<BlockWorker> unpacker_;
   std::optional<uint64_t> open_group_;
   std::string open_name_;
   uint64_t open_number_ = 0;
@@ -292,6 +293,9 @@ Result<void> Job::write(const std::stop_token& stop) {
         batch_rows_, space_, std::move(writer_lease),
         memory_.threads > 1 ? WriteBehind::Hash::kBehind : WriteBehind::Hash::kByCaller));
   } else {
+    unpacker_ = TRY(BlockWorker::create(
+        plan_, *large_, TRY(work_account_.acquire(BlockWorker::room(options_.to, false), stop)),
+        false));
     if (plan_.sharding) shard_ = TRY(PrecomputedShardWriter::create(*plan_.sharding));
     TRY(write_info());
   }
@@ -351,6 +355,7 @@ Result<void> Job::write_row(const RowHead& head, const Place& place,
   if (options_.to == Target::kPrecomputed && !plan_.sharding) {  // a file a chunk
     TRY(begin_shard(place));
     if (skipping_) return {};
+    if (head.is_packed != 0) content = TRY(unpacker_->chunk_of(head, content));
     OutputFile file(65536);
     const uint64_t number = publisher_->take_number();
     TRY(file.open(publisher_->part(number, "")));
@@ -365,6 +370,7 @@ Result<void> Job::write_row(const RowHead& head, const Place& place,
   }
   if (skipping_) return {};
   if (options_.to == Target::kPrecomputed) {
+    if (head.is_packed != 0) content = TRY(unpacker_->chunk_of(head, content));
     const uint64_t chunk = uint64_t{part_of(place, 1)} << 32 | part_of(place, 2);
     return shard_->add(part_of(place, 0), chunk, content);
   }

@@ -20,9 +20,18 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t kGroupShards = 512;
 constexpr uint64_t kGroupBytes = uint64_t{512} << 20;
+constexpr uint64_t kLargeShard = uint64_t{1} << 20;
 
 SpillQueue::Options queue_options() {
   return {.segment_bytes = size_t{256} << 10, .frame_bytes = size_t{64} << 10};
+}
+
+// What is on the disk by now need not stay in memory: the next shards can have its pages.
+void forget_pages(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  (void)::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+  ::close(fd);
 }
 
 Result<void> sync_file_system(const std::string& folder) {
@@ -150,6 +159,7 @@ Result<void> ShardPublisher::publish(const std::vector<Finished>& group) {
         if (error) return fail(Code::kIo, fmt::format("creating {}: {}", folder, error.message()));
       }
       if (::rename(from.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);
+      if (shard.bytes >= kLargeShard) forget_pages(to);
     }
     line += (line.size() > 1 ? "," : "") + shard.entry;
   }
