@@ -61,8 +61,10 @@ void ExportCommand::add_run_options(CLI::App& app, bool is_remap) {
   app.add_option("--mapping-format", mapping_format_, "auto tells text and Parquet by content")
       ->type_name("auto|binary")
       ->check(CLI::IsMember({"auto", "binary"}));
-  app.add_option("--scale", scale_, "index in the spec's scales of what the source holds")
-      ->type_name("S");
+  app.add_option("--scale", scale_,
+                 "index in the spec's scales of what the source holds; all: the source has "
+                 "scale 0, the others are built from it")
+      ->type_name("S|all");
   app.add_option("--to", to_, "what to write")
       ->type_name("arrow|precomputed")
       ->check(CLI::IsMember({"arrow", "precomputed"}));
@@ -147,10 +149,13 @@ Result<exporter::ExportOptions> ExportCommand::options() const {
   options.mapping = mapping_;
   options.mapping_format =
       mapping_format_ == "binary" ? MappingFormat::kBinary : MappingFormat::kAuto;
-  const auto [end, error] =
-      std::from_chars(scale_.data(), scale_.data() + scale_.size(), options.scale);
-  if (error != std::errc() || end != scale_.data() + scale_.size())
-    return fail(Code::kUsage, fmt::format("--scale {}: must be a number", scale_));
+  options.all_scales = scale_ == "all";
+  if (!options.all_scales) {
+    const auto [end, error] =
+        std::from_chars(scale_.data(), scale_.data() + scale_.size(), options.scale);
+    if (error != std::errc() || end != scale_.data() + scale_.size())
+      return fail(Code::kUsage, fmt::format("--scale {}: must be a number or all", scale_));
+  }
   options.to = to_ == "arrow" ? Target::kArrow : Target::kPrecomputed;
   options.batch_size = batch_size_;
   options.payload = payload_ == "lz4"   ? Payload::kLz4
@@ -215,6 +220,12 @@ Result<void> ExportCommand::run_export(std::stop_token stop) {
   fmt::print("{} blocks in: {} written, {} empty, {} rejected, {} duplicates; {} shards\n",
              grouped(done.blocks_in), grouped(done.written), grouped(done.empty),
              grouped(done.rejected), grouped(done.duplicates), grouped(done.shards));
+  for (const exporter::ScaleSummary& scale : done.scales) {
+    if (!options.all_scales) break;
+    fmt::print("  scale {}: {} blocks {}: {} written, {} empty; {} shards\n", scale.scale,
+               grouped(scale.blocks_in), scale.scale == 0 ? "in" : "built", grouped(scale.written),
+               grouped(scale.empty), grouped(scale.shards));
+  }
   if (done.was_finished) {
     fmt::print("finished before; results in {} (--resume never does it again)\n", done.out);
     return {};

@@ -9,6 +9,14 @@
 
 namespace spillway::exporter {
 
+namespace {
+
+std::string scale_folder(const ExportOptions& options, uint32_t scale) {
+  return fmt::format("{}/s{}", options.source, scale);
+}
+
+}  // namespace
+
 VoxelOptions voxel_options(const ExportOptions& options, SourceKind kind) {
   return {.path = options.source,
           .file = kind == SourceKind::kNpy     ? VoxelFile::kNpy
@@ -44,6 +52,12 @@ bool source_needs_encoder(const ExportOptions& options, SourceKind kind) {
   return kind != SourceKind::kArrowShards;
 }
 
+bool source_has_scale(const ExportOptions& options, SourceKind kind, uint32_t scale) {
+  std::error_code error;
+  return kind == SourceKind::kArrowShards &&
+         std::filesystem::is_directory(scale_folder(options, scale), error);
+}
+
 Bytes source_floor(const ExportOptions&, SourceKind kind) {
   switch (kind) {
     case SourceKind::kBlockStream:
@@ -56,13 +70,14 @@ Bytes source_floor(const ExportOptions&, SourceKind kind) {
 }
 
 Result<std::unique_ptr<BlockSource>> open_source(const ExportOptions& options, SourceKind kind,
-                                                 const WorkPlan& plan, Account account,
+                                                 const WorkPlan& plan, uint32_t scale,
+                                                 Account account,
                                                  std::shared_ptr<ScratchSpace> space) {
   switch (kind) {
     case SourceKind::kBlockStream:
       return open_block_stream(options.source, std::move(account));
     case SourceKind::kArrowShards: {
-      const std::string inner = fmt::format("{}/s{}", options.source, options.scale);
+      const std::string inner = scale_folder(options, scale);
       std::error_code error;
       const bool is_export = std::filesystem::is_directory(inner, error);
       return open_arrow_source(is_export ? inner : options.source, std::move(account));

@@ -16,10 +16,12 @@ enum class SourceKind { kBlockStream, kArrowShards, kNpy, kNifti, kRawVoxels };
 VoxelOptions voxel_options(const ExportOptions& options, SourceKind kind);
 [[nodiscard]] Result<SourceKind> source_kind(const ExportOptions& options);
 bool source_needs_encoder(const ExportOptions& options, SourceKind kind);
+// Whether the source itself has this scale, so that `--scale all` need not build it.
+bool source_has_scale(const ExportOptions& options, SourceKind kind, uint32_t scale);
 Bytes source_floor(const ExportOptions& options, SourceKind kind);
 [[nodiscard]] Result<std::unique_ptr<BlockSource>> open_source(const ExportOptions& options,
                                                                SourceKind kind,
-                                                               const WorkPlan& plan,
+                                                               const WorkPlan& plan, uint32_t scale,
                                                                Account account,
                                                                std::shared_ptr<ScratchSpace> space);
 
