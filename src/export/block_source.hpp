@@ -67,7 +67,7 @@ class BlockSource {
 };
 
 // A blocks stream: i32 x, y, z, length, then the payload; again and again until the end of file.
-// "-" is stdin.
+// `path`: a file, "-" for stdin, or an http(s) address.
 [[nodiscard]] Result<std::unique_ptr<BlockSource>> open_block_stream(const std::string& path,
                                                                      Account account);
 Bytes block_stream_floor();
