@@ -21,7 +21,8 @@ constexpr const char* kDescription =
 
 constexpr const char* kFooter = R"(Examples:
   spillway export run blocks.bin --spec info.json --out shards --mapping bodies.txt --memory 1GiB
-  curl -s http://host/api/node/.../blocks/... | spillway export run - --spec info.json --out shards
+  spillway export run http://host/api/node/.../blocks/... --spec info.json --out shards
+  spillway export run precomputed://https://host/volume --spec info.json --out shards --scale all
   spillway export run blocks.bin --spec info.json --out volume --to precomputed
 
 Results, in the output folder: s<S>/<x>_<y>_<z>.arrow and .csv (or info and <key>/), manifest.json, report.json. A run
@@ -43,8 +44,9 @@ void ExportCommand::add_voxel_options(CLI::App& app) {
 void ExportCommand::add_run_options(CLI::App& app, bool is_remap) {
   app.add_option("SOURCE", source_,
                  is_remap ? "the folder of an export to Arrow shards"
-                          : "a blocks stream (a file, or - for stdin), .npy, NIfTI, raw voxels "
-                            "with --shape, or a folder of Arrow shards")
+                          : "a blocks stream (a file, - for stdin, or an http(s) address), .npy, "
+                            "NIfTI, raw voxels with --shape, a folder of Arrow shards, or a "
+                            "precomputed volume (its folder, or precomputed://ADDRESS)")
       ->required();
   auto* const spec = app.add_option("--spec", spec_,
                                     is_remap ? "the volume (default: the folder's spec.json)"
@@ -103,7 +105,8 @@ void ExportCommand::add_to(CLI::App& app) {
   add_run_options(*remap_, true);
   verify_ = app_->add_subcommand("verify", "check Arrow shards: CSV, Arrow, zstd and label blocks");
   verify_->add_option("DIR", source_, "the folder of an export")->required();
-  make_spec_ = app_->add_subcommand("spec", "print an info JSON for a .npy, NIfTI or raw volume");
+  make_spec_ = app_->add_subcommand(
+      "spec", "print an info JSON for a precomputed, .npy, NIfTI or raw volume");
   make_spec_->add_option("SOURCE", source_, "the volume")->required();
   add_voxel_options(*make_spec_);
   make_spec_->add_option("--scales", scales_, "how many, each half of the one before")
@@ -179,8 +182,18 @@ Result<void> ExportCommand::print_spec() const {
   const exporter::SourceKind kind = TRY(exporter::source_kind(source));
   if (kind == exporter::SourceKind::kBlockStream || kind == exporter::SourceKind::kArrowShards)
     return fail(Code::kUsage,
-                source_ + ": only .npy, NIfTI and raw volumes (with --shape) say their size");
+                source_ +
+                    ": only precomputed, .npy, NIfTI and raw volumes (with --shape) say "
+                    "their size");
   exporter::SpecOptions options;
+  if (kind == exporter::SourceKind::kPrecomputed) {
+    const exporter::Scale scale = TRY(exporter::Source::look(source)).volume()->scales.front();
+    exporter::VoxelLayout layout;
+    layout.size = scale.size;
+    layout.resolution = scale.resolution;
+    options.layout = layout;
+    options.voxel_offset = scale.voxel_offset;
+  }
   options.source = exporter::voxel_options(source, kind);
   options.scales = scales_;
   options.target_shard = TRY(parse_bytes(target_shard_));

@@ -31,6 +31,7 @@ struct BlockUnit {
     kPayload,  // as a blocks stream has them
     kVoxels,   // 2 MiB of u64, x fastest
     kRow,      // label table, then the zstd frame of the block
+    kChunk,    // of a precomputed volume, gzip taken off
   };
   struct Item {
     BlockAt at{};

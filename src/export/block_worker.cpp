@@ -90,6 +90,9 @@ class Worker final : public BlockWorker {
         case BlockUnit::Kind::kRow:
           TRY(take_row(item, unit.of(item), out));
           break;
+        case BlockUnit::Kind::kChunk:
+          TRY(take_chunk(item, unit.of(item), out));
+          break;
       }
     }
     return {};
@@ -152,6 +155,15 @@ class Worker final : public BlockWorker {
                            ExternalSort::Input& out) {
     return encode_voxels(
         item, {reinterpret_cast<const uint64_t*>(voxels.data()), voxels.size() / 8}, out);
+  }
+  Result<void> take_chunk(const BlockUnit::Item& item, std::span<const uint8_t> bytes,
+                          ExternalSort::Input& out) {
+    const auto g = plan_.grid.place(item.at);
+    if (!g) return reject(item, "outside the volume", out);
+    constexpr std::array<uint32_t, 3> kWhole{64, 64, 64};
+    const auto done = decode_chunk(*plan_.chunk, bytes, extent_at(*g), kWhole, voxel_room_);
+    if (!done) return reject(item, done.error().message(), out);
+    return encode_voxels(item, voxel_room_, out);
   }
   Result<void> encode_voxels(const BlockUnit::Item& item, std::span<const uint64_t> voxels,
                              ExternalSort::Input& out) {
@@ -260,9 +272,7 @@ class Worker final : public BlockWorker {
                          RowHead head, bool is_small, ExternalSort::Input& out) {
     const Place place = chunk_place(g);
     if (!plan_.keep_empty && !has_any(block)) return empty(place, item, head, out);
-    std::array<uint32_t, 3> extent;
-    for (size_t d = 0; d < 3; ++d)
-      extent[d] = static_cast<uint32_t>(std::min<int64_t>(64, plan_.size[d] - int64_t{64} * g[d]));
+    const auto extent = extent_at(g);
     const uint8_t* const mapped = map_table(block);
     std::span<uint8_t> room =
         is_small ? frame_room_ : std::span<uint8_t>(large_.frame.data(), large_.frame.size());
@@ -351,6 +361,13 @@ class Worker final : public BlockWorker {
     }
     MutexLock lock(large_.mutex);
     return large_arrow_row(item, bytes.data(), *g, head, frame, out);
+  }
+
+  std::array<uint32_t, 3> extent_at(GridAt g) const {  // voxels of a block inside the volume
+    std::array<uint32_t, 3> extent;
+    for (size_t d = 0; d < 3; ++d)
+      extent[d] = static_cast<uint32_t>(std::min<int64_t>(64, plan_.size[d] - int64_t{64} * g[d]));
+    return extent;
   }
 
   // ---- records

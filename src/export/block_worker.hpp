@@ -19,6 +19,7 @@
 #include "core/mutex.hpp"
 #include "core/pages.hpp"
 #include "export/block_source.hpp"
+#include "export/chunk_format.hpp"
 #include "export/downscale.hpp"
 #include "export/mapping.hpp"
 #include "export/row.hpp"
@@ -43,6 +44,7 @@ struct WorkPlan {
   bool reject = false;     // rather than stop
   bool last_wins = false;  // of duplicates
   Payload payload = Payload::kByContent;
+  std::optional<ChunkFormat> chunk;  // what kChunk items are
   std::string source;
 };
 

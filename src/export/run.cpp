@@ -47,11 +47,11 @@ uint32_t scales_of(const VolumeSpec& spec) {
       std::min<uint64_t>(spec.scales.size(), spec.num_scales.value_or(spec.scales.size())));
 }
 
-MemoryPlan::Needs memory_needs(const ExportOptions& options, SourceKind kind, uint64_t batch_rows,
-                               bool downscales) {
-  const Bytes floor = source_floor(options, kind);
+MemoryPlan::Needs memory_needs(const ExportOptions& options, const Source& source,
+                               uint64_t batch_rows, bool downscales) {
+  const Bytes floor = source.floor();
   return {.target = options.to,
-          .from_voxels = downscales || source_needs_encoder(options, kind),
+          .from_voxels = downscales || source.needs_encoder(),
           .has_mapping = !options.mapping.empty(),
           .downscales = downscales,
           .batch_rows = batch_rows,
@@ -109,7 +109,7 @@ class Job {
   const ExportOptions& options_;
   WorkFolder& work_;
   VolumeSpec spec_;
-  SourceKind kind_ = SourceKind::kBlockStream;
+  std::optional<Source> origin_;
   uint32_t first_scale_ = 0, end_scale_ = 0;  // those that are written
   uint32_t scale_ = 0;                        // the one in work
   bool is_built_ = false;                     // from the scale before
@@ -165,10 +165,11 @@ Result<void> Job::plan_scale(uint32_t index) {
                   where + ": Arrow shards need the hash \"identity\", not murmurhash3_x86_128");
     plan_.cells = Cells(plan_.grid, *scale.sharding);
   }
-  is_built_ = index > first_scale_ && !source_has_scale(options_, kind_, index);
-  builds_next_ = index + 1 < end_scale_ && !source_has_scale(options_, kind_, index + 1);
+  is_built_ = index > first_scale_ && !origin_->has_scale(spec_, index);
+  builds_next_ = index + 1 < end_scale_ && !origin_->has_scale(spec_, index + 1);
   if (is_built_) step_in_ = TRY(scale_step(spec_, index - 1, options_.spec));
   if (builds_next_) step_out_ = TRY(scale_step(spec_, index, options_.spec));
+  plan_.chunk = origin_->chunk_format(scale);
   // A precomputed scale is built of mapped ids.
   const bool is_mapped = is_built_ && options_.to == Target::kPrecomputed;
   plan_.mapping = is_mapped ? identity_.get() : mapping_.get();
@@ -188,15 +189,16 @@ Result<void> Job::prepare(const std::stop_token& stop) {
   plan_.last_wins = options_.duplicates == Duplicates::kLast;
   plan_.payload = options_.payload;
   plan_.source = options_.source == "-" ? "stdin" : options_.source;
-  kind_ = TRY(source_kind(options_));
+  origin_.emplace(TRY(Source::look(options_)));
   bool downscales = false;
   for (uint32_t s = end_scale_; s-- > first_scale_;) {  // all are looked at before anything is done
     TRY(plan_scale(s));
     downscales |= builds_next_;
   }
   batch_rows_ = options_.batch_size.value_or(spec_.batch_size.value_or(1));
-  memory_ = TRY(MemoryPlan::make_or_refuse(options_.job.memory, options_.job.threads,
-                                           memory_needs(options_, kind_, batch_rows_, downscales)));
+  memory_ =
+      TRY(MemoryPlan::make_or_refuse(options_.job.memory, options_.job.threads,
+                                     memory_needs(options_, *origin_, batch_rows_, downscales)));
   budget_ = Budget::create(options_.job.memory - memory_.reserve);
   ScratchSpace::Options scratch;
   scratch.folder = options_.job.scratch.empty() ? work_.path() : options_.job.scratch;
@@ -236,7 +238,7 @@ Result<std::unique_ptr<BlockSource>> Job::open_scale() {
   if (is_built_)
     return open_downscaled(std::move(parts_), std::move(part_file_), step_in_, plan_.grid,
                            read_account_);
-  return open_source(options_, kind_, plan_, scale_, read_account_, space_);
+  return origin_->open(spec_, scale_, plan_.grid, read_account_, space_);
 }
 
 // Blocks in to shards written, of one scale, and the parts of the next.
@@ -276,7 +278,7 @@ Result<void> Job::run_scale(uint32_t scale, const std::stop_token& stop) {
 Result<void> Job::ingest(std::stop_token stop) {
   sort_ = TRY(ExternalSort::create(memory_.sort_options, sort_account_, space_));
   large_ = TRY(LargeRoom::create(TRY(work_account_.acquire(LargeRoom::room(), stop)), space_));
-  const bool voxels = is_built_ || builds_next_ || source_needs_encoder(options_, kind_);
+  const bool voxels = is_built_ || builds_next_ || origin_->needs_encoder();
   if (builds_next_) {
     parts_ = TRY(ExternalSort::create(memory_.part_options, part_accounts_[scale_ % 2], space_));
     part_file_ = std::make_unique<PartFile>();
@@ -727,9 +729,9 @@ Result<ExportSummary> run(const ExportOptions& options, std::stop_token stop) {
 }
 
 Result<std::string> explain_memory(const ExportOptions& options) {
-  const SourceKind kind = TRY(source_kind(options));
+  const Source source = TRY(Source::look(options));
   const auto needs =
-      memory_needs(options, kind, options.batch_size.value_or(1), options.all_scales);
+      memory_needs(options, source, options.batch_size.value_or(1), options.all_scales);
   const MemoryPlan plan =
       TRY(MemoryPlan::make_or_refuse(options.job.memory, options.job.threads, needs));
   std::string text = fmt::format("{:<10} {:>10}  ({})\n", "memory", to_string(options.job.memory),

@@ -272,6 +272,282 @@ class Downscale(unittest.TestCase):
         self.assertFalse((out / "s1").exists())
 
 
+class Voxels(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = WORK / "voxels"
+        shutil.rmtree(cls.folder, ignore_errors=True)
+        cls.folder.mkdir(parents=True)
+        make = numpy.random.default_rng(5)
+        small = make.integers(0, 100, size=(8, 7, 6))
+        cls.zyx = numpy.kron(small, numpy.ones((9, 10, 11), dtype=small.dtype))[:70, :69, :65]
+
+    def check(self, path, *more):
+        (self.folder / "info").write_text(run_spec(path, *more))
+        out = self.folder / "out"
+        shutil.rmtree(out, ignore_errors=True)
+        run("run", path, "--spec", self.folder / "info", "--out", out, "--memory", "128MiB", *more)
+        self.assertTrue((exported.voxels_of_shards(out / "s0", self.zyx.shape) == self.zyx).all(), path)
+
+    def test_npy_of_both_byte_orders(self):
+        for dtype in (">u2", ">i4", ">u8", "<i2", "|b1"):
+            for order in "CF":
+                zyx = self.zyx % 2 if dtype == "|b1" else self.zyx
+                numpy.save(self.folder / "a.npy", numpy.asarray(zyx.astype(dtype), order=order))
+                whole, self.zyx = self.zyx, zyx
+                self.check(self.folder / "a.npy")
+                self.zyx = whole
+
+    def test_nifti_of_both_versions_and_byte_orders(self):
+        try:
+            import nibabel
+        except ImportError:
+            self.skipTest("no nibabel")
+        xyz = self.zyx.transpose(2, 1, 0)
+        for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
+            for order in "<>":
+                for dtype in ("u1", "i2", "u2", "i4", "u4", "i8", "u8"):
+                    header = kind.header_class(endianness=order)
+                    header.set_data_dtype(numpy.dtype(order + dtype))
+                    image = kind(xyz.astype(order + dtype), numpy.diag([0.5, 2, 3, 1]), header=header)
+                    image.header.set_xyzt_units("mm")
+                    for name in ("a.nii", "a.nii.gz"):
+                        nibabel.save(image, self.folder / name)
+                        self.assertTrue((numpy.asarray(nibabel.load(self.folder / name).dataobj) == xyz).all())
+                        self.check(self.folder / name)
+                        self.assertEqual(json.loads((self.folder / "info").read_text())["scales"][0]["resolution"],
+                                         [5e5, 2e6, 3e6])
+
+    def test_what_are_no_labels_is_refused_in_one_line(self):
+        try:
+            import nibabel
+        except ImportError:
+            self.skipTest("no nibabel")
+        xyz = self.zyx.transpose(2, 1, 0)
+        (self.folder / "info").write_text(json.dumps(volumes.info([65, 69, 70])))
+
+        def refuse(word, path):
+            out = self.folder / "refused"
+            shutil.rmtree(out, ignore_errors=True)
+            text = run("run", path, "--spec", self.folder / "info", "--out", out, "--memory", "128MiB", expect=1)
+            self.assertIn(word, text)
+            self.assertEqual(len(text.strip().splitlines()), 1, text)
+
+        for kind in (nibabel.Nifti1Image, nibabel.Nifti2Image):
+            for order in "<>":
+                path = self.folder / "bad.nii"
+                header = kind.header_class(endianness=order)
+                nibabel.save(kind(xyz.astype(order + "f4"), numpy.eye(4), header=header), path)
+                refuse("float32", path)
+                image = kind(xyz.astype(order + "i2"), numpy.eye(4), header=header)
+                image.header.set_slope_inter(2.5, 1)
+                nibabel.save(image, path)
+                refuse("scaled", path)
+                negative = xyz.astype(order + "i4")
+                negative[3, 4, 5] = -1
+                image = kind(negative, numpy.eye(4), header=header)
+                image.header.set_data_dtype(numpy.dtype(order + "i4"))
+                nibabel.save(image, path)
+                refuse("voxel 3,4,5 is negative", path)
+        numpy.save(self.folder / "bad.npy", self.zyx.astype(">f8"))
+        refuse("labels are whole numbers", self.folder / "bad.npy")
+
+
+class PrecomputedSource(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = WORK / "precomputed"
+        shutil.rmtree(cls.folder, ignore_errors=True)
+        cls.folder.mkdir(parents=True)
+        make = numpy.random.default_rng(9)
+        small = make.integers(0, 250, size=(30, 30, 40))
+        zyx = numpy.kron(small, numpy.ones((5, 6, 5), dtype=small.dtype))[:141, :170, :199]
+        cls.zyx = numpy.where(make.random(zyx.shape) < 0.02, make.integers(0, 250, size=zyx.shape), zyx).astype("<u8")
+        cls.zyx[:64, :64, :64] = 0  # a block that is left out
+
+    def export(self, source, info, name, *more, **options):
+        out = self.folder / name
+        shutil.rmtree(out, ignore_errors=True)
+        (self.folder / "info").write_text(json.dumps(info))
+        text = run("run", source, "--spec", self.folder / "info", "--out", out, "--memory", "128MiB", *more, **options)
+        return out, text
+
+    def info(self, scales=1, offset=(0, 0, 0)):
+        return info_of_scales(tuple(reversed(self.zyx.shape)), [(2, 2, 2)] * (scales - 1), offset)
+
+    def test_our_own_output_is_exported_again_to_the_same_bytes(self):
+        numpy.save(self.folder / "a.npy", self.zyx)
+        for hash in ("identity", "murmurhash3_x86_128", None):
+            for encoding in ("raw", "gzip"):
+                info = self.info(3, (256, -512, 0))
+                for scale in info["scales"]:
+                    if hash is None:
+                        del scale["sharding"]
+                    else:
+                        scale["sharding"].update(hash=hash, minishard_index_encoding=encoding, data_encoding=encoding)
+                first, _ = self.export(self.folder / "a.npy", info, "first", "--to", "precomputed", "--scale", "all")
+                again, _ = self.export(first, info, "again", "--to", "precomputed", "--scale", "all")
+                prefixed, _ = self.export(f"precomputed://{first}/", info, "prefixed", "--to", "precomputed", "--scale", "all")
+                want, got = tree(first), tree(again)
+                self.assertEqual({k: v for k, v in got.items() if k != "manifest.json"},
+                                 {k: v for k, v in want.items() if k != "manifest.json"}, (hash, encoding))
+                self.assertEqual(got["info"], tree(prefixed)["info"])
+
+    def write(self, name, dtype, encoding, chunk, sharding=None, offset=(0, 0, 0), block=(8, 8, 8)):
+        """self.zyx, written by tensorstore."""
+        import tensorstore
+        path = self.folder / name
+        shutil.rmtree(path, ignore_errors=True)
+        scale = {"size": list(reversed(self.zyx.shape)), "resolution": [8, 8, 8], "encoding": encoding, "chunk_size": list(chunk),
+                 "voxel_offset": list(offset), "key": "some"}
+        if encoding == "compressed_segmentation":
+            scale["compressed_segmentation_block_size"] = list(block)
+        if sharding:
+            scale["sharding"] = {"@type": "neuroglancer_uint64_sharded_v1", **sharding}
+        store = tensorstore.open({"driver": "neuroglancer_precomputed", "kvstore": {"driver": "file", "path": str(path)},
+                                  "multiscale_metadata": {"type": "segmentation", "data_type": dtype, "num_channels": 1},
+                                  "scale_metadata": scale}, create=True).result()
+        with tensorstore.Transaction() as transaction:
+            store.with_transaction(transaction)[...] = self.zyx.transpose(2, 1, 0)[..., None].astype(dtype)
+        return path
+
+    def check(self, path, name, offset=(0, 0, 0), zyx=None):
+        out, _ = self.export(path, self.info(1, offset), "read")
+        zyx = self.zyx if zyx is None else zyx
+        got = numpy.zeros_like(zyx)
+        for file in (out / "s0").glob("*.arrow"):
+            for row in read_shard(file):
+                block = volumes.decode(exported.zstandard.ZstdDecompressor().decompress(row["dvid_compressed_block"]))
+                z, y, x = (row[f"chunk_{c}"] * 64 - o for c, o in zip("zyx", reversed(offset)))
+                box = got[z:z + 64, y:y + 64, x:x + 64]
+                box[...] = block[:box.shape[0], :box.shape[1], :box.shape[2]]
+        self.assertTrue((got == zyx).all(), name)
+
+    def test_what_tensorstore_writes_is_read_equal(self):
+        try:
+            import tensorstore  # noqa: F401
+        except ImportError:
+            self.skipTest("no tensorstore")
+        shard = {"preshift_bits": 1, "minishard_bits": 2, "shard_bits": 3, "hash": "identity", "data_encoding": "gzip",
+                 "minishard_index_encoding": "gzip"}
+        murmur = {**shard, "hash": "murmurhash3_x86_128", "data_encoding": "raw"}
+        plain = {**shard, "preshift_bits": 0, "minishard_bits": 0, "shard_bits": 0, "minishard_index_encoding": "raw"}
+        segmentation = "compressed_segmentation"
+        cases = [("uint8", "raw", (64, 64, 64), shard), ("uint16", "raw", (64, 64, 64), None),
+                 ("uint32", segmentation, (64, 64, 64), murmur), ("uint64", segmentation, (64, 64, 64), shard),
+                 ("uint64", segmentation, (64, 64, 64), plain), ("uint64", "raw", (32, 32, 32), murmur),
+                 ("uint32", "raw", (128, 128, 64), None), ("uint64", segmentation, (128, 64, 64), shard),
+                 ("uint32", segmentation, (50, 40, 30), shard), ("uint16", "raw", (64, 64, 16), None),
+                 ("uint64", segmentation, (256, 256, 20), plain), ("uint8", "raw", (199, 170, 141), None)]
+        for number, (dtype, encoding, chunk, sharding) in enumerate(cases):
+            offset = ((0, 0, 0), (64, -128, 192))[number % 2]
+            block = ((8, 8, 8), (16, 8, 4))[number % 2]
+            path = self.write("written", dtype, encoding, chunk, sharding, offset, block)
+            self.check(path, (dtype, encoding, chunk, sharding), offset)
+
+    def test_what_cloud_volume_writes_is_read_equal(self):
+        try:
+            import cloudvolume
+        except ImportError:
+            self.skipTest("no cloud-volume")
+        for compress in ("gzip", False):
+            path = self.folder / "cloud"
+            shutil.rmtree(path, ignore_errors=True)
+            info = cloudvolume.CloudVolume.create_new_info(
+                num_channels=1, layer_type="segmentation", data_type="uint64", encoding="compressed_segmentation",
+                resolution=[8, 8, 8], voxel_offset=[0, 0, 0], chunk_size=[64, 64, 64],
+                volume_size=list(reversed(self.zyx.shape)))
+            volume = cloudvolume.CloudVolume(f"file://{path}", info=info, compress=compress, progress=False)
+            volume.commit_info()
+            volume[:, :, :] = self.zyx.transpose(2, 1, 0)[..., None]
+            self.assertEqual(any(path.rglob("*.gz")), compress == "gzip")
+            self.check(path, compress)
+
+    def test_missing_chunks_are_zero_and_damage_is_an_error(self):
+        numpy.save(self.folder / "a.npy", self.zyx)
+        info = self.info()
+        del info["scales"][0]["sharding"]
+        whole, _ = self.export(self.folder / "a.npy", info, "whole", "--to", "precomputed")
+        (whole / "8_8_8" / "64-128_64-128_64-128").unlink()
+        less = self.zyx.copy()
+        less[64:128, 64:128, 64:128] = 0
+        self.check(whole, "missing", zyx=less)
+        chunk = whole / "8_8_8" / "128-192_64-128_64-128"
+        good = chunk.read_bytes()
+        chunk.write_bytes(good[:len(good) // 2])
+        text = self.export(whole, self.info(), "bad", expect=1)[1]
+        self.assertIn("block 2,1,1", text)
+        out, text = self.export(whole, self.info(), "bad", "--on-error", "reject")
+        self.assertIn("1 rejected", text)
+        self.assertIn("2,1,1", (out / "rejects.csv").read_text())
+
+        whole, _ = self.export(self.folder / "a.npy", self.info(), "whole", "--to", "precomputed")
+        make = random.Random(3)
+        shards = sorted((whole / "8_8_8").glob("*.shard"))
+        for number in range(40):
+            shard = make.choice(shards)
+            good = shard.read_bytes()
+            damaged = bytearray(good)
+            if number % 4 == 0:
+                damaged = damaged[:make.randrange(len(good))]
+            else:
+                damaged[make.randrange(256 if number % 2 else len(good))] ^= 1 << make.randrange(8)
+            shard.write_bytes(damaged)
+            shutil.rmtree(self.folder / "bad", ignore_errors=True)
+            done = subprocess.run([exported.SPILLWAY, "export", "run", str(whole), "--spec", str(self.folder / "info"), "--out",
+                                   str(self.folder / "bad"), "--memory", "128MiB", "--progress", "none"], capture_output=True,
+                                  text=True)
+            self.assertIn(done.returncode, (0, 1, 3), done.stderr)
+            self.assertLessEqual(len(done.stderr.strip().splitlines()), 1, done.stderr)
+            if number % 4 == 0:
+                self.assertEqual(done.returncode, 1)
+            shard.write_bytes(good)
+
+    def test_what_is_no_such_volume_is_refused(self):
+        numpy.save(self.folder / "a.npy", self.zyx)
+        whole, _ = self.export(self.folder / "a.npy", self.info(), "whole", "--to", "precomputed")
+        other = self.info()
+        other["scales"][0]["size"][0] += 1
+        text = self.export(whole, other, "refused", expect=2)[1]
+        self.assertIn("it has 199 x 170 x 141 voxels", text)
+        info = json.loads((whole / "info").read_text())
+        for key, value, word in (("data_type", "float32", "data_type"), ("num_channels", 3, "num_channels")):
+            (whole / "info").write_text(json.dumps({**info, key: value}))
+            self.assertIn(word, self.export(whole, self.info(), "refused", expect=2)[1])
+        info["scales"][0]["encoding"] = "jpeg"
+        (whole / "info").write_text(json.dumps(info))
+        self.assertIn("encoding", self.export(whole, self.info(), "refused", expect=2)[1])
+        self.assertIn("gs://", self.export("precomputed://gs://a/b", self.info(), "refused", expect=2)[1])
+
+    def test_memory_stays_under_the_limit_when_chunks_are_joined(self):
+        try:
+            import tensorstore
+        except ImportError:
+            self.skipTest("no tensorstore")
+        path = self.folder / "large"
+        shutil.rmtree(path, ignore_errors=True)
+        size = (700, 650, 400)
+        store = tensorstore.open({"driver": "neuroglancer_precomputed", "kvstore": {"driver": "file", "path": str(path)},
+                                  "multiscale_metadata": {"type": "segmentation", "data_type": "uint64", "num_channels": 1},
+                                  "scale_metadata": {"size": list(size), "resolution": [8, 8, 8], "key": "some",
+                                                     "encoding": "compressed_segmentation", "chunk_size": [128, 100, 30],
+                                                     "compressed_segmentation_block_size": [8, 8, 8]}}, create=True).result()
+        x, y, z = numpy.meshgrid(*[numpy.arange(n) // 20 for n in size], indexing="ij", sparse=True)
+        store[...] = (x * 1000003 + y * 1009 + z + 1)[..., None].astype("<u8")
+        info = info_of_scales(size, [(2, 2, 2)])
+        (self.folder / "info").write_text(json.dumps(info))
+        out = self.folder / "large.out"
+        shutil.rmtree(out, ignore_errors=True)
+        outcome = memcap.run([exported.SPILLWAY, "export", "run", str(path), "--spec", str(self.folder / "info"), "--out",
+                              str(out), "--memory", "128MiB", "--threads", "2", "--progress", "none", "--scale", "all",
+                              "--to", "precomputed"], 128 << 20)
+        self.assertEqual(outcome.exit_code, 0, outcome)
+        self.assertLessEqual(outcome.peak, 128 << 20)
+        print(f"  peak {outcome.peak >> 20} MiB", file=sys.stderr)
+        got = tensorstore_voxels(out).transpose(2, 1, 0)
+        self.assertTrue((got == numpy.asarray(x * 1000003 + y * 1009 + z + 1)).all())
+
+
 def main():
     global WORK
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
