@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string_view>
 #include <thread>
@@ -139,6 +141,13 @@ struct Easy {
     ::curl_easy_setopt(handle, CURLOPT_PROTOCOLS, long{CURLPROTO_HTTP | CURLPROTO_HTTPS});
     ::curl_easy_setopt(handle, CURLOPT_REDIR_PROTOCOLS, long{CURLPROTO_HTTPS});
 #endif
+    // As the curl command does.
+    for (const char* const name : {"CURL_CA_BUNDLE", "SSL_CERT_FILE"}) {
+      const char* const file = std::getenv(name);
+      if (file == nullptr || *file == 0) continue;
+      ::curl_easy_setopt(handle, CURLOPT_CAINFO, file);
+      break;
+    }
     ::curl_easy_setopt(handle, CURLOPT_HEADERFUNCTION, &Head::take);
     ::curl_easy_setopt(handle, CURLOPT_HEADERDATA, static_cast<void*>(&head));
     head = {};

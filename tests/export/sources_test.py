@@ -10,6 +10,8 @@ import pathlib
 import random
 import shutil
 import signal
+import ssl
+import struct
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "memcap"))
 import exported  # noqa: E402
 import memcap  # noqa: E402
+import web  # noqa: E402
 from exported import numpy, read_shard, run, run_spec, tree, volumes  # noqa: E402
 
 WORK = pathlib.Path()
@@ -546,6 +549,179 @@ class PrecomputedSource(unittest.TestCase):
         print(f"  peak {outcome.peak >> 20} MiB", file=sys.stderr)
         got = tensorstore_voxels(out).transpose(2, 1, 0)
         self.assertTrue((got == numpy.asarray(x * 1000003 + y * 1009 + z + 1)).all())
+
+
+class Http(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+            os.environ.pop(name, None)
+        cls.folder = WORK / "http"
+        shutil.rmtree(cls.folder, ignore_errors=True)
+        (cls.folder / "web").mkdir(parents=True)
+        cls.grid = (6, 5, 4)
+        cls.blocks = volumes.Blocks(seed=8, templates=3, ids=5000, worst_every=50)
+        volumes.write_stream(str(cls.folder / "web/stream"), cls.blocks, cls.grid)
+        cls.size = (cls.folder / "web/stream").stat().st_size
+        (cls.folder / "info").write_text(json.dumps(info_of_scales([n * 64 for n in cls.grid], [(2, 2, 2)])))
+        cls.want = cls.files(cls.export(cls.folder / "web/stream")[0])
+
+    @classmethod
+    def export(cls, source, *more, name="out", expect=0):
+        out = cls.folder / name
+        if "--resume" not in more:
+            shutil.rmtree(out, ignore_errors=True)
+        text = run("run", source, "--spec", cls.folder / "info", "--out", out, "--memory", "128MiB", *more, expect=expect)
+        return out, text
+
+    @staticmethod
+    def files(out):
+        return {k: v for k, v in tree(out).items() if k != "manifest.json"}
+
+    def test_streams_with_a_length_or_chunks(self):
+        for style in ("length", "chunked"):
+            with web.serve(self.folder / "web") as server:
+                server.style = style
+                out, _ = self.export(server.address + "/stream?some=thing")
+                self.assertEqual(self.files(out), self.want)
+                self.assertEqual(server.requests, [("/stream?some=thing", None)])
+
+    def test_a_stream_that_is_cut_is_an_error_and_the_same_command_goes_on(self):
+        # Within a record, and behind one: there only http knows that something is missing.
+        data = (self.folder / "web/stream").read_bytes()
+        first = 16 + struct.unpack_from("<i", data, 12)[0]
+        for style in ("length", "chunked"):
+            for cut in (self.size // 2, first, 0):
+                with web.serve(self.folder / "web") as server:
+                    server.style, server.cut_at, server.cut_first = style, cut, 1
+                    if cut == 0:  # before the first byte: tried again
+                        out, _ = self.export(server.address + "/stream")
+                        self.assertEqual(len(server.requests), 2)
+                    else:
+                        out, text = self.export(server.address + "/stream", expect=1)
+                        self.assertIn(f"cut after {cut} bytes" if cut == first else "cut after", text)
+                        self.assertEqual(len(text.strip().splitlines()), 1, text)
+                        self.assertFalse((out / "manifest.json").exists())
+                        out, _ = self.export(server.address + "/stream", "--resume", "auto")
+                    self.assertEqual(self.files(out), self.want, (style, cut))
+
+    def test_a_reply_whose_end_cannot_be_known_is_refused(self):
+        with web.serve(self.folder / "web") as server:
+            server.style = "close"
+            self.assertIn("neither a length nor chunks", self.export(server.address + "/stream", expect=1)[1])
+
+    def test_503_twice_is_tried_again(self):
+        with web.serve(self.folder / "web") as server:
+            server.fail_first = 2
+            out, _ = self.export(server.address + "/stream")
+            self.assertEqual(self.files(out), self.want)
+            self.assertEqual(len(server.requests), 3)
+
+    def test_refusals_are_one_line_with_status_address_and_advice(self):
+        with web.serve(self.folder / "web") as server:
+            for status, advice in ((401, "not allowed"), (403, "not allowed"), (400, "check the address")):
+                server.fail_first, server.status, server.requests = 1, status, []
+                text = self.export(server.address + "/stream", expect=1)[1]
+                self.assertIn(f"{server.address}/stream: the server answers {status}", text)
+                self.assertIn(advice, text)
+                self.assertEqual(len(text.strip().splitlines()), 1)
+                self.assertEqual(len(server.requests), 1)
+            self.assertIn("404", self.export(server.address + "/nothing", expect=1)[1])
+            server.redirect = "http://127.0.0.1:1"
+            text = self.export(server.address + "/stream", expect=1)[1]
+            self.assertIn("302", text)
+            self.assertIn("it moved to http://127.0.0.1:1/stream", text)
+        text = self.export("http://me:secret@127.0.0.1:1/stream", expect=2)[1]
+        self.assertNotIn("secret", text)
+        self.assertIn("fetch", self.export("http://127.0.0.1:1/a.npy", expect=2)[1])
+        text = self.export(server.address + "/stream", expect=1)[1]  # nobody listens any more; takes 15 s of tries
+        self.assertIn("6 times", text)
+
+    def test_redirects_go_from_https_to_https_only(self):
+        if shutil.which("openssl") is None:
+            self.skipTest("no openssl")
+        key, certificate = self.folder / "key.pem", self.folder / "certificate.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", certificate, "-days",
+                        "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"], check=True,
+                       capture_output=True)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(certificate, key)
+        with web.serve(self.folder / "web", tls) as secure, web.serve(self.folder / "web", tls) as other, \
+                web.serve(self.folder / "web") as plain:
+            text = self.export(secure.address + "/stream", expect=1)[1]
+            self.assertIn("certificate", text)
+            self.assertEqual(secure.requests, [])
+            os.environ["SSL_CERT_FILE"] = str(certificate)
+            try:
+                self.assertEqual(self.files(self.export(secure.address + "/stream")[0]), self.want)
+                secure.redirect = other.address
+                self.assertEqual(self.files(self.export(secure.address + "/stream")[0]), self.want)
+                secure.redirect = plain.address
+                self.export(secure.address + "/stream", expect=1)
+                self.assertEqual(plain.requests, [])
+            finally:
+                del os.environ["SSL_CERT_FILE"]
+
+    def test_a_slow_sorter_does_not_lose_bytes_and_memory_holds(self):
+        with web.serve(self.folder / "web") as server:
+            out = self.folder / "capped"
+            shutil.rmtree(out, ignore_errors=True)
+            outcome = memcap.run([exported.SPILLWAY, "export", "run", server.address + "/stream", "--spec",
+                                  str(self.folder / "info"), "--out", str(out), "--memory", "48MiB", "--threads", "1",
+                                  "--progress", "none"], 48 << 20)
+            self.assertEqual(outcome.exit_code, 0, outcome)
+            self.assertLessEqual(outcome.peak, 48 << 20)
+            self.assertEqual(self.files(out), self.want)
+
+    def precomputed(self):
+        make = numpy.random.default_rng(2)
+        small = make.integers(0, 3000, size=(24, 22, 20))
+        zyx = numpy.kron(small, numpy.ones((8, 8, 8), dtype=small.dtype)).astype("<u8")
+        zyx[:64, :64, :64] = 0
+        numpy.save(self.folder / "a.npy", zyx)
+        for number, kind in enumerate(("identity", "murmurhash3_x86_128", None)):
+            info = info_of_scales(tuple(reversed(zyx.shape)), [(2, 2, 2)])
+            for scale in info["scales"]:
+                if kind:
+                    scale["sharding"].update(hash=kind, shard_bits=4, data_encoding="gzip", minishard_index_encoding="gzip")
+                else:
+                    del scale["sharding"]
+            (self.folder / "volume.info").write_text(json.dumps(info))
+            out = self.folder / "web" / "volume"
+            shutil.rmtree(out, ignore_errors=True)
+            run("run", self.folder / "a.npy", "--spec", self.folder / "volume.info", "--out", out, "--memory", "128MiB", "--to",
+                "precomputed", "--scale", "all")
+            yield out
+
+    def again(self, source, expect=0):
+        out = self.folder / "again"
+        shutil.rmtree(out, ignore_errors=True)
+        text = run("run", source, "--spec", self.folder / "volume.info", "--out", out, "--memory", "128MiB", "--to",
+                   "precomputed", "--scale", "all", expect=expect)
+        return out, text
+
+    def test_precomputed_volumes_are_read_equal(self):
+        for volume in self.precomputed():
+            want = self.files(volume)
+            with web.serve(self.folder / "web") as server:
+                out, _ = self.again(f"precomputed://{server.address}/volume")
+                self.assertEqual(self.files(out), want)
+            with web.serve(self.folder / "web") as server:  # flaky all the time
+                server.fail_first, server.cut_first = 2, 3
+                out, _ = self.again(f"precomputed://{server.address}/volume/")
+                self.assertEqual(self.files(out), want)
+                self.assertLess(server.cut_first, 3)
+
+    def test_a_volume_behind_a_server_without_ranges(self):
+        volume = next(self.precomputed())
+        self.assertTrue(any(volume.rglob("*.shard")))
+        with web.serve(self.folder / "web") as server:
+            server.ranges = False
+            text = self.again(f"precomputed://{server.address}/volume", expect=1)[1]
+            self.assertIn("does not serve byte ranges", text)
+            self.assertEqual(len(text.strip().splitlines()), 1)
+            text = self.again(f"precomputed://{server.address}/nothing", expect=1)[1]
+            self.assertIn("nothing/info", text)
 
 
 def main():
