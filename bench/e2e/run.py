@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,8 @@ import time
 from dataclasses import dataclass
 from math import factorial
 from pathlib import Path
+
+from export_jobs import ExportJobs
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/memcap"))
@@ -40,6 +43,7 @@ class Outcome:
     note: str = ""
     spilled_mib: float | None = None
     plain: str = ""  # the reference of this job that the ratio is taken to
+    cpu: float = 0.0  # seconds of user and system time, where the family takes it
 
     @property
     def failed(self) -> bool:
@@ -55,7 +59,8 @@ def memory_kib(pid: int) -> int:
 
 
 def measured(command, folder):
-    """(seconds, peak MiB, exit code, stdout + stderr) of a command."""
+    """(seconds, peak MiB, exit code, stdout + stderr) of a command; its processor time in measured.cpu."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.monotonic()
     process = subprocess.Popen([str(part) for part in command], cwd=folder, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True)
@@ -77,7 +82,10 @@ def measured(command, folder):
     finally:
         done.set()
         sampler.join()
-    return time.monotonic() - start, peak / 1024, process.returncode, output
+    seconds = time.monotonic() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    measured.cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, peak / 1024, process.returncode, output
 
 
 def judged(outcome, code, output, want):
@@ -280,6 +288,15 @@ class Bench:
         return int(subprocess.run([ROOT / ".venv/bin/python", "-c", code], check=True, stdout=subprocess.PIPE).stdout)
 
 
+    def export(self, grid, volume):
+        """Labelled volumes, each program alone on one core; the figure a second is blocks."""
+        if not (self.plain_folder / "make_blocks").exists():
+            return
+        jobs = ExportJobs(self, sys.modules[__name__])
+        jobs.stream(grid)
+        jobs.volume(volume, tensorstore=True)
+
+
 def promela(n):
     flips = []
     for count in range(2, n + 1):
@@ -305,19 +322,23 @@ end;
 """
 
 
+def rate(outcome):
+    each = outcome.states / outcome.seconds
+    return f"{each:,.0f}" if outcome.cpu else f"{each / 1e6:.2f} M"
+
+
 def line(outcome, outcomes):
     if outcome.failed:
         return f"| {outcome.job} | {outcome.who} | failed | {outcome.peak_mib:,.0f} MiB | | | {outcome.note} |"
     reference = next((o for o in outcomes if o.job == outcome.job and o.who == outcome.plain and not o.failed), None)
     ratio = f"{outcome.seconds / reference.seconds:.2f}" if reference else ""
+    cpu = f" (cpu {outcome.cpu:.1f} s)" if outcome.cpu else ""
     spilled = "" if outcome.spilled_mib is None else f"{outcome.spilled_mib:,.0f} MiB"
-    rate = outcome.states / outcome.seconds
-    rate = f"{rate / 1e6:.2f} M" if rate > 100_000 else f"{rate:,.0f}"
-    return (f"| {outcome.job} | {outcome.who} | {outcome.seconds:.1f} s | {outcome.peak_mib:,.0f} MiB "
-            f"| {rate} | {ratio} | {spilled} |")
+    return (f"| {outcome.job} | {outcome.who} | {outcome.seconds:.1f} s{cpu} | {outcome.peak_mib:,.0f} MiB "
+            f"| {rate(outcome)} | {ratio} | {spilled} |")
 
 
-HEADER = "| job | who | time | peak | states or products/s | ratio to plain | spilled |\n|---|---|---|---|---|---|---|"
+HEADER = "| job | who | time | peak | states, products or blocks/s | ratio to plain | spilled |\n|---|---|---|---|---|---|---|"
 
 
 def main() -> int:
@@ -325,7 +346,7 @@ def main() -> int:
     parser.add_argument("--binary", type=Path, default=ROOT / "build/release/spillway")
     parser.add_argument("--work", type=Path, default=ROOT / "build/e2e", help="folder for models, peers and outputs")
     parser.add_argument("--out", type=Path, help="also write the table here")
-    parser.add_argument("--only", default="", help="only the families whose name contains this: pancake, ascp, kanban, transform, dedup")
+    parser.add_argument("--only", default="", help="only the families whose name contains this: pancake, ascp, kanban, transform, dedup, export")
     parser.add_argument("--no-stateright", action="store_true")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="small sizes, to see that all of it works")
@@ -340,6 +361,8 @@ def main() -> int:
             "ascp": lambda: bench.ascp(10 if options.quick else 13, both),
             "kanban": lambda: bench.kanban(4 if options.quick else 6, small),
             "transform": lambda: bench.transform(2000 if options.quick else 100_000),
+            "export": lambda: bench.export((16, 16, 16) if options.quick else (48, 48, 44),
+                                           (4, 4, 4) if options.quick else (16, 8, 8)),
             "dedup": lambda: bench.dedup(10**6 if options.quick else 10**8, "64MiB")}
     if options.long:
         jobs["long pancake"] = lambda: bench.pancake(12, ["256MiB"], peers=False)
