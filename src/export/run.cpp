@@ -22,6 +22,7 @@
 #include "export/memory_plan.hpp"
 #include "export/output_file.hpp"
 #include "export/precomputed_shard.hpp"
+#include "export/rewrite.hpp"
 #include "export/sha256.hpp"
 #include "export/shard_publisher.hpp"
 #include "export/source.hpp"
@@ -82,6 +83,7 @@ Json configuration(const ExportOptions& options, const VolumeSpec& spec, uint64_
 
 struct Counts {
   std::atomic<uint64_t> written{0}, empty{0}, rejected{0}, duplicates{0}, merged{0};
+  std::atomic<uint64_t> rewritten{0}, rewritten_bytes{0};  // blocks that were not sorted
 };
 
 class Job {
@@ -91,6 +93,7 @@ class Job {
 
  private:
   Result<void> prepare(const std::stop_token& stop);
+  Result<bool> rewrite(const std::stop_token& stop);
   Result<void> plan_scale(uint32_t scale);
   Result<std::unique_ptr<BlockSource>> open_scale();
   Result<void> run_scale(uint32_t scale, const std::stop_token& stop);
@@ -103,6 +106,7 @@ class Job {
   Result<void> write_info();
   Result<void> write_manifest();
   Result<ExportSummary> finish();
+  uint64_t blocks_in() const;
   ProgressSnapshot snapshot();
   void describe();
 
@@ -145,6 +149,7 @@ class Job {
   std::unique_ptr<PrecomputedShardWriter> shard_;
   std::optional<uint64_t> open_group_;
   std::string open_name_;
+  uint64_t open_number_ = 0;
   bool skipping_ = false;
   std::unique_ptr<DurableFile> rejects_;
   std::array<uint64_t, 32> size_histogram_{};  // of blocks before compression, by bit width
@@ -232,6 +237,45 @@ Result<void> Job::prepare(const std::stop_token& stop) {
       TRY(ShardPublisher::open(options_.out, work_.path(), config_, publish_account_, space_));
   return {};
 }
+
+// ---- shards to the same shards with another mapping ------------------------------------------------
+
+// False when the source is none that can be rewritten shard by shard.
+Result<bool> Job::rewrite(const std::stop_token& stop) {
+  if (options_.all_scales || TRY(source_kind(options_)) != SourceKind::kArrowShards || options_.to != Target::kArrow)
+    return false;
+  const ShardRewrite::Options how{
+      .plan = plan_,
+      .scale = spec_.scales[options_.scale],
+      .scale_index = options_.scale,
+      .batch_rows = batch_rows_,
+      .threads = memory_.threads,
+      .reader = read_account_,
+      .writer = work_account_,
+      .more = sort_account_,
+      .space = space_,
+      .publisher = *publisher_,
+      .counts = {counts_.rewritten, counts_.rewritten_bytes, counts_.written, counts_.empty}};
+  auto work = TRY(ShardRewrite::open(source_->name(), how, stop));
+  if (!work) return false;
+  writing_ = true;
+  if (TRY(work->run(stop))) {
+    size_histogram_ = work->size_histogram();
+    return true;
+  }
+  // A row is not where the name of its file says: all rows have to be sorted.
+  writing_ = false;
+  counts_.rewritten = counts_.rewritten_bytes = counts_.written = counts_.empty = 0;
+  TRY(publisher_->retract());
+  publisher_.reset();
+  publisher_ =
+      TRY(ShardPublisher::open(options_.out, work_.path(), config_, publish_account_, space_));
+  return false;
+}
+
+uint64_t Job::blocks_in() const { return counts_.rewritten + blocks_before_; }
+
+// ---- scale by scale --------------------------------------------------------------------------------
 
 // Where the blocks of the scale in work come from.
 Result<std::unique_ptr<BlockSource>> Job::open_scale() {
@@ -342,7 +386,7 @@ Result<void> Job::write(const std::stop_token& stop) {
   Lease writer_lease = TRY(work_account_.acquire(writer_room, stop));
   Pages large_row = TRY(Pages::map(TRY(work_account_.acquire(largest_row(), stop))));
   if (options_.to == Target::kArrow) {
-    arrow_ = TRY(ArrowShardWriter::create(batch_rows_, space_));
+    arrow_ = TRY(ArrowShardWriter::create(batch_rows_, space_, std::move(writer_lease)));
   } else {
     if (plan_.sharding) shard_ = TRY(PrecomputedShardWriter::create(*plan_.sharding));
     if (scale_ == first_scale_) TRY(write_info());
@@ -406,11 +450,12 @@ Result<void> Job::write_row(const RowHead& head, const Place& place,
     TRY(begin_shard(place));
     if (skipping_) return {};
     OutputFile file(65536);
-    TRY(file.open(publisher_->part("")));
+    const uint64_t number = publisher_->take_number();
+    TRY(file.open(publisher_->part(number, "")));
     TRY(file.append(content));
     const std::string sha = TRY(file.close());
     Json entry{{"file", open_name_}, {"rows", 1}, {"bytes", content.size()}, {"sha256", sha}};
-    return publisher_->add({open_name_, {""}, entry.dump(), content.size()});
+    return publisher_->add({number, open_name_, {""}, entry.dump(), content.size()});
   }
   if (open_group_ != group_of(place)) {
     TRY(end_shard());
@@ -451,9 +496,10 @@ Result<void> Job::begin_shard(const Place& place) {
   if (options_.to == Target::kPrecomputed && !plan_.sharding) return {};
   open_group_ = group;
   if (skipping_) return {};
-  return options_.to == Target::kArrow
-             ? arrow_->begin(publisher_->part("arrow"), publisher_->part("csv"))
-             : shard_->begin(publisher_->part("shard"));
+  open_number_ = publisher_->take_number();
+  return options_.to == Target::kArrow ? arrow_->begin(publisher_->part(open_number_, "arrow"),
+                                                       publisher_->part(open_number_, "csv"))
+                                       : shard_->begin(publisher_->part(open_number_, "shard"));
 }
 
 Result<void> Job::end_shard() {
@@ -461,19 +507,7 @@ Result<void> Job::end_shard() {
   open_group_.reset();
   if (skipping_) return {};
   const ShardFigures figures = TRY(arrow_ ? arrow_->end() : shard_->end());
-  Json entry;
-  entry["file"] = open_name_ + (arrow_ ? ".arrow" : ".shard");
-  entry["rows"] = figures.rows;
-  if (arrow_) entry["batches"] = figures.batches;
-  entry["bytes"] = figures.bytes;
-  entry["sha256"] = figures.sha256;
-  if (arrow_) {
-    entry["csv_bytes"] = figures.csv_bytes;
-    entry["csv_sha256"] = figures.csv_sha256;
-  }
-  std::vector<std::string> extensions{"shard"};
-  if (arrow_) extensions = {"csv", "arrow"};
-  return publisher_->add({open_name_, extensions, entry.dump(), figures.bytes});
+  return publisher_->add(finished_shard(open_number_, open_name_, options_.to, figures));
 }
 
 Result<void> Job::write_reject(const RowHead& head, std::span<const uint8_t> reason) {
@@ -513,7 +547,7 @@ Result<void> Job::write_manifest() {
   DurableFile file = TRY(DurableFile::create(options_.out + "/manifest.json"));
   TRY(file.append(fmt::format("{{\n\"options\": {},\n\"totals\": ", config_)));
   const Json totals{
-      {"blocks_in", blocks_before_.load()},      {"written", counts_.written.load()},
+      {"blocks_in", blocks_in()},      {"written", counts_.written.load()},
       {"empty", counts_.empty.load()},           {"rejected", counts_.rejected.load()},
       {"duplicates", counts_.duplicates.load()}, {"shards", publisher_->shards()}};
   TRY(file.append(totals.dump()));
@@ -544,7 +578,7 @@ Result<void> Job::write_manifest() {
 
 void Job::describe() {
   report_->fact("configuration", config_);
-  report_->fact("blocks_in", fmt::format("{}", blocks_before_.load()));
+  report_->fact("blocks_in", fmt::format("{}", blocks_in()));
   report_->fact("written", fmt::format("{}", counts_.written.load()));
   report_->fact("empty", fmt::format("{}", counts_.empty.load()));
   report_->fact("rejected", fmt::format("{}", counts_.rejected.load()));
@@ -568,11 +602,11 @@ void Job::describe() {
 
 Result<ExportSummary> Job::finish() {
   const uint64_t out = counts_.written + counts_.empty + counts_.rejected + counts_.duplicates;
-  if (out != blocks_before_.load())
+  if (out != blocks_in())
     return fail(Code::kInternal,
                 fmt::format("the counts do not balance: {} blocks in, {} written, {} empty, {} "
                             "rejected, {} duplicates",
-                            blocks_before_.load(), counts_.written.load(), counts_.empty.load(),
+                            blocks_in(), counts_.written.load(), counts_.empty.load(),
                             counts_.rejected.load(), counts_.duplicates.load()));
   std::error_code error;
   if (rejects_) {
@@ -589,7 +623,7 @@ Result<ExportSummary> Job::finish() {
   if (options_.to == Target::kArrow) TRY(write_durably(options_.out + "/spec.json", spec_.json));
   TRY(write_manifest());
   ExportSummary summary;
-  summary.blocks_in = blocks_before_.load();
+  summary.blocks_in = blocks_in();
   summary.written = counts_.written;
   summary.empty = counts_.empty;
   summary.rejected = counts_.rejected;
@@ -616,7 +650,7 @@ ProgressSnapshot Job::snapshot() {
       bytes_total = source_->bytes_total();
     }
   }
-  const uint64_t in = blocks_before_ + here,
+  const uint64_t in = blocks_in() + here,
                  merged = counts_.merged.load(std::memory_order_relaxed);
   const bool writing = writing_;
   now.phase = writing ? "write" : "read";
@@ -627,7 +661,7 @@ ProgressSnapshot Job::snapshot() {
   if (writing && in > 0) {
     now.fraction = static_cast<double>(merged) / static_cast<double>(in);
   } else if (bytes_total > 0) {
-    now.fraction = static_cast<double>(bytes) / static_cast<double>(bytes_total);
+    now.fraction = static_cast<double>(bytes + counts_.rewritten_bytes) / static_cast<double>(bytes_total);
   }
   now.spilled = space_->used();
   now.json = fmt::format("\"blocks_in\":{},\"written\":{}", in, counts_.written.load());
@@ -649,9 +683,14 @@ Result<ExportSummary> Job::run(std::stop_token stop) {
                                                                exceeded.emplace(std::move(error));
                                                                ending.request_stop();
                                                              }});
+  auto rewritten = rewrite(ending.get_token());
   Result<void> done;
-  for (uint32_t s = first_scale_; s < end_scale_ && done; ++s)
-    done = run_scale(s, ending.get_token());
+  if (!rewritten) {
+    done = fail(std::move(rewritten).error());
+  } else if (!*rewritten) {
+    for (uint32_t s = first_scale_; s < end_scale_ && done; ++s)
+      done = run_scale(s, ending.get_token());
+  }
   governor.reset();
   progress_.reset();
   report_->finish();

@@ -5,15 +5,17 @@
 // the journal. A run that is started again walks the shards in the same order and skips those that
 // the journal knows and whose files still have their hashes.
 //
-// Memory   Two queues of 1 MiB that spill, and the names of one group.
-// Cost     One sync of the file system a group of 512 files or 512 MiB, not one a file.
-// Threads  One.
+// Memory   Two queues of 1 MiB that spill, and the names of two groups.
+// Cost     One sync of the file system a group of 512 files or 512 MiB, not one a file; a thread of
+//          its own waits for the disk while the next group is written.
+// Threads  One at a time.
 // Fails    kIo, kDiskFull, kScratchFull; open: kUsage when the journal is of another configuration.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "core/budget.hpp"
@@ -21,12 +23,15 @@
 #include "core/journal.hpp"
 #include "core/scratch.hpp"
 #include "core/spill_queue.hpp"
+#include "export/arrow_shard.hpp"
+#include "export/block_worker.hpp"
 
 namespace spillway::exporter {
 
 class ShardPublisher {
  public:
   static Bytes room();
+  ~ShardPublisher();
   [[nodiscard]] static Result<std::unique_ptr<ShardPublisher>> open(
       std::string out, std::string work, const std::string& configuration, Account account,
       std::shared_ptr<ScratchSpace> space);
@@ -34,16 +39,20 @@ class ShardPublisher {
   // Whether the next shard, in the order of all runs, stands there already and is whole.
   [[nodiscard]] Result<bool> is_done(const std::string& name);
 
-  // Where to write the next shard. "arrow", "csv", "shard".
-  std::string part(const std::string& extension) const;
+  // A number for the next shard's files, and where to write them: "arrow", "csv", "shard".
+  uint64_t take_number() { return number_++; }
+  std::string part(uint64_t number, const std::string& extension) const;
   struct Finished {
+    uint64_t number = 0;
     std::string name;                     // within the output folder, without extension
     std::vector<std::string> extensions;  // in the order in which they become visible
     std::string entry;                    // its line of the manifest, JSON; "file" and hashes
     uint64_t bytes = 0;
   };
   [[nodiscard]] Result<void> add(Finished shard);
-  [[nodiscard]] Result<void> flush();
+  [[nodiscard]] Result<void> flush();  // all that was added is visible
+  // Takes back what this and earlier runs published, and the journal's memory of it.
+  [[nodiscard]] Result<void> retract();
 
   // Calls `take` with the manifest's entry of every shard, in order. Once, after flush().
   [[nodiscard]] Result<void> entries(const std::function<Result<void>(std::string_view)>& take);
@@ -53,6 +62,8 @@ class ShardPublisher {
 
  private:
   ShardPublisher() = default;
+  Result<void> publish(const std::vector<Finished>& group);
+  Result<void> wait();  // for the group that is being published
   Result<void> remember(std::string_view entry);
 
   std::string out_, work_;
@@ -60,13 +71,15 @@ class ShardPublisher {
   std::unique_ptr<SpillQueue> known_;    // the journal's entries, oldest first
   std::unique_ptr<SpillQueue> entries_;  // for the manifest
   std::string next_known_;               // taken from known_, not yet met
-  struct Pending {
-    Finished shard;
-    uint64_t number;
-  };
-  std::vector<Pending> group_;
+  std::vector<Finished> group_, publishing_;
+  Result<void> published_;  // of the thread
+  std::thread thread_;
   uint64_t group_bytes_ = 0;
   uint64_t number_ = 0, shards_ = 0, skipped_ = 0, bytes_ = 0;
 };
+
+// A shard as the manifest tells of it.
+ShardPublisher::Finished finished_shard(uint64_t number, const std::string& name, Target target,
+                                        const ShardFigures& figures);
 
 }  // namespace spillway::exporter
