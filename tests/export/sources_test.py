@@ -554,7 +554,8 @@ class PrecomputedSource(unittest.TestCase):
 class Http(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
+                     "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
             os.environ.pop(name, None)
         cls.folder = WORK / "http"
         shutil.rmtree(cls.folder, ignore_errors=True)
