@@ -6,7 +6,6 @@
 // Threads  Any.
 // Cost     A label block becomes a chunk palette by palette: no voxel array is made. About 8 us a
 //          block of 24.5 KB; AVX2 and BMI2 are used where the processor has them.
-// Fails    decode: kInvalid when an offset or a width is not of this format.
 // Source   google/neuroglancer, src/sliceview/compressed_segmentation/README.md.
 #pragma once
 
@@ -29,12 +28,6 @@ constexpr size_t compressed_segmentation_bound(size_t block_bytes) {
 // chunk along x, y, z, 1 to 64. Returns the bytes written to `out`.
 size_t encode_compressed_segmentation(const LabelBlock& block, const uint8_t* mapped,
                                       std::array<uint32_t, 3> extent, std::span<uint8_t> out);
-
-// `out`: extent voxels, x fastest. Blocks of `block` voxels (8^3 here; others when read).
-[[nodiscard]] Result<void> decode_compressed_segmentation(std::span<const uint8_t> chunk,
-                                                          std::array<uint32_t, 3> extent,
-                                                          std::array<uint32_t, 3> block,
-                                                          std::span<uint64_t> out);
 
 namespace detail {
 // The values of a sub-block, packed anew: value v of `bits` bits (1 to 9; the first in the highest
