@@ -136,7 +136,6 @@ class Worker final : public BlockWorker {
 
   Result<void> take_packed_voxels(const BlockUnit::Item& item, std::span<const uint8_t> payload,
                                   ExternalSort::Input& out) {
-    std::span<const uint8_t> voxels = payload;
     if (plan_.payload == Payload::kLz4) {
       const int made = LZ4_decompress_safe(reinterpret_cast<const char*>(payload.data()),
                                            reinterpret_cast<char*>(voxel_room_.data()),
