@@ -27,7 +27,8 @@ struct ReportTable {
 };
 struct ReportPicture {
   std::string title;
-  std::string svg;  // one element, trusted: it goes into the page as it is
+  std::string html;  // one element (<svg>, <div>), trusted: it goes into the page as it is
+  bool above_tables = false;
 };
 struct ReportSeries {  // drawn as one line over time
   std::string title, unit;

@@ -219,6 +219,15 @@ std::string fact_box(std::string_view name, std::string_view value) {
   return fmt::format("<div><b>{}</b>{}</div>", escaped(name), escaped(value));
 }
 
+std::string pictures_html(const ReportData& data, bool above_tables) {
+  std::string html;
+  for (const ReportPicture& picture : data.pictures) {
+    if (picture.above_tables == above_tables)
+      html += fmt::format("<h2>{}</h2><figure>{}</figure>", escaped(picture.title), picture.html);
+  }
+  return html;
+}
+
 }  // namespace
 
 std::string report_page(const ReportData& data) {
@@ -239,7 +248,7 @@ std::string report_page(const ReportData& data) {
     }
   }
   page += fact_box("unaccounted peak", to_string(data.peak_unaccounted)) + "</div>";
-  page += "<h2>Memory over time</h2>" + memory_plot(data);
+  page += pictures_html(data, true) + "<h2>Memory over time</h2>" + memory_plot(data);
 
   std::vector<std::pair<double, double>> rate, spill;
   for (size_t i = 0; i < data.samples.size(); ++i) {
@@ -262,8 +271,7 @@ std::string report_page(const ReportData& data) {
   }
   page += table_html(accounts_table(data));
   for (const ReportTable& table : data.tables) page += table_html(table);
-  for (const ReportPicture& picture : data.pictures)
-    page += fmt::format("<h2>{}</h2><figure>{}</figure>", escaped(picture.title), picture.svg);
+  page += pictures_html(data, false);
   if (!long_facts.empty())
     page +=
         "<details><summary>Configuration and counts in full</summary>" + long_facts + "</details>";
