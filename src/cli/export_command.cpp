@@ -40,6 +40,13 @@ void ExportCommand::add_voxel_options(CLI::App& app) {
       ->type_name("uint8|uint16|uint32|uint64");
 }
 
+void ExportCommand::add_mapping_options(CLI::App& app, const char* what) {
+  app.add_option("--mapping", mapping_, what)->type_name("FILE");
+  app.add_option("--mapping-format", mapping_format_, "auto tells text and Parquet by content")
+      ->type_name("auto|binary")
+      ->check(CLI::IsMember({"auto", "binary"}));
+}
+
 void ExportCommand::add_run_options(CLI::App& app, bool is_remap) {
   app.add_option("SOURCE", source_,
                  is_remap ? "the folder of an export to Arrow shards"
@@ -55,12 +62,7 @@ void ExportCommand::add_run_options(CLI::App& app, bool is_remap) {
     add_voxel_options(app);
   }
   app.add_option("--out", out_, "output folder")->type_name("DIR");
-  app.add_option("--mapping", mapping_,
-                 "supervoxel to body: text, Parquet, or binary pairs; none: ids stay")
-      ->type_name("FILE");
-  app.add_option("--mapping-format", mapping_format_, "auto tells text and Parquet by content")
-      ->type_name("auto|binary")
-      ->check(CLI::IsMember({"auto", "binary"}));
+  add_mapping_options(app, "supervoxel to body: text, Parquet, or binary pairs; none: ids stay");
   app.add_option("--scale", scale_, "index in the spec's scales of what the source holds")
       ->type_name("S");
   app.add_option("--to", to_, "what to write")
@@ -99,8 +101,17 @@ void ExportCommand::add_to(CLI::App& app) {
   remap_ = app_->add_subcommand(
       "remap", "write Arrow shards again with another mapping; the blocks are copied as they are");
   add_run_options(*remap_, true);
-  verify_ = app_->add_subcommand("verify", "check Arrow shards: CSV, Arrow, zstd and label blocks");
+  verify_ = app_->add_subcommand(
+      "verify",
+      "check what a run wrote: hashes, totals, CSV, Arrow, zstd, label blocks and labels");
   verify_->add_option("DIR", source_, "the folder of an export")->required();
+  add_mapping_options(*verify_, "the run's mapping: then every label is checked against it");
+  verify_->add_option("--memory", common_.memory, "limit on the process's memory, as for run")
+      ->type_name("SIZE");
+  verify_->add_option("--scratch", common_.job.scratch, "folder where a mapping is sorted")
+      ->type_name("DIR");
+  verify_->add_option("--scratch-limit", common_.scratch_limit, "most disk that it may use")
+      ->type_name("SIZE");
   make_spec_ = app_->add_subcommand("spec", "print an info JSON for a .npy, NIfTI or raw volume");
   make_spec_->add_option("SOURCE", source_, "the volume")->required();
   add_voxel_options(*make_spec_);
@@ -185,11 +196,7 @@ Result<void> ExportCommand::print_spec() const {
 }
 
 Result<void> ExportCommand::run(std::stop_token stop) {
-  if (verify_->parsed()) {
-    const auto found = TRY(exporter::verify(source_, stop));
-    fmt::print("{} shards, {} rows: all right\n", grouped(found.shards), grouped(found.rows));
-    return {};
-  }
+  if (verify_->parsed()) return run_verify(stop);
   if (make_spec_->parsed()) return print_spec();
   if (plan_->parsed()) {
     fmt::print("{}", TRY(exporter::plan(TRY(options()), stop)));
@@ -197,6 +204,32 @@ Result<void> ExportCommand::run(std::stop_token stop) {
   }
   if (out_.empty()) return fail(Code::kUsage, "--out is required");
   return run_export(stop);
+}
+
+namespace {
+
+void print_link(const exporter::ExportSummary& done) {
+  if (done.link) fmt::print("to look at it: {}\n{}\n", done.link->serve, done.link->url);
+}
+
+}  // namespace
+
+Result<void> ExportCommand::run_verify(std::stop_token stop) {
+  exporter::VerifyOptions options;
+  options.folder = source_;
+  while (options.folder.size() > 1 && options.folder.ends_with('/')) options.folder.pop_back();
+  options.mapping = mapping_;
+  options.mapping_format = mapping_format_ == "binary" ? exporter::MappingFormat::kBinary
+                                                       : exporter::MappingFormat::kAuto;
+  options.job = TRY(common_.finish());
+  const auto found = TRY(exporter::verify(options, stop));
+  fmt::print("{} shards, {} rows: all right\n", grouped(found.shards), grouped(found.rows));
+  if (!found.has_manifest) fmt::print("no manifest.json: hashes and totals were not checked\n");
+  if (found.is_precomputed)
+    fmt::print("precomputed: hashes and totals were checked, chunks were not opened\n");
+  else if (!found.checked_mapping)
+    fmt::print("labels were not compared with a mapping (--mapping FILE does it)\n");
+  return {};
 }
 
 Result<void> ExportCommand::run_export(std::stop_token stop) {
@@ -217,6 +250,7 @@ Result<void> ExportCommand::run_export(std::stop_token stop) {
              grouped(done.rejected), grouped(done.duplicates), grouped(done.shards));
   if (done.was_finished) {
     fmt::print("finished before; results in {} (--resume never does it again)\n", done.out);
+    print_link(done);
     return {};
   }
   fmt::print("{:.2f} s, {:.0f} blocks/s, {} written, peak memory {}; results in {}\n", seconds,
@@ -224,6 +258,7 @@ Result<void> ExportCommand::run_export(std::stop_token stop) {
              to_string(done.peak_memory), done.out);
   if (done.shards_skipped > 0)
     fmt::print("{} shards stood there already\n", grouped(done.shards_skipped));
+  print_link(done);
   return {};
 }
 

@@ -23,16 +23,18 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMostMetadata = size_t{1} << 20;
 constexpr size_t kMostRow = 2 * kMaxBlockBytes + (size_t{64} << 10);  // a table and a frame
+constexpr size_t kMostCheckedRow = kMostRow + kMaxBlockBytes;         // and labels
 
 // Where the columns of one record batch are in the file.
 struct BatchPlace {
   uint64_t rows = 0;
-  uint64_t x = 0, y = 0, z = 0, supervoxel_offsets = 0, supervoxels = 0, frame_offsets = 0,
-           frames = 0, sizes = 0;
-  uint64_t supervoxel_bytes = 0, frame_bytes = 0;
+  uint64_t x = 0, y = 0, z = 0, label_offsets = 0, labels = 0, supervoxel_offsets = 0,
+           supervoxels = 0, frame_offsets = 0, frames = 0, sizes = 0;
+  uint64_t label_bytes = 0, supervoxel_bytes = 0, frame_bytes = 0;
+  uint64_t begin = 0, end = 0;  // of the message
 };
 
-class ArrowSource final : public BlockSource {
+class ArrowSource final : public ArrowFile {
  public:
   ArrowSource(std::string folder, Account account)
       : folder_(std::move(folder)), account_(std::move(account)) {}
@@ -52,7 +54,11 @@ class ArrowSource final : public BlockSource {
     return {};
   }
 
-  void only(std::string file) { files_.push_back(std::move(file)); }
+  // Nothing but this file, with its labels.
+  void only(std::string file) {
+    files_.push_back(std::move(file));
+    with_labels_ = true;
+  }
 
   Result<std::optional<BlockUnit>> next(std::stop_token stop) override {
     if (!TRY(has_row())) return std::nullopt;
@@ -61,6 +67,7 @@ class ArrowSource final : public BlockSource {
     unit.kind = BlockUnit::Kind::kRow;
     unit.bytes = TRY(Pages::map(TRY(account_.acquire(Bytes(room), stop))));
     size_t used = 0;
+    messages_.clear();
     do {
       TRY(read_row(unit, used));
     } while (TRY(has_row()) && used + row_bytes() <= room && unit.items.size() < 4096);
@@ -68,6 +75,8 @@ class ArrowSource final : public BlockSource {
     return std::optional(std::move(unit));
   }
   const std::string& name() const override { return folder_; }
+  const std::vector<Message>& messages() const override { return messages_; }
+  uint64_t schema_size() const override { return schema_size_; }
 
  private:
   // Positions on the next row; false at the end of all files.
@@ -87,7 +96,9 @@ class ArrowSource final : public BlockSource {
     if (!has_shape_) TRY(read_shape());
     return true;
   }
-  size_t row_bytes() const { return 8 * (label_end_ - label_begin_) + (frame_end_ - frame_begin_); }
+  size_t row_bytes() const {
+    return (with_labels_ ? 16 : 8) * (label_end_ - label_begin_) + (frame_end_ - frame_begin_);
+  }
 
   Result<void> open(const std::string& path) {
     close();
@@ -103,6 +114,7 @@ class ArrowSource final : public BlockSource {
     const auto message = TRY(next_message());
     if (!message || message->type() != arrow::ipc::MessageType::SCHEMA)
       return bad("does not begin with a schema");
+    schema_size_ = at_;
     arrow::ipc::DictionaryMemo memo;
     const auto schema = arrow::ipc::ReadSchema(*message, &memo);
     if (!schema.ok()) return bad(schema.status().ToString());
@@ -162,14 +174,30 @@ class ArrowSource final : public BlockSource {
       return bad(fmt::format("row {}: list offsets {} to {}", row_, ends[0], ends[1]));
     label_begin_ = static_cast<uint64_t>(ends[0]);
     label_end_ = static_cast<uint64_t>(ends[1]);
+    if (with_labels_) TRY(read_mapped_shape());
     TRY(read(batch_.frame_offsets + 4 * row_, pair));
     std::memcpy(ends, pair, 8);
     if (ends[0] < 0 || ends[1] < ends[0] || static_cast<uint64_t>(ends[1]) > batch_.frame_bytes)
       return bad(fmt::format("row {}: block offsets {} to {}", row_, ends[0], ends[1]));
     frame_begin_ = static_cast<uint64_t>(ends[0]);
     frame_end_ = static_cast<uint64_t>(ends[1]);
-    if (row_bytes() > kMostRow) return bad(fmt::format("row {}: {} bytes", row_, row_bytes()));
+    if (row_bytes() > (with_labels_ ? kMostCheckedRow : kMostRow))
+      return bad(fmt::format("row {}: {} bytes", row_, row_bytes()));
     has_shape_ = true;
+    return {};
+  }
+  Result<void> read_mapped_shape() {
+    uint8_t pair[8];
+    TRY(read(batch_.label_offsets + 4 * row_, pair));
+    int32_t ends[2];
+    std::memcpy(ends, pair, 8);
+    if (ends[0] < 0 || ends[1] < ends[0] || 8 * static_cast<uint64_t>(ends[1]) > batch_.label_bytes)
+      return bad(fmt::format("row {}: label offsets {} to {}", row_, ends[0], ends[1]));
+    mapped_begin_ = static_cast<uint64_t>(ends[0]);
+    const uint64_t count = static_cast<uint64_t>(ends[1]) - mapped_begin_;
+    if (count != label_end_ - label_begin_)
+      return bad(fmt::format("row {}: {} labels for {} supervoxels", row_, count,
+                             label_end_ - label_begin_));
     return {};
   }
 
@@ -184,10 +212,14 @@ class ArrowSource final : public BlockSource {
     item.begin = used;
     item.length = row_bytes();
     item.labels = static_cast<uint32_t>(label_end_ - label_begin_);
-    const size_t table = 8 * size_t{item.labels};
+    const size_t table = 8 * size_t{item.labels}, frame = frame_end_ - frame_begin_;
     TRY(read(batch_.supervoxels + 8 * label_begin_, {unit.bytes.data() + used, table}));
-    TRY(read(batch_.frames + frame_begin_,
-             {unit.bytes.data() + used + table, item.length - table}));
+    TRY(read(batch_.frames + frame_begin_, {unit.bytes.data() + used + table, frame}));
+    if (with_labels_) {
+      TRY(read(batch_.labels + 8 * mapped_begin_,
+               {unit.bytes.data() + used + table + frame, table}));
+      messages_.push_back({batch_.begin, batch_.end - batch_.begin, row_});
+    }
     used += item.length;
     unit.items.push_back(item);
     bytes_read_.fetch_add(item.length, std::memory_order_relaxed);
@@ -226,6 +258,9 @@ class ArrowSource final : public BlockSource {
   uint64_t row_ = 0;
   bool has_shape_ = false;
   uint64_t label_begin_ = 0, label_end_ = 0, frame_begin_ = 0, frame_end_ = 0;
+  bool with_labels_ = false;
+  uint64_t mapped_begin_ = 0, schema_size_ = 0;
+  std::vector<Message> messages_;  // of at most 4096 items
   std::vector<uint8_t> window_ = std::vector<uint8_t>(131072);
   uint64_t window_at_ = 0, window_used_ = 0;
 };
@@ -267,6 +302,7 @@ class Table {
 };
 
 Result<bool> ArrowSource::next_batch() {
+  const uint64_t begin = at_;
   const auto message = TRY(next_message());
   if (!message) return false;
   if (message->type() != arrow::ipc::MessageType::RECORD_BATCH) return bad("no record batch");
@@ -303,6 +339,11 @@ Result<bool> ArrowSource::next_batch() {
     if (place.rows > 0 && lengths[i] < 4 * (place.rows + 1))
       return bad("offsets shorter than their batch");
   }
+  place.begin = begin;
+  place.end = at_ + body;
+  place.label_offsets = at_ + offsets[7];
+  place.labels = at_ + offsets[9];
+  place.label_bytes = lengths[9];
   place.x = at_ + offsets[1];
   place.y = at_ + offsets[3];
   place.z = at_ + offsets[5];
@@ -326,13 +367,14 @@ Result<std::unique_ptr<BlockSource>> open_arrow_source(const std::string& folder
   return std::unique_ptr<BlockSource>(std::move(source));
 }
 
-Result<std::unique_ptr<BlockSource>> open_arrow_file(const std::string& path, Account account) {
+Result<std::unique_ptr<ArrowFile>> open_arrow_file(const std::string& path, Account account) {
   const fs::path name(path);
   auto source = std::make_unique<ArrowSource>(name.parent_path().string(), std::move(account));
   source->only(name.filename().string());
-  return std::unique_ptr<BlockSource>(std::move(source));
+  return std::unique_ptr<ArrowFile>(std::move(source));
 }
 
 Bytes arrow_source_floor() { return Bytes(kMostRow); }
+Bytes arrow_file_floor() { return Bytes(kMostCheckedRow); }
 
 }  // namespace spillway::exporter

@@ -28,9 +28,11 @@ size_t small_frame_room() {
   return std::max(encoded_room(Target::kArrow, kSmallBlock),
                   encoded_room(Target::kPrecomputed, kSmallBlock));
 }
+// A frame, or a chunk twice: as it is and gzipped, which adds less than 64 KiB. Its mapped table is
+// beside it.
 size_t large_frame_room() {
   return std::max(encoded_room(Target::kArrow, kMaxBlockBytes),
-                  encoded_room(Target::kPrecomputed, kMaxBlockBytes));
+                  2 * kMaxChunkBytes + (size_t{64} << 10));
 }
 
 ZSTD_CCtx* make_context() {
@@ -91,6 +93,7 @@ class Worker final : public BlockWorker {
     }
     return {};
   }
+  const ContentSum& seen() const override { return seen_; }
 
  private:
   // ---- the ways in
@@ -167,6 +170,8 @@ class Worker final : public BlockWorker {
     if (!parsed->is_64_cubed()) return reject(item, "its sub-block counts are not 8,8,8", out);
     const auto g = plan_.grid.place(item.at);
     if (!g) return reject(item, "outside the volume", out);
+    if (plan_.pictures != nullptr && plan_.pictures->wants(*g))
+      plan_.pictures->paint(*g, *parsed, *plan_.mapping);
     RowHead head;
     head.at = item.at;
     head.offset = item.offset;
@@ -246,20 +251,15 @@ class Worker final : public BlockWorker {
     std::array<uint32_t, 3> extent;
     for (size_t d = 0; d < 3; ++d)
       extent[d] = static_cast<uint32_t>(std::min<int64_t>(64, plan_.size[d] - int64_t{64} * g[d]));
-    const size_t table = 8 * size_t{block.label_count()};
-    if (mapped_.size() < table) mapped_.resize(table);  // at most the block's own table
-    (void)plan_.mapping->map(block.label_bytes(), block.label_count(), mapped_.data());
-    std::span<uint8_t> room =
-        is_small ? frame_room_ : std::span<uint8_t>(large_.frame.data(), large_.frame.size());
-    size_t made = encode_compressed_segmentation(block, mapped_.data(), extent, room);
-    if (!is_small) std::vector<uint8_t>().swap(mapped_);
-    std::span<const uint8_t> chunk = room.first(made);
+    const ChunkRooms rooms = chunk_rooms(8 * size_t{block.label_count()}, is_small);
+    (void)plan_.mapping->map(block.label_bytes(), block.label_count(), rooms.mapped.data());
+    size_t made = encode_compressed_segmentation(block, rooms.mapped.data(), extent, rooms.chunk);
+    std::span<const uint8_t> chunk = rooms.chunk.first(made);
     if (deflate_ != nullptr) {
-      packed_.resize(libdeflate_gzip_compress_bound(deflate_, chunk.size()));
-      made = libdeflate_gzip_compress(deflate_, chunk.data(), chunk.size(), packed_.data(),
-                                      packed_.size());
+      made = libdeflate_gzip_compress(deflate_, chunk.data(), chunk.size(), rooms.packed.data(),
+                                      rooms.packed.size());
       CHECK(made > 0);
-      chunk = std::span<const uint8_t>(packed_).first(made);
+      chunk = rooms.packed.first(made);
     }
     head.frame_size = static_cast<uint32_t>(chunk.size());
     if (chunk.size() <= record_room_.size() - 4 - kKeyBytes - sizeof(RowHead)) {
@@ -277,6 +277,26 @@ class Worker final : public BlockWorker {
     return write();
   }
 
+  // Where a chunk is made: the worker's own room (in BlockWorker::room()), or for a large block the
+  // shared frame, whose mutex is held then.
+  struct ChunkRooms {
+    std::span<uint8_t> chunk, mapped, packed;
+  };
+  ChunkRooms chunk_rooms(size_t table, bool is_small) {
+    const size_t longest = is_small ? small_frame_room() : kMaxChunkBytes;
+    const size_t packed =
+        deflate_ == nullptr ? 0 : libdeflate_gzip_compress_bound(deflate_, longest);
+    if (is_small) {
+      mapped_.resize(std::max(mapped_.size(), table));
+      packed_.resize(packed);
+      return {frame_room_, mapped_, packed_};
+    }
+    const std::span<uint8_t> room(large_.frame.data(), large_.frame.size());
+    CHECK(longest + table + packed <= room.size());
+    return {room.first(longest), room.subspan(longest, table),
+            room.subspan(longest + table, packed)};
+  }
+
   // A row of an Arrow shard: only its labels are made anew.
   Result<void> take_row(const BlockUnit::Item& item, std::span<const uint8_t> bytes,
                         ExternalSort::Input& out) {
@@ -289,6 +309,7 @@ class Worker final : public BlockWorker {
     head.labels = item.labels;
     const size_t table = 8 * size_t{item.labels};
     const auto frame = bytes.subspan(table);
+    if (plan_.pictures != nullptr && plan_.pictures->wants(*g)) paint_frame(*g, frame);
     head.frame_size = static_cast<uint32_t>(frame.size());
     const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
     head.hash[0] = hash.low64;
@@ -309,6 +330,16 @@ class Worker final : public BlockWorker {
     }
     MutexLock lock(large_.mutex);
     return large_arrow_row(item, bytes.data(), *g, head, frame, out);
+  }
+
+  // The only frames of rows that are opened. A damaged one is not of the picture's business.
+  void paint_frame(GridAt g, std::span<const uint8_t> frame) {
+    MutexLock lock(large_.mutex);
+    const size_t made =
+        ZSTD_decompress(large_.block.data(), large_.block.size(), frame.data(), frame.size());
+    if (ZSTD_isError(made)) return;
+    const auto block = LabelBlock::parse({large_.block.data(), made});
+    if (block && block->is_64_cubed()) plan_.pictures->paint(g, *block, *plan_.mapping);
   }
 
   // ---- records
@@ -337,6 +368,7 @@ class Worker final : public BlockWorker {
     RowHead head;
     head.at = item.at;
     head.offset = item.offset;
+    head.hash[0] = XXH3_64bits(reason.data(), reason.size());
     head.frame_size = static_cast<uint32_t>(std::min<size_t>(reason.size(), 200));
     std::memcpy(record_room_.data() + kKeyBytes + sizeof(RowHead), reason.data(), head.frame_size);
     return add(make_place(kRejectGroup, 0, 0, 0), item, head, head.frame_size, out);
@@ -344,12 +376,26 @@ class Worker final : public BlockWorker {
   // The content stands in record_room_ already.
   Result<void> add(const Place& place, const BlockUnit::Item& item, const RowHead& head,
                    size_t content, ExternalSort::Input& out) {
+    note(item, head, group_of(place) == kRejectGroup);
     const bool backwards = plan_.last_wins && group_of(place) != kRejectGroup;
     const uint64_t ordinal = __builtin_bswap64(backwards ? ~item.ordinal : item.ordinal);
     std::memcpy(record_room_.data(), place.data(), kPlaceBytes);
     std::memcpy(record_room_.data() + kPlaceBytes, &ordinal, 8);
     std::memcpy(record_room_.data() + kKeyBytes, &head, sizeof head);
     return out.add(record_room_.first(kKeyBytes + sizeof head + content));
+  }
+
+  void note(const BlockUnit::Item& item, const RowHead& head, bool is_reject) {
+    struct {
+      uint64_t hash[2], ordinal;
+      BlockAt at;
+      uint32_t is_reject;
+    } const content{{head.hash[0], head.hash[1]},
+                    plan_.order_matters || is_reject ? item.ordinal : 0,
+                    item.at,
+                    is_reject};
+    static_assert(std::has_unique_object_representations_v<decltype(content)>);
+    seen_.add({reinterpret_cast<const uint8_t*>(&content), sizeof content});
   }
 
   static constexpr uint32_t kPiece = 4096;  // labels
@@ -364,7 +410,8 @@ class Worker final : public BlockWorker {
   std::span<uint8_t> block_room_, frame_room_, record_room_;
   std::span<uint64_t> voxel_room_;
   std::array<uint8_t, 8 * kPiece> piece_;
-  std::vector<uint8_t> mapped_, packed_;  // of precomputed
+  ContentSum seen_;
+  std::vector<uint8_t> mapped_, packed_;  // of precomputed: for small blocks, in room()
 };
 
 }  // namespace

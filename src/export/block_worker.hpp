@@ -19,8 +19,10 @@
 #include "core/mutex.hpp"
 #include "core/pages.hpp"
 #include "export/block_source.hpp"
+#include "export/input_mark.hpp"
 #include "export/mapping.hpp"
 #include "export/row.hpp"
+#include "export/slice_pictures.hpp"
 #include "export/volume_spec.hpp"
 
 namespace spillway::exporter {
@@ -38,9 +40,11 @@ struct WorkPlan {
   std::optional<Sharding> sharding;
   std::array<int64_t, 3> size{};  // voxels, for clipping
   const Mapping* mapping = nullptr;
+  SlicePictures* pictures = nullptr;  // none: not wanted
   bool keep_empty = false;
   bool reject = false;     // rather than stop
   bool last_wins = false;  // of duplicates
+  bool order_matters = false;
   Payload payload = Payload::kByContent;
   std::string source;
 };
@@ -71,6 +75,7 @@ class BlockWorker {
   virtual ~BlockWorker() = default;
   // All items of the unit into `out`. kInvalid for a bad block, unless the plan says reject.
   [[nodiscard]] virtual Result<void> take(const BlockUnit& unit, ExternalSort::Input& out) = 0;
+  virtual const ContentSum& seen() const = 0;  // of all blocks it took
 };
 
 }  // namespace spillway::exporter

@@ -9,6 +9,7 @@
 // Source   google/neuroglancer, src/sliceview/compressed_segmentation/README.md.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -18,10 +19,13 @@
 
 namespace spillway::exporter {
 
+// The most bytes that any chunk has: 512 tables of 512 entries, values of 16 bits.
+inline constexpr size_t kMaxChunkBytes = 4 + 512 * 8 + 512 * (512 * 8 + 512 * 2);
+
 // The most bytes that a block of this many bytes can become.
 constexpr size_t compressed_segmentation_bound(size_t block_bytes) {
   // Header 8 bytes a sub-block; a palette entry 4 -> 8 bytes; b bits -> at most 2b - 1 of 16.
-  return 4 + 512 * 8 + 8 * 512 + 2 * block_bytes;
+  return std::min(kMaxChunkBytes, 4 + 512 * 8 + 8 * 512 + 2 * block_bytes);
 }
 
 // `mapped`: a label for each entry of the block's table, unaligned u64; `extent`: voxels of the

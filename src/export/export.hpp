@@ -16,6 +16,7 @@
 #include "export/block_source.hpp"
 #include "export/block_worker.hpp"
 #include "export/mapping.hpp"
+#include "export/neuroglancer_link.hpp"
 
 namespace spillway::exporter {
 
@@ -49,6 +50,7 @@ struct ExportSummary {
   bool was_finished = false;
   Bytes peak_memory;
   std::string out;
+  std::optional<NeuroglancerLink> link;  // precomputed
 };
 
 // Writes the files of docs/formats.md into `out`. kCancelled after `stop`; the same command goes on.

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <tuple>
 
 #include "core/budget.hpp"
 #include "core/durable_file.hpp"
@@ -19,11 +20,17 @@
 #include "core/work_folder.hpp"
 #include "export/arrow_shard.hpp"
 #include "export/export.hpp"
+#include "export/histogram.hpp"
+#include "export/input_mark.hpp"
+#include "export/manifest.hpp"
 #include "export/memory_plan.hpp"
+#include "export/neuroglancer_link.hpp"
+#include "export/old_results.hpp"
 #include "export/output_file.hpp"
 #include "export/precomputed_shard.hpp"
 #include "export/sha256.hpp"
 #include "export/shard_publisher.hpp"
+#include "export/slice_pictures.hpp"
 #include "export/source.hpp"
 
 namespace spillway::exporter {
@@ -63,6 +70,21 @@ Json configuration(const ExportOptions& options, const VolumeSpec& spec, uint64_
   return json;
 }
 
+std::string page_of(const NeuroglancerLink& link) {
+  std::string url, serve;
+  for (const auto& [from, to] : {std::pair(&link.url, &url), std::pair(&link.serve, &serve)}) {
+    for (const char c : *from)
+      *to += c == '<' ? "&lt;" : c == '&' ? "&amp;" : c == '"' ? "&quot;" : std::string(1, c);
+  }
+  return fmt::format(
+      "<p>Serve the folder, with byte ranges and for other origins: <code>{}</code><br>then open "
+      "<a "
+      "href=\"{}\">this volume in neuroglancer</a>.</p>",
+      serve, url);
+}
+
+bool wants_page(const ExportOptions& options) { return options.job.report.ends_with(".html"); }
+
 struct Counts {
   std::atomic<uint64_t> written{0}, empty{0}, rejected{0}, duplicates{0}, merged{0};
 };
@@ -85,6 +107,8 @@ class Job {
   Result<ExportSummary> finish();
   ProgressSnapshot snapshot();
   void describe();
+  Result<void> show_pictures();
+  Result<void> same_input(const char* what, const std::string& value, const char* how);
 
   const ExportOptions& options_;
   WorkFolder& work_;
@@ -93,6 +117,8 @@ class Job {
   MemoryPlan memory_;
   uint64_t batch_rows_ = 1;
   std::string config_;
+  std::string glance_;
+  ContentSum content_;
   std::unique_ptr<Budget> budget_;
   Account read_account_, work_account_, sort_account_, publish_account_;
   std::shared_ptr<ScratchSpace> space_;
@@ -103,7 +129,12 @@ class Job {
   std::unique_ptr<ShardPublisher> publisher_;
   std::unique_ptr<Report> report_;
   std::unique_ptr<Progress> progress_;
-  Rate rate_;
+  struct Rates {
+    Rate blocks, bytes;
+  };
+  std::array<Rates, 2> rates_;  // while reading, while writing
+  std::atomic<uint64_t> shards_done_{0}, shards_open_{0}, bytes_out_{0};  // for the progress line
+  std::unique_ptr<SlicePictures> pictures_;
   Counts counts_;
   std::atomic<bool> writing_{false};
 
@@ -114,7 +145,9 @@ class Job {
   std::string open_name_;
   bool skipping_ = false;
   std::unique_ptr<DurableFile> rejects_;
-  std::array<uint64_t, 32> size_histogram_{};  // of blocks before compression, by bit width
+  uint64_t rows_in_shard_ = 0;
+  Histogram sizes_in_{Histogram::Unit::kBytes}, sizes_out_{Histogram::Unit::kBytes},
+      rows_a_shard_{Histogram::Unit::kCount};
 };
 
 Result<void> Job::prepare(const std::stop_token& stop) {
@@ -130,6 +163,7 @@ Result<void> Job::prepare(const std::stop_token& stop) {
   plan_.keep_empty = options_.keep_empty;
   plan_.reject = options_.reject;
   plan_.last_wins = options_.duplicates == Duplicates::kLast;
+  plan_.order_matters = options_.duplicates != Duplicates::kError;
   plan_.payload = options_.payload;
   plan_.source = options_.source == "-" ? "stdin" : options_.source;
   if (options_.to == Target::kArrow) {
@@ -171,11 +205,26 @@ Result<void> Job::prepare(const std::stop_token& stop) {
                                stop));
   budget_->retire(mapping);
   plan_.mapping = mapping_.get();
+  if (wants_page(options_)) {
+    pictures_ = SlicePictures::create(scale.size,
+                                      TRY(budget_->open({"pictures", 3, Bytes(0), std::nullopt})));
+    plan_.pictures = pictures_.get();
+  }
   source_ = TRY(open_source(options_, kind, plan_, read_account_, space_));
   config_ = configuration(options_, spec_, batch_rows_, mapping_->sha256()).dump();
   publisher_ =
       TRY(ShardPublisher::open(options_.out, work_.path(), config_, publish_account_, space_));
-  return {};
+  glance_ = TRY(glance_at(options_.source));
+  return same_input("glance", glance_, "its size, its beginning or its end differ");
+}
+
+// Shards of one input and shards of another must never stand side by side.
+Result<void> Job::same_input(const char* what, const std::string& value, const char* how) {
+  return publisher_->same_as_before(
+      what, value,
+      fmt::format("{}: is not what the run read that is to be continued in {} ({}); give that "
+                  "again, or begin anew with --resume never",
+                  plan_.source, options_.out, how));
 }
 
 // ---- blocks to sorted rows -----------------------------------------------------------------------
@@ -216,11 +265,16 @@ Result<void> Job::ingest(std::stop_token stop) {
                                seats.free.pop_back();
                              }
                              auto taken = seat.worker->take(unit.value, sort_->input(seat.input));
+                             if (taken) taken = mapping_->status();
                              MutexLock lock(seats.mutex);
                              seats.free.push_back(std::move(seat));
                              return taken;
                            });
   TRY(pipeline.run());
+  {
+    MutexLock lock(seats.mutex);
+    for (const Seat& seat : seats.free) content_.join(seat.worker->seen());
+  }
   large_->release();
   budget_->retire(read_account_);
   return {};
@@ -230,6 +284,9 @@ Result<void> Job::ingest(std::stop_token stop) {
 
 Result<void> Job::write(const std::stop_token& stop) {
   writing_ = true;
+  if (TRY(glance_at(options_.source)) != glance_)
+    return fail(Code::kInvalid, options_.source + ": was changed while it was read");
+  TRY(same_input("content", content_.hex(), "its blocks differ"));
   const Bytes writer_room = options_.to == Target::kArrow ? ArrowShardWriter::room(batch_rows_)
                                                           : PrecomputedShardWriter::room();
   Lease writer_lease = TRY(work_account_.acquire(writer_room, stop));
@@ -283,7 +340,10 @@ Result<void> Job::write(const std::stop_token& stop) {
     }
     TRY(write_row(head, place, content));
     ++counts_.written;
-    ++size_histogram_[static_cast<size_t>(std::bit_width(head.block_size))];
+    ++rows_in_shard_;
+    sizes_in_.add(head.block_size);
+    sizes_out_.add(head.frame_size);
+    bytes_out_.fetch_add(head.content(), std::memory_order_relaxed);
     if (report_ && taken % 4096 == 0) report_->count(taken, space_->used());
   }
   TRY(end_shard());
@@ -299,6 +359,7 @@ Result<void> Job::write_row(const RowHead& head, const Place& place,
     TRY(file.open(publisher_->part("")));
     TRY(file.append(content));
     const std::string sha = TRY(file.close());
+    shards_done_.fetch_add(1, std::memory_order_relaxed);
     Json entry{{"file", open_name_}, {"rows", 1}, {"bytes", content.size()}, {"sha256", sha}};
     return publisher_->add({open_name_, {""}, entry.dump(), content.size()});
   }
@@ -341,6 +402,8 @@ Result<void> Job::begin_shard(const Place& place) {
   skipping_ = TRY(publisher_->is_done(open_name_));
   if (options_.to == Target::kPrecomputed && !plan_.sharding) return {};
   open_group_ = group;
+  rows_in_shard_ = 0;
+  shards_open_.store(1, std::memory_order_relaxed);
   if (skipping_) return {};
   return options_.to == Target::kArrow
              ? arrow_->begin(publisher_->part("arrow"), publisher_->part("csv"))
@@ -350,6 +413,9 @@ Result<void> Job::begin_shard(const Place& place) {
 Result<void> Job::end_shard() {
   if (!open_group_) return {};
   open_group_.reset();
+  rows_a_shard_.add(rows_in_shard_);
+  shards_open_.store(0, std::memory_order_relaxed);
+  shards_done_.fetch_add(1, std::memory_order_relaxed);
   if (skipping_) return {};
   const ShardFigures figures = TRY(arrow_ ? arrow_->end() : shard_->end());
   Json entry;
@@ -402,7 +468,9 @@ Result<void> Job::write_info() {
 
 Result<void> Job::write_manifest() {
   DurableFile file = TRY(DurableFile::create(options_.out + "/manifest.json"));
-  TRY(file.append(fmt::format("{{\n\"options\": {},\n\"totals\": ", config_)));
+  const Json input{{"glance", glance_}, {"content", content_.hex()}};
+  TRY(file.append(
+      fmt::format("{{\n\"options\": {},\n\"input\": {},\n\"totals\": ", config_, input.dump())));
   const Json totals{
       {"blocks_in", source_->blocks()},          {"written", counts_.written.load()},
       {"empty", counts_.empty.load()},           {"rejected", counts_.rejected.load()},
@@ -434,12 +502,31 @@ void Job::describe() {
   report_->fact("sort_runs", fmt::format("{}", sort_->runs_written()));
   report_->fact("scratch_peak_bytes", fmt::format("{}", space_->peak().count()));
   report_->fact("scratch_written_bytes", fmt::format("{}", space_->written().count()));
-  ReportTable table{"Block sizes before compression", {"below", "blocks"}, {}};
-  for (size_t bits = 0; bits < size_histogram_.size(); ++bits) {
-    if (size_histogram_[bits] > 0)
-      table.rows.push_back({to_string(Bytes(uint64_t{1} << bits)), grouped(size_histogram_[bits])});
+  const std::array<std::tuple<const Histogram*, const char*, const char*>, 3> histograms{{
+      {&sizes_in_, "Block sizes before compression", "blocks"},
+      {&sizes_out_, options_.to == Target::kArrow ? "Block sizes, zstd" : "Chunk sizes", "blocks"},
+      {&rows_a_shard_, "Blocks a shard", "shards"},
+  }};
+  for (const auto& [histogram, title, what] : histograms) {
+    if (histogram->count() == 0) continue;
+    report_->table(histogram->table(title, what));
+    report_->picture({.title = title, .html = histogram->bars()});
   }
-  report_->table(std::move(table));
+}
+
+// After all else: what the rows and the mapping held is free for it.
+Result<void> Job::show_pictures() {
+  const Scale& scale = spec_.scales[options_.scale];
+  if (options_.to == Target::kPrecomputed) {
+    const NeuroglancerLink link = neuroglancer_link(options_.out, scale);
+    report_->picture(
+        {.title = "Look at it in neuroglancer", .html = page_of(link), .above_tables = true});
+  }
+  if (pictures_)
+    report_->picture({.title = "The middle of the volume",
+                      .html = TRY(pictures_->html(scale)),
+                      .above_tables = true});
+  return {};
 }
 
 Result<ExportSummary> Job::finish() {
@@ -458,9 +545,12 @@ Result<ExportSummary> Job::finish() {
   }
   describe();
   TRY(write_durably(options_.out + "/report.json", report_->json()));
+  sort_.reset();
+  large_.reset();
+  if (wants_page(options_)) TRY(show_pictures());
   if (!options_.job.report.empty()) {
-    const bool html = options_.job.report.ends_with(".html");
-    TRY(write_durably(options_.job.report, html ? report_->html() : report_->json()));
+    TRY(write_durably(options_.job.report,
+                      wants_page(options_) ? report_->html() : report_->json()));
   }
   if (options_.to == Target::kArrow) TRY(write_durably(options_.out + "/spec.json", spec_.json));
   TRY(write_manifest());
@@ -475,6 +565,8 @@ Result<ExportSummary> Job::finish() {
   summary.bytes = publisher_->bytes();
   summary.peak_memory = report_->peak();
   summary.out = options_.out;
+  if (options_.to == Target::kPrecomputed)
+    summary.link = neuroglancer_link(options_.out, spec_.scales[options_.scale]);
   publisher_.reset();
   TRY(work_.remove());
   return summary;
@@ -485,9 +577,15 @@ ProgressSnapshot Job::snapshot() {
   const uint64_t in = source_->blocks(), merged = counts_.merged.load(std::memory_order_relaxed);
   const bool writing = writing_;
   now.phase = writing ? "write" : "read";
-  const double rate = rate_.per_second(in + merged);
-  now.text = fmt::format("{} blocks in  {} written  {:.0f} blocks/s", grouped(in),
-                         grouped(counts_.written), rate);
+  Rates& rates = rates_[writing ? 1 : 0];
+  const double blocks = rates.blocks.per_second(writing ? merged : in);
+  const double bytes = rates.bytes.per_second(writing ? bytes_out_.load(std::memory_order_relaxed)
+                                                      : source_->bytes_read());
+  const uint64_t open = shards_open_.load(std::memory_order_relaxed);
+  const uint64_t done = shards_done_.load(std::memory_order_relaxed);
+  now.text =
+      fmt::format("{} blocks in  {} written  {:.0f} blocks/s  {:.1f} MB/s  shards {} open {} done",
+                  grouped(in), grouped(counts_.written), blocks, bytes / 1e6, open, grouped(done));
   if (writing && in > 0) {
     now.fraction = static_cast<double>(merged) / static_cast<double>(in);
   } else if (source_->bytes_total() > 0) {
@@ -495,7 +593,10 @@ ProgressSnapshot Job::snapshot() {
         static_cast<double>(source_->bytes_read()) / static_cast<double>(source_->bytes_total());
   }
   now.spilled = space_->used();
-  now.json = fmt::format("\"blocks_in\":{},\"written\":{}", in, counts_.written.load());
+  now.json = fmt::format(
+      "\"blocks_in\":{},\"written\":{},\"blocks_per_second\":{:.0f},\"bytes_per_second\":{:.0f},"
+      "\"shards_open\":{},\"shards_done\":{}",
+      in, counts_.written.load(), blocks, bytes, open, done);
   return now;
 }
 
@@ -516,6 +617,8 @@ Result<ExportSummary> Job::run(std::stop_token stop) {
                                                              }});
   auto done = ingest(ending.get_token());
   if (done) done = write(ending.get_token());
+  if (!done)
+    (void)publisher_->flush();  // what is whole is kept; the first error is the one to tell
   governor.reset();
   progress_.reset();
   report_->finish();
@@ -536,28 +639,36 @@ Result<std::optional<ExportSummary>> finished(const ExportOptions& options) {
   if (!fs::exists(options.out + "/manifest.json", error) ||
       fs::exists(options.out + "/.spillway", error))
     return std::nullopt;
-  const Json json = Json::parse(
-      TRY(read_small_file(options.out + "/manifest.json", uint64_t{1} << 30)), nullptr, false);
+  const Manifest manifest = TRY(read_manifest(options.out + "/manifest.json", {}));
   const VolumeSpec spec =
       TRY(VolumeSpec::parse(TRY(read_small_file(options.spec, kMostSpec)), options.spec));
   const std::string mapping_sha =
       options.mapping.empty() ? "" : TRY(sha256_of_file(options.mapping));
   const Json config = configuration(
       options, spec, options.batch_size.value_or(spec.batch_size.value_or(1)), mapping_sha);
-  if (!json.is_object() || json.value("options", Json()) != config || !json.contains("totals"))
+  if (manifest.options != config.dump())
     return fail(Code::kInvalid,
                 fmt::format("{}: holds another finished run; remove it or choose another folder "
                             "with --out",
                             options.out));
-  const Json& totals = json["totals"];
+  const auto changed = last_change(options.source);
+  const bool is_newer =
+      changed && *changed > fs::last_write_time(options.out + "/manifest.json", error);
+  if (is_newer || manifest.glance != TRY(glance_at(options.source)))
+    return fail(Code::kUsage,
+                fmt::format("{}: was changed since the run that finished in {}; choose another "
+                            "folder with --out, or do it again with --resume never",
+                            options.source, options.out));
   ExportSummary summary;
-  summary.blocks_in = totals.value("blocks_in", uint64_t{0});
-  summary.written = totals.value("written", uint64_t{0});
-  summary.empty = totals.value("empty", uint64_t{0});
-  summary.rejected = totals.value("rejected", uint64_t{0});
-  summary.duplicates = totals.value("duplicates", uint64_t{0});
-  summary.shards = totals.value("shards", uint64_t{0});
+  summary.blocks_in = manifest.blocks_in;
+  summary.written = manifest.written;
+  summary.empty = manifest.empty;
+  summary.rejected = manifest.rejected;
+  summary.duplicates = manifest.duplicates;
+  summary.shards = manifest.shards;
   summary.was_finished = true;
+  if (options.to == Target::kPrecomputed && options.scale < spec.scales.size())
+    summary.link = neuroglancer_link(options.out, spec.scales[options.scale]);
   summary.out = options.out;
   return summary;
 }
@@ -571,7 +682,10 @@ Result<ExportSummary> run(const ExportOptions& options, std::stop_token stop) {
   std::error_code error;
   const bool fresh = !fs::exists(options.out + "/.spillway", error);
   WorkFolder work = TRY(WorkFolder::inside(options.out, "journal", "manifest.json"));
-  if (options.resume == Resume::kNever) TRY(work.clear());
+  if (options.resume == Resume::kNever) {
+    TRY(remove_old_results(options.out));
+    TRY(work.clear());
+  }
   Job job(options, work);
   auto summary = job.run(stop);
   if (!summary && fresh) {

@@ -51,7 +51,13 @@ Result<std::unique_ptr<ShardPublisher>> ShardPublisher::open(std::string out, st
   auto journal = TRY(Journal::open(
       publisher->work_ + "/journal", configuration, [&](std::string_view line) -> Result<void> {
         const Json json = Json::parse(line, nullptr, false);
+        if (json.is_object()) {
+          for (const auto& [name, value] : json.items())
+            publisher->noted_[name] = value.is_string() ? value.get<std::string>() : "";
+          return {};
+        }
         if (!json.is_array()) return fail(Code::kCorrupt, "a line of the journal is no list");
+        publisher->has_shards_ = true;
         for (const Json& entry : json) {
           const std::string text = entry.dump();
           TRY(publisher->known_->push(
@@ -66,6 +72,15 @@ Result<std::unique_ptr<ShardPublisher>> ShardPublisher::open(std::string out, st
   if (error)
     return fail(Code::kIo, fmt::format("creating {}/parts: {}", publisher->work_, error.message()));
   return publisher;
+}
+
+Result<void> ShardPublisher::same_as_before(const std::string& name, const std::string& value,
+                                            const std::string& refusal) {
+  const auto noted = noted_.find(name);
+  if (noted != noted_.end() && noted->second == value) return {};
+  if (noted != noted_.end() && has_shards_) return fail(Code::kUsage, refusal);
+  noted_[name] = value;
+  return journal_->append(Json{{name, value}}.dump());
 }
 
 std::string ShardPublisher::part(const std::string& extension) const {
@@ -88,9 +103,14 @@ Result<bool> ShardPublisher::is_done(const std::string& name) {
     if (!hash && hash.error().code() == Code::kNotFound) return false;
     return TRY(std::move(hash)) == entry.value(key, "");
   };
-  if (!TRY(matches(out_ + "/" + file, "sha256"))) return false;
-  if (entry.contains("csv_sha256") && !TRY(matches(out_ + "/" + stem + ".csv", "csv_sha256")))
+  const bool is_whole =
+      TRY(matches(out_ + "/" + file, "sha256")) &&
+      (!entry.contains("csv_sha256") || TRY(matches(out_ + "/" + stem + ".csv", "csv_sha256")));
+  if (!is_whole) {
+    damaged_ = std::move(text);
+    ++redone_;
     return false;
+  }
   TRY(remember(text));
   ++skipped_;
   return true;
@@ -105,7 +125,9 @@ Result<void> ShardPublisher::add(Finished shard) {
   TRY(remember(shard.entry));
   group_bytes_ += shard.bytes;
   bytes_ += shard.bytes;
-  group_.push_back({std::move(shard), number_++});
+  // Noted twice, it would stand in the way of those behind it when the run is continued again.
+  const bool is_noted = shard.entry == std::exchange(damaged_, {});
+  group_.push_back({std::move(shard), number_++, is_noted});
   if (group_.size() >= kGroupShards || group_bytes_ >= kGroupBytes) return flush();
   return {};
 }
@@ -129,10 +151,10 @@ Result<void> ShardPublisher::flush() {
       }
       if (::rename(from.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);
     }
-    line += (line.size() > 1 ? "," : "") + pending.shard.entry;
+    if (!pending.is_noted) line += (line.size() > 1 ? "," : "") + pending.shard.entry;
   }
   for (const std::string& folder : folders) TRY(sync_folder(folder));
-  TRY(journal_->append(line + "]"));
+  if (line.size() > 1) TRY(journal_->append(line + "]"));
   group_.clear();
   group_bytes_ = 0;
   return {};

@@ -8,10 +8,12 @@
 // Memory   Two queues of 1 MiB that spill, and the names of one group.
 // Cost     One sync of the file system a group of 512 files or 512 MiB, not one a file.
 // Threads  One.
-// Fails    kIo, kDiskFull, kScratchFull; open: kUsage when the journal is of another configuration.
+// Fails    kIo, kDiskFull, kScratchFull; open: kUsage when the journal is of another configuration;
+//          same_as_before: kUsage.
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,6 +33,11 @@ class ShardPublisher {
       std::string out, std::string work, const std::string& configuration, Account account,
       std::shared_ptr<ScratchSpace> space);
 
+  // Notes something that the shards depend on, which is not known when the journal is opened. When a
+  // run that is continued noted another value and finished shards: kUsage with `refusal`.
+  [[nodiscard]] Result<void> same_as_before(const std::string& name, const std::string& value,
+                                            const std::string& refusal);
+
   // Whether the next shard, in the order of all runs, stands there already and is whole.
   [[nodiscard]] Result<bool> is_done(const std::string& name);
 
@@ -49,7 +56,8 @@ class ShardPublisher {
   [[nodiscard]] Result<void> entries(const std::function<Result<void>(std::string_view)>& take);
   uint64_t shards() const { return shards_; }
   uint64_t skipped() const { return skipped_; }
-  uint64_t bytes() const { return bytes_; }  // written by this run
+  uint64_t redone() const { return redone_; }  // the journal knew them, their files were not right
+  uint64_t bytes() const { return bytes_; }    // written by this run
 
  private:
   ShardPublisher() = default;
@@ -57,16 +65,20 @@ class ShardPublisher {
 
   std::string out_, work_;
   std::unique_ptr<Journal> journal_;
-  std::unique_ptr<SpillQueue> known_;    // the journal's entries, oldest first
-  std::unique_ptr<SpillQueue> entries_;  // for the manifest
-  std::string next_known_;               // taken from known_, not yet met
+  std::unique_ptr<SpillQueue> known_;         // the journal's entries, oldest first
+  std::unique_ptr<SpillQueue> entries_;       // for the manifest
+  std::string next_known_;                    // taken from known_, not yet met
+  std::string damaged_;                       // the journal's entry of a shard that is made again
+  std::map<std::string, std::string> noted_;  // by same_as_before(): a few
+  bool has_shards_ = false;                   // in the journal
   struct Pending {
     Finished shard;
     uint64_t number;
+    bool is_noted;  // in the journal already
   };
   std::vector<Pending> group_;
   uint64_t group_bytes_ = 0;
-  uint64_t number_ = 0, shards_ = 0, skipped_ = 0, bytes_ = 0;
+  uint64_t number_ = 0, shards_ = 0, skipped_ = 0, redone_ = 0, bytes_ = 0;
 };
 
 }  // namespace spillway::exporter

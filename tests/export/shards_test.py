@@ -21,13 +21,12 @@ import sys
 import time
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "data"))
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "memcap"))
+import exporting
+from exporting import read_shard, run, tree
 import memcap  # noqa: E402
 
 try:
     import numpy  # noqa: E402
-    import pyarrow.ipc  # noqa: E402
     import volumes  # noqa: E402
     import zstandard  # noqa: E402
 except ImportError as missing:
@@ -38,43 +37,6 @@ SPILLWAY = ""
 WORK = pathlib.Path()
 DATA = None
 GRID = (8, 7, 6)
-
-
-def run(*words, expect=0, files=None, progress=True, **more):
-    def limit():
-        if files:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    done = subprocess.run([SPILLWAY, "export", *map(str, words), *(["--progress", "none"] if progress else [])], capture_output=True, text=True,
-                          preexec_fn=limit, **more)
-    assert done.returncode == expect, f"exit {done.returncode}: {done.stderr}{done.stdout}"
-    return done.stdout + done.stderr
-
-
-def tree(folder: pathlib.Path) -> dict:
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
-            for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "report.json"}
-
-
-def read_shard(path: pathlib.Path):
-    """All rows of a shard by pyarrow, checked against the CSV byte for byte."""
-    data = path.read_bytes()
-    lines = path.with_suffix(".csv").read_text().splitlines()
-    schema_size = int(lines[0].removeprefix("# schema_size="))
-    rows = list(csv.DictReader(lines[1:]))
-    schema = pyarrow.ipc.read_schema(pyarrow.py_buffer(data[:schema_size]))
-    assert [f.name for f in schema] == ["chunk_x", "chunk_y", "chunk_z", "labels", "supervoxels",
-                                        "dvid_compressed_block", "uncompressed_size"]
-    assert schema.field("dvid_compressed_block").metadata == {b"compression": b"true", b"codec": b"zstd"}
-    assert not any(f.nullable for f in schema) and schema.field("labels").type.value_field.nullable
-    table = pyarrow.ipc.open_stream(data).read_all()
-    table.validate(full=True)
-    assert table.num_rows == len(rows)
-    for index, row in enumerate(rows):
-        begin, size = int(row["offset"]), int(row["size"])
-        batch = pyarrow.ipc.read_record_batch(pyarrow.py_buffer(data[begin:begin + size]), schema)
-        at = batch.slice(int(row["batch_idx"]), 1).to_pylist()[0]
-        assert (at["chunk_x"], at["chunk_y"], at["chunk_z"]) == tuple(int(row[k]) for k in "xyz"), index
-    return table.to_pylist()
 
 
 class Arrow(unittest.TestCase):
@@ -458,7 +420,7 @@ def main():
     parser.add_argument("--data", type=pathlib.Path, help="a folder with blocks/fib19-*: not part of the repository")
     options, rest = parser.parse_known_args()
     DATA = options.data
-    SPILLWAY = os.path.abspath(options.spillway)
+    SPILLWAY = exporting.SPILLWAY = os.path.abspath(options.spillway)
     WORK = options.work.absolute() / "export" / "_".join(rest or ["all"])
     WORK.mkdir(parents=True, exist_ok=True)
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

@@ -1,0 +1,38 @@
+// Reads the manifest.json that a finished export left.
+//
+// Memory   One shard's entry at a time, whatever their number.
+// Threads  One.
+// Fails    kNotFound; kInvalid when it is no manifest, naming the file and what is missing.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "core/result.hpp"
+
+namespace spillway::exporter {
+
+struct ManifestShard {
+  std::string file;  // within the folder
+  uint64_t rows = 0, batches = 0, bytes = 0;
+  std::string sha256;
+  bool has_csv = false;
+  uint64_t csv_bytes = 0;
+  std::string csv_sha256;
+};
+
+struct Manifest {
+  std::string options;  // JSON, as the run wrote it
+  std::string to, spec_sha256;
+  std::string mapping_sha256;  // empty: none
+  bool keep_empty = false;
+  std::string glance, content;  // of the input; see input_mark.hpp
+  uint64_t blocks_in = 0, written = 0, empty = 0, rejected = 0, duplicates = 0, shards = 0;
+};
+
+using TakeShard = std::function<Result<void>(const ManifestShard&)>;
+// `take` is called for every shard, in order; it may be empty. Its first error is passed on.
+[[nodiscard]] Result<Manifest> read_manifest(const std::string& path, const TakeShard& take);
+
+}  // namespace spillway::exporter
