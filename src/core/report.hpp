@@ -24,6 +24,7 @@ struct ReportTable {
   std::string title;
   std::vector<std::string> columns;
   std::vector<std::vector<std::string>> rows;
+  bool on_page = true;  // else in the JSON only, since a picture shows it
 };
 struct ReportPicture {
   std::string title;

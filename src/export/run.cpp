@@ -77,7 +77,9 @@ std::string page_of(const NeuroglancerLink& link) {
       *to += c == '<' ? "&lt;" : c == '&' ? "&amp;" : c == '"' ? "&quot;" : std::string(1, c);
   }
   return fmt::format(
-      "<p>Serve the folder, with byte ranges and for other origins: <code>{}</code><br>then open "
+      "<p>Serve the folder, with byte ranges and for other origins: <code "
+      "style=\"display:block;overflow-x:auto;white-space:"
+      "nowrap;padding:.3rem 0\">{}</code>then open "
       "<a "
       "href=\"{}\">this volume in neuroglancer</a>.</p>",
       serve, url);
@@ -509,7 +511,9 @@ void Job::describe() {
   }};
   for (const auto& [histogram, title, what] : histograms) {
     if (histogram->count() == 0) continue;
-    report_->table(histogram->table(title, what));
+    ReportTable table = histogram->table(title, what);
+    table.on_page = false;
+    report_->table(std::move(table));
     report_->picture({.title = title, .html = histogram->bars()});
   }
 }

@@ -177,7 +177,7 @@ uint32_t SlicePictures::pixel(size_t axis, uint32_t right, uint32_t down) const 
 Result<std::string> SlicePictures::html(const Scale& scale) const {
   std::string out =
       "<style>.slices{display:flex;flex-wrap:wrap;gap:.8rem;align-items:flex-start}"
-      ".slices label{flex:1 1 250px;cursor:zoom-in;color:var(--soft);font-size:.85rem}"
+      ".slices label{cursor:zoom-in;color:var(--soft);font-size:.85rem}"
       ".slices "
       "img{display:block;width:100%;background:#000;image-rendering:pixelated;border-radius:"
       "4px}"
@@ -187,19 +187,26 @@ Result<std::string> SlicePictures::html(const Scale& scale) const {
       "index:"
       "9;box-shadow:0 0 0 100vmax #000c}"
       "</style><div class=\"slices\">";
+  const auto extent = [&](size_t d) {
+    return static_cast<double>(scale.size[d]) * scale.resolution[d];
+  };
+  const double widest = std::max({extent(0), extent(2), 1e-9});
   for (const size_t axis : {2, 1, 0}) {
     const size_t right = right_of(axis), down = down_of(axis);
-    const auto extent = [&](size_t d) {
-      return static_cast<double>(scale.size[d]) * scale.resolution[d];
-    };
     const auto png = TRY(png_of(picture(axis), width(axis), height(axis)));
+    const std::string whole = fmt::format("{} x {} voxels", scale.size[right], scale.size[down]);
+    const bool is_smaller = width(axis) != static_cast<uint64_t>(scale.size[right]) ||
+                            height(axis) != static_cast<uint64_t>(scale.size[down]);
+    // As wide as the volume is there, so that all three have one scale; a thin one can still be seen.
     out += fmt::format(
-        "<label><input type=\"checkbox\"><img alt=\"the slice at {0} = {1}\" style=\"aspect-ratio:"
-        "{2:.4f}\" src=\"data:image/png;base64,{3}\">{0} = {1}; {4} right, {5} down; {6} x {7} of "
-        "{8} x {9} voxels</label>",
+        "<label style=\"flex:{9:.3f} 1 0;min-width:5rem\"><input type=\"checkbox\"><img alt=\"the "
+        "slice at {0} = {1}\" style=\"aspect-ratio:{2:.4f}\" src=\"data:image/png;base64,{3}\">{0} "
+        "= "
+        "{1}; {4} right, {5} down; {6} x {7} {8}</label>",
         kAxes[axis], middle_[axis] + scale.voxel_offset[axis],
         std::clamp(extent(right) / std::max(extent(down), 1e-9), 0.02, 50.0), base64(png),
-        kAxes[right], kAxes[down], width(axis), height(axis), scale.size[right], scale.size[down]);
+        kAxes[right], kAxes[down], width(axis), height(axis), is_smaller ? "of " + whole : "voxels",
+        std::max(0.3, extent(right) / widest));
   }
   return out + "</div>";
 }

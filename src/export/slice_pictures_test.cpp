@@ -94,7 +94,7 @@ TEST_F(SlicePicturesTest, HaveThreePngsInTheirElement) {
        (at = html->find("data:image/png;base64,iVBORw0KGgo", at)) != std::string::npos; ++at)
     ++count;
   EXPECT_EQ(count, 3u);
-  EXPECT_NE(html->find("z = 1; x right, y down; 65 x 64 of 65 x 64 voxels"), std::string::npos);
+  EXPECT_NE(html->find("z = 1; x right, y down; 65 x 64 voxels"), std::string::npos);
 }
 
 TEST(Colour, IsBlackForZeroOnlyAndDiffersBetweenNeighbours) {
