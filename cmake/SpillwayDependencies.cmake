@@ -21,14 +21,20 @@ find_package(pugixml REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 target_link_libraries(spillway_expand_deps INTERFACE pugixml::pugixml PkgConfig::UTF8PROC ${CMAKE_DL_LIBS})
 
-# zlib for streams of any length, libdeflate for blocks; libcrypto for SHA-256; libmurmurhash for shard numbers.
+add_library(spillway_net_deps INTERFACE)
+find_package(CURL REQUIRED)
+target_link_libraries(spillway_net_deps INTERFACE CURL::libcurl)
+
+# zlib for streams of any length, libdeflate for blocks; libcrypto for SHA-256; libmurmurhash for shard numbers;
+# libpng for the report's pictures.
 add_library(spillway_export_deps INTERFACE)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(DEFLATE REQUIRED IMPORTED_TARGET libdeflate)
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 pkg_check_modules(MURMURHASH REQUIRED IMPORTED_TARGET libmurmurhash)
+pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
 target_link_libraries(spillway_export_deps INTERFACE PkgConfig::ZLIB PkgConfig::DEFLATE PkgConfig::CRYPTO
-                      PkgConfig::MURMURHASH)
+                      PkgConfig::MURMURHASH PkgConfig::PNG)
 
 add_library(spillway_cli_deps INTERFACE)
 find_package(CLI11 REQUIRED)

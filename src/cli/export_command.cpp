@@ -21,7 +21,8 @@ constexpr const char* kDescription =
 
 constexpr const char* kFooter = R"(Examples:
   spillway export run blocks.bin --spec info.json --out shards --mapping bodies.txt --memory 1GiB
-  curl -s http://host/api/node/.../blocks/... | spillway export run - --spec info.json --out shards
+  spillway export run http://host/api/node/.../blocks/... --spec info.json --out shards
+  spillway export run precomputed://https://host/volume --spec info.json --out shards --scale all
   spillway export run blocks.bin --spec info.json --out volume --to precomputed
 
 Results, in the output folder: s<S>/<x>_<y>_<z>.arrow and .csv (or info and <key>/), manifest.json, report.json. A run
@@ -40,11 +41,19 @@ void ExportCommand::add_voxel_options(CLI::App& app) {
       ->type_name("uint8|uint16|uint32|uint64");
 }
 
+void ExportCommand::add_mapping_options(CLI::App& app, const char* what) {
+  app.add_option("--mapping", mapping_, what)->type_name("FILE");
+  app.add_option("--mapping-format", mapping_format_, "auto tells text and Parquet by content")
+      ->type_name("auto|binary")
+      ->check(CLI::IsMember({"auto", "binary"}));
+}
+
 void ExportCommand::add_run_options(CLI::App& app, bool is_remap) {
   app.add_option("SOURCE", source_,
                  is_remap ? "the folder of an export to Arrow shards"
-                          : "a blocks stream (a file, or - for stdin), .npy, NIfTI, raw voxels "
-                            "with --shape, or a folder of Arrow shards")
+                          : "a blocks stream (a file, - for stdin, or an http(s) address), .npy, "
+                            "NIfTI, raw voxels with --shape, a folder of Arrow shards, or a "
+                            "precomputed volume (its folder, or precomputed://ADDRESS)")
       ->required();
   auto* const spec = app.add_option("--spec", spec_,
                                     is_remap ? "the volume (default: the folder's spec.json)"
@@ -55,14 +64,11 @@ void ExportCommand::add_run_options(CLI::App& app, bool is_remap) {
     add_voxel_options(app);
   }
   app.add_option("--out", out_, "output folder")->type_name("DIR");
-  app.add_option("--mapping", mapping_,
-                 "supervoxel to body: text, Parquet, or binary pairs; none: ids stay")
-      ->type_name("FILE");
-  app.add_option("--mapping-format", mapping_format_, "auto tells text and Parquet by content")
-      ->type_name("auto|binary")
-      ->check(CLI::IsMember({"auto", "binary"}));
-  app.add_option("--scale", scale_, "index in the spec's scales of what the source holds")
-      ->type_name("S");
+  add_mapping_options(app, "supervoxel to body: text, Parquet, or binary pairs; none: ids stay");
+  app.add_option("--scale", scale_,
+                 "index in the spec's scales of what the source holds; all: the source has "
+                 "scale 0, the others are built from it")
+      ->type_name("S|all");
   app.add_option("--to", to_, "what to write")
       ->type_name("arrow|precomputed")
       ->check(CLI::IsMember({"arrow", "precomputed"}));
@@ -99,9 +105,19 @@ void ExportCommand::add_to(CLI::App& app) {
   remap_ = app_->add_subcommand(
       "remap", "write Arrow shards again with another mapping; the blocks are copied as they are");
   add_run_options(*remap_, true);
-  verify_ = app_->add_subcommand("verify", "check Arrow shards: CSV, Arrow, zstd and label blocks");
+  verify_ = app_->add_subcommand(
+      "verify",
+      "check what a run wrote: hashes, totals, CSV, Arrow, zstd, label blocks and labels");
   verify_->add_option("DIR", source_, "the folder of an export")->required();
-  make_spec_ = app_->add_subcommand("spec", "print an info JSON for a .npy, NIfTI or raw volume");
+  add_mapping_options(*verify_, "the run's mapping: then every label is checked against it");
+  verify_->add_option("--memory", common_.memory, "limit on the process's memory, as for run")
+      ->type_name("SIZE");
+  verify_->add_option("--scratch", common_.job.scratch, "folder where a mapping is sorted")
+      ->type_name("DIR");
+  verify_->add_option("--scratch-limit", common_.scratch_limit, "most disk that it may use")
+      ->type_name("SIZE");
+  make_spec_ = app_->add_subcommand(
+      "spec", "print an info JSON for a precomputed, .npy, NIfTI or raw volume");
   make_spec_->add_option("SOURCE", source_, "the volume")->required();
   add_voxel_options(*make_spec_);
   make_spec_->add_option("--scales", scales_, "how many, each half of the one before")
@@ -147,10 +163,13 @@ Result<exporter::ExportOptions> ExportCommand::options() const {
   options.mapping = mapping_;
   options.mapping_format =
       mapping_format_ == "binary" ? MappingFormat::kBinary : MappingFormat::kAuto;
-  const auto [end, error] =
-      std::from_chars(scale_.data(), scale_.data() + scale_.size(), options.scale);
-  if (error != std::errc() || end != scale_.data() + scale_.size())
-    return fail(Code::kUsage, fmt::format("--scale {}: must be a number", scale_));
+  options.all_scales = scale_ == "all";
+  if (!options.all_scales) {
+    const auto [end, error] =
+        std::from_chars(scale_.data(), scale_.data() + scale_.size(), options.scale);
+    if (error != std::errc() || end != scale_.data() + scale_.size())
+      return fail(Code::kUsage, fmt::format("--scale {}: must be a number or all", scale_));
+  }
   options.to = to_ == "arrow" ? Target::kArrow : Target::kPrecomputed;
   options.batch_size = batch_size_;
   options.payload = payload_ == "lz4"   ? Payload::kLz4
@@ -174,8 +193,18 @@ Result<void> ExportCommand::print_spec() const {
   const exporter::SourceKind kind = TRY(exporter::source_kind(source));
   if (kind == exporter::SourceKind::kBlockStream || kind == exporter::SourceKind::kArrowShards)
     return fail(Code::kUsage,
-                source_ + ": only .npy, NIfTI and raw volumes (with --shape) say their size");
+                source_ +
+                    ": only precomputed, .npy, NIfTI and raw volumes (with --shape) say "
+                    "their size");
   exporter::SpecOptions options;
+  if (kind == exporter::SourceKind::kPrecomputed) {
+    const exporter::Scale scale = TRY(exporter::Source::look(source)).volume()->scales.front();
+    exporter::VoxelLayout layout;
+    layout.size = scale.size;
+    layout.resolution = scale.resolution;
+    options.layout = layout;
+    options.voxel_offset = scale.voxel_offset;
+  }
   options.source = exporter::voxel_options(source, kind);
   options.scales = scales_;
   options.target_shard = TRY(parse_bytes(target_shard_));
@@ -185,11 +214,7 @@ Result<void> ExportCommand::print_spec() const {
 }
 
 Result<void> ExportCommand::run(std::stop_token stop) {
-  if (verify_->parsed()) {
-    const auto found = TRY(exporter::verify(source_, stop));
-    fmt::print("{} shards, {} rows: all right\n", grouped(found.shards), grouped(found.rows));
-    return {};
-  }
+  if (verify_->parsed()) return run_verify(stop);
   if (make_spec_->parsed()) return print_spec();
   if (plan_->parsed()) {
     fmt::print("{}", TRY(exporter::plan(TRY(options()), stop)));
@@ -197,6 +222,32 @@ Result<void> ExportCommand::run(std::stop_token stop) {
   }
   if (out_.empty()) return fail(Code::kUsage, "--out is required");
   return run_export(stop);
+}
+
+namespace {
+
+void print_link(const exporter::ExportSummary& done) {
+  if (done.link) fmt::print("to look at it: {}\n{}\n", done.link->serve, done.link->url);
+}
+
+}  // namespace
+
+Result<void> ExportCommand::run_verify(std::stop_token stop) {
+  exporter::VerifyOptions options;
+  options.folder = source_;
+  while (options.folder.size() > 1 && options.folder.ends_with('/')) options.folder.pop_back();
+  options.mapping = mapping_;
+  options.mapping_format = mapping_format_ == "binary" ? exporter::MappingFormat::kBinary
+                                                       : exporter::MappingFormat::kAuto;
+  options.job = TRY(common_.finish());
+  const auto found = TRY(exporter::verify(options, stop));
+  fmt::print("{} shards, {} rows: all right\n", grouped(found.shards), grouped(found.rows));
+  if (!found.has_manifest) fmt::print("no manifest.json: hashes and totals were not checked\n");
+  if (found.is_precomputed)
+    fmt::print("precomputed: hashes and totals were checked, chunks were not opened\n");
+  else if (!found.checked_mapping)
+    fmt::print("labels were not compared with a mapping (--mapping FILE does it)\n");
+  return {};
 }
 
 Result<void> ExportCommand::run_export(std::stop_token stop) {
@@ -215,8 +266,15 @@ Result<void> ExportCommand::run_export(std::stop_token stop) {
   fmt::print("{} blocks in: {} written, {} empty, {} rejected, {} duplicates; {} shards\n",
              grouped(done.blocks_in), grouped(done.written), grouped(done.empty),
              grouped(done.rejected), grouped(done.duplicates), grouped(done.shards));
+  for (const exporter::ScaleSummary& scale : done.scales) {
+    if (!options.all_scales) break;
+    fmt::print("  scale {}: {} blocks {}: {} written, {} empty; {} shards\n", scale.scale,
+               grouped(scale.blocks_in), scale.scale == 0 ? "in" : "built", grouped(scale.written),
+               grouped(scale.empty), grouped(scale.shards));
+  }
   if (done.was_finished) {
     fmt::print("finished before; results in {} (--resume never does it again)\n", done.out);
+    print_link(done);
     return {};
   }
   fmt::print("{:.2f} s, {:.0f} blocks/s, {} written, peak memory {}; results in {}\n", seconds,
@@ -224,6 +282,7 @@ Result<void> ExportCommand::run_export(std::stop_token stop) {
              to_string(done.peak_memory), done.out);
   if (done.shards_skipped > 0)
     fmt::print("{} shards stood there already\n", grouped(done.shards_skipped));
+  print_link(done);
   return {};
 }
 

@@ -20,7 +20,9 @@ class ExportCommand {
   Result<exporter::ExportOptions> options() const;
   void add_run_options(CLI::App& app, bool is_remap);
   void add_voxel_options(CLI::App& app);
+  void add_mapping_options(CLI::App& app, const char* what);
   Result<void> run_export(std::stop_token stop);
+  Result<void> run_verify(std::stop_token stop);
   Result<void> print_spec() const;
 
   CLI::App *app_ = nullptr, *run_ = nullptr, *plan_ = nullptr, *verify_ = nullptr,

@@ -24,10 +24,12 @@ struct ReportTable {
   std::string title;
   std::vector<std::string> columns;
   std::vector<std::vector<std::string>> rows;
+  bool on_page = true;  // else in the JSON only, since a picture shows it
 };
 struct ReportPicture {
   std::string title;
-  std::string svg;  // one element, trusted: it goes into the page as it is
+  std::string html;  // one element (<svg>, <div>), trusted: it goes into the page as it is
+  bool above_tables = false;
 };
 struct ReportSeries {  // drawn as one line over time
   std::string title, unit;

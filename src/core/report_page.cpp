@@ -25,7 +25,7 @@ th:first-child,td:first-child{text-align:left}th{color:var(--soft);font-weight:6
 details{margin-top:1.5rem}summary{cursor:pointer}pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.8rem}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(190px,1fr));gap:.5rem;margin-top:1rem}
 .facts div{background:var(--card);border-radius:6px;padding:.5rem .7rem;overflow-wrap:anywhere}.facts b{display:block;font-size:.8rem;color:var(--soft);font-weight:500}
-svg{width:100%;height:auto;display:block}svg text{font:11px system-ui,sans-serif;fill:var(--soft)}svg .grid{stroke:var(--line)}
+figure{margin:0}svg{width:100%;height:auto;display:block}svg text{font:11px system-ui,sans-serif;fill:var(--soft)}svg .grid{stroke:var(--line)}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1rem;font-size:.85rem;color:var(--soft)}.legend i{display:inline-block;width:.8em;height:.8em;border-radius:2px;margin-right:.35em;vertical-align:-1px}
 )";
 
@@ -219,6 +219,15 @@ std::string fact_box(std::string_view name, std::string_view value) {
   return fmt::format("<div><b>{}</b>{}</div>", escaped(name), escaped(value));
 }
 
+std::string pictures_html(const ReportData& data, bool above_tables) {
+  std::string html;
+  for (const ReportPicture& picture : data.pictures) {
+    if (picture.above_tables == above_tables)
+      html += fmt::format("<h2>{}</h2><figure>{}</figure>", escaped(picture.title), picture.html);
+  }
+  return html;
+}
+
 }  // namespace
 
 std::string report_page(const ReportData& data) {
@@ -239,7 +248,7 @@ std::string report_page(const ReportData& data) {
     }
   }
   page += fact_box("unaccounted peak", to_string(data.peak_unaccounted)) + "</div>";
-  page += "<h2>Memory over time</h2>" + memory_plot(data);
+  page += pictures_html(data, true) + "<h2>Memory over time</h2>" + memory_plot(data);
 
   std::vector<std::pair<double, double>> rate, spill;
   for (size_t i = 0; i < data.samples.size(); ++i) {
@@ -261,9 +270,10 @@ std::string report_page(const ReportData& data) {
             line_plot(data.seconds, series.points, "#59a14f", false);
   }
   page += table_html(accounts_table(data));
-  for (const ReportTable& table : data.tables) page += table_html(table);
-  for (const ReportPicture& picture : data.pictures)
-    page += fmt::format("<h2>{}</h2><figure>{}</figure>", escaped(picture.title), picture.svg);
+  for (const ReportTable& table : data.tables) {
+    if (table.on_page) page += table_html(table);
+  }
+  page += pictures_html(data, false);
   if (!long_facts.empty())
     page +=
         "<details><summary>Configuration and counts in full</summary>" + long_facts + "</details>";

@@ -38,9 +38,17 @@ enum ColumnName {
   kFrameOffsets,
   kFrames,
   kSizes,
+  kLabelOffsets,
+  kLabels,
   kColumns
 };
-constexpr bool is_long(size_t column) { return column == kSupervoxels || column == kFrames; }
+constexpr size_t columns_of(ArrowReader::Columns columns) {
+  return columns == ArrowReader::Columns::kAll ? kColumns : kLabelOffsets;
+}
+constexpr size_t room_of(size_t column) {
+  const bool is_long = column == kSupervoxels || column == kFrames || column == kLabels;
+  return is_long ? kLongWindow : kNumberWindow;
+}
 
 // A column of the batch in hand, and what of it is in memory.
 struct Column {
@@ -52,14 +60,13 @@ struct Column {
 
 class Reader final : public ArrowReader {
  public:
-  explicit Reader(Pages pages) : pages_(std::move(pages)) {
+  Reader(Pages pages, Columns columns) : pages_(std::move(pages)), used_(columns_of(columns)) {
     uint8_t* at = pages_.data();
     main_.room = {at, kMainWindow};
     at += kMainWindow;
-    for (size_t i = 0; i < kColumns; ++i) {
-      const size_t size = is_long(i) ? kLongWindow : kNumberWindow;
-      columns_[i].room = {at, size};
-      at += size;
+    for (size_t i = 0; i < used_; ++i) {
+      columns_[i].room = {at, room_of(i)};
+      at += room_of(i);
     }
   }
   ~Reader() override { close(); }
@@ -75,7 +82,9 @@ class Reader final : public ArrowReader {
     at_ = rows_ = row_ = 0;
     ahead_ = kMainWindow;
     main_.held = {};
-    return read_schema();
+    TRY(read_schema());
+    schema_size_ = at_;
+    return {};
   }
 
   Result<std::optional<ArrowRow>> next() override {
@@ -89,9 +98,17 @@ class Reader final : public ArrowReader {
     row.frame = TRY(piece(kFrames, kFrameOffsets, 1));
     row.offset = columns_[kFrames].at +
                  static_cast<uint64_t>(row.frame.data() - columns_[kFrames].held.data());
-    ++row_;
+    if (used_ == kColumns) {
+      row.labels = TRY(piece(kLabels, kLabelOffsets, 8));
+      if (row.labels.size() != row.supervoxels.size())
+        return bad(fmt::format("row {}: {} labels for {} supervoxels", row_, row.labels.size() / 8,
+                               row.supervoxels.size() / 8));
+    }
+    row.message = message_;
+    row.number = row_++;
     return std::optional<ArrowRow>(row);
   }
+  uint64_t schema_size() const override { return schema_size_; }
 
  private:
   void close() {
@@ -225,8 +242,8 @@ class Reader final : public ArrowReader {
     const bool is_held = whole <= main_.room.size();
     ahead_ = is_held ? kMainWindow : 4096;  // behind a large batch there is mostly another
     if (is_held) held = TRY(view(main_, begin, whole, size_, ahead_)).subspan(at_ - begin);
-    static constexpr size_t kBuffers[kColumns] = {1, 3, 5, 11, 13, 15, 16, 18};
-    for (size_t i = 0; i < kColumns; ++i) {
+    static constexpr size_t kBuffers[kColumns] = {1, 3, 5, 11, 13, 15, 16, 18, 7, 9};
+    for (size_t i = 0; i < used_; ++i) {
       Column& column = columns_[i];
       column.begin = at_ + offsets[kBuffers[i]];
       column.bytes = lengths[kBuffers[i]];
@@ -236,6 +253,7 @@ class Reader final : public ArrowReader {
     }
     rows_ = rows;
     row_ = 0;
+    message_ = {begin, whole};
     at_ += body;
     return true;
   }
@@ -245,24 +263,29 @@ class Reader final : public ArrowReader {
   }
 
   Pages pages_;
+  const size_t used_;  // columns, the first ones
   std::string path_;
   int fd_ = -1;
   uint64_t size_ = 0, at_ = 0;
   Column main_;
   size_t ahead_ = kMainWindow;
   std::array<Column, kColumns> columns_;
-  uint64_t rows_ = 0, row_ = 0;
+  uint64_t rows_ = 0, row_ = 0, schema_size_ = 0;
+  ArrowMessage message_;
 };
 
 }  // namespace
 
-Bytes ArrowReader::room() {
-  return Bytes(kMainWindow + (kColumns - 2) * kNumberWindow + 2 * kLongWindow);
+Bytes ArrowReader::room(Columns columns) {
+  size_t bytes = kMainWindow;
+  for (size_t i = 0; i < columns_of(columns); ++i) bytes += room_of(i);
+  return Bytes(bytes);
 }
 
-Result<std::unique_ptr<ArrowReader>> ArrowReader::create(Lease lease) {
-  CHECK(lease.bytes() >= room());
-  return std::unique_ptr<ArrowReader>(std::make_unique<Reader>(TRY(Pages::map(std::move(lease)))));
+Result<std::unique_ptr<ArrowReader>> ArrowReader::create(Lease lease, Columns columns) {
+  CHECK(lease.bytes() >= room(columns));
+  return std::unique_ptr<ArrowReader>(
+      std::make_unique<Reader>(TRY(Pages::map(std::move(lease))), columns));
 }
 
 }  // namespace spillway::exporter

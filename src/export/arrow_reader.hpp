@@ -21,24 +21,34 @@
 
 namespace spillway::exporter {
 
+struct ArrowMessage {
+  uint64_t offset = 0, size = 0;  // of a whole record batch in the file
+};
+
 struct ArrowRow {
   BlockAt at{};
   uint32_t block_size = 0;
   uint64_t offset = 0;  // of the frame in the file
   std::span<const uint8_t> supervoxels, frame;
+  std::span<const uint8_t> labels;  // with kAll: as many as supervoxels, else kInvalid
+  ArrowMessage message;             // that it stands in
+  uint64_t number = 0;              // there
   size_t bytes() const { return supervoxels.size() + frame.size(); }
 };
 
 class ArrowReader {
  public:
-  static Bytes room();
-  // `lease`: room().
-  [[nodiscard]] static Result<std::unique_ptr<ArrowReader>> create(Lease lease);
+  enum class Columns { kBlocks, kAll };  // kBlocks: all but `labels`, which are not looked at
+  static Bytes room(Columns columns = Columns::kBlocks);
+  // `lease`: room(columns).
+  [[nodiscard]] static Result<std::unique_ptr<ArrowReader>> create(
+      Lease lease, Columns columns = Columns::kBlocks);
   virtual ~ArrowReader() = default;
 
   [[nodiscard]] virtual Result<void> open(const std::string& path) = 0;  // the next file
   // Valid until the next call; none at the end of the file.
   [[nodiscard]] virtual Result<std::optional<ArrowRow>> next() = 0;
+  virtual uint64_t schema_size() const = 0;  // of the file's whole first message
 };
 
 }  // namespace spillway::exporter

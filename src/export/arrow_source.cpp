@@ -33,7 +33,6 @@ class ArrowSource final : public BlockSource {
     std::sort(files_.begin(), files_.end());
     return {};
   }
-  void only(std::string file) { files_.push_back(std::move(file)); }
 
   Result<std::optional<BlockUnit>> next(std::stop_token stop) override {
     if (!reader_)
@@ -96,13 +95,6 @@ class ArrowSource final : public BlockSource {
 Result<std::unique_ptr<BlockSource>> open_arrow_source(const std::string& folder, Account account) {
   auto source = std::make_unique<ArrowSource>(folder, std::move(account));
   TRY(source->list());
-  return std::unique_ptr<BlockSource>(std::move(source));
-}
-
-Result<std::unique_ptr<BlockSource>> open_arrow_file(const std::string& path, Account account) {
-  const fs::path name(path);
-  auto source = std::make_unique<ArrowSource>(name.parent_path().string(), std::move(account));
-  source->only(name.filename().string());
   return std::unique_ptr<BlockSource>(std::move(source));
 }
 

@@ -19,9 +19,6 @@ namespace spillway::exporter {
 // `folder`: s<S> of an export.
 [[nodiscard]] Result<std::unique_ptr<BlockSource>> open_arrow_source(const std::string& folder,
                                                                      Account account);
-// One file.
-[[nodiscard]] Result<std::unique_ptr<BlockSource>> open_arrow_file(const std::string& path,
-                                                                   Account account);
 Bytes arrow_source_floor();
 
 }  // namespace spillway::exporter

@@ -28,9 +28,11 @@ size_t small_frame_room() {
   return std::max(encoded_room(Target::kArrow, kSmallBlock),
                   encoded_room(Target::kPrecomputed, kSmallBlock));
 }
+// A frame, or a chunk twice: as it is and gzipped, which adds less than 64 KiB. Its mapped table is
+// beside it.
 size_t large_frame_room() {
   return std::max(encoded_room(Target::kArrow, kMaxBlockBytes),
-                  encoded_room(Target::kPrecomputed, kMaxBlockBytes));
+                  2 * kMaxChunkBytes + (size_t{64} << 10));
 }
 
 ZSTD_CCtx* make_context() {
@@ -50,14 +52,16 @@ struct Opened {
 
 class Worker final : public BlockWorker {
  public:
-  Worker(const WorkPlan& plan, LargeRoom& large, Pages pages, bool from_voxels)
+  Worker(const WorkPlan& plan, LargeRoom& large, Pages pages, bool from_voxels,
+         std::unique_ptr<PartMaker> parts)
       : plan_(plan),
         large_(large),
         pages_(std::move(pages)),
         inflate_(libdeflate_alloc_decompressor()),
         deflate_(plan.sharding && plan.sharding->gzip_data ? libdeflate_alloc_compressor(6)
                                                            : nullptr),
-        context_(make_context()) {
+        context_(make_context()),
+        parts_(std::move(parts)) {
     CHECK(inflate_ != nullptr);
     if (from_voxels) encoder_ = std::make_unique<BlockEncoder>();
     uint8_t* at = pages_.data();
@@ -73,6 +77,7 @@ class Worker final : public BlockWorker {
     libdeflate_free_decompressor(inflate_);
     if (deflate_ != nullptr) libdeflate_free_compressor(deflate_);
     ZSTD_freeCCtx(context_);
+    ZSTD_freeDCtx(open_);
   }
 
   Result<void> take(const BlockUnit& unit, ExternalSort::Input& out) override {
@@ -87,10 +92,14 @@ class Worker final : public BlockWorker {
         case BlockUnit::Kind::kRow:
           TRY(take_row(item, unit.of(item), out));
           break;
+        case BlockUnit::Kind::kChunk:
+          TRY(take_chunk(item, unit.of(item), out));
+          break;
       }
     }
     return {};
   }
+  const ContentSum& seen() const override { return seen_; }
 
   Result<std::span<const uint8_t>> chunk_of(const RowHead& head,
                                             std::span<const uint8_t> payload) override {
@@ -103,7 +112,9 @@ class Worker final : public BlockWorker {
     const auto g = plan_.grid.place(head.at);
     if (status != LIBDEFLATE_SUCCESS || made != room.size() || !g)
       return fail(Code::kCorrupt, "a sorted block is not the one that was read");
-    return encode_chunk(TRY(LabelBlock::parse(room)), *g, frame_room_);
+    const auto chunk = encode_chunk(TRY(LabelBlock::parse(room)), *g, true);
+    TRY(plan_.mapping->status());
+    return chunk;
   }
 
  private:
@@ -147,7 +158,6 @@ class Worker final : public BlockWorker {
 
   Result<void> take_packed_voxels(const BlockUnit::Item& item, std::span<const uint8_t> payload,
                                   ExternalSort::Input& out) {
-    std::span<const uint8_t> voxels = payload;
     if (plan_.payload == Payload::kLz4) {
       const int made = LZ4_decompress_safe(reinterpret_cast<const char*>(payload.data()),
                                            reinterpret_cast<char*>(voxel_room_.data()),
@@ -167,6 +177,15 @@ class Worker final : public BlockWorker {
     return encode_voxels(
         item, {reinterpret_cast<const uint64_t*>(voxels.data()), voxels.size() / 8}, out);
   }
+  Result<void> take_chunk(const BlockUnit::Item& item, std::span<const uint8_t> bytes,
+                          ExternalSort::Input& out) {
+    const auto g = plan_.grid.place(item.at);
+    if (!g) return reject(item, "outside the volume", out);
+    constexpr std::array<uint32_t, 3> kWhole{64, 64, 64};
+    const auto done = decode_chunk(*plan_.chunk, bytes, extent_at(*g), kWhole, voxel_room_);
+    if (!done) return reject(item, done.error().message(), out);
+    return encode_voxels(item, voxel_room_, out);
+  }
   Result<void> encode_voxels(const BlockUnit::Item& item, std::span<const uint64_t> voxels,
                              ExternalSort::Input& out) {
     const auto block = encoder_->encode(voxels);
@@ -184,6 +203,8 @@ class Worker final : public BlockWorker {
     if (!parsed->is_64_cubed()) return reject(item, "its sub-block counts are not 8,8,8", out);
     const auto g = plan_.grid.place(item.at);
     if (!g) return reject(item, "outside the volume", out);
+    if (plan_.pictures != nullptr && plan_.pictures->wants(*g))
+      plan_.pictures->paint(*g, *parsed, *plan_.mapping);
     RowHead head;
     head.at = item.at;
     head.offset = item.offset;
@@ -192,10 +213,19 @@ class Worker final : public BlockWorker {
     head.hash[0] = hash.low64;
     head.hash[1] = hash.high64;
     const bool is_small = bytes.size() <= kSmallBlock;
-    return plan_.target == Target::kArrow ? arrow_row(item, *parsed, *g, head, is_small, out)
-                                          : chunk_row(item, *parsed, *g, head, is_small, out);
+    if (parts_) {  // before the row: the part's voxels are made of the block, its encoding after it
+      if (plan_.target == Target::kPrecomputed) {
+        const auto mapped = chunk_rooms(8 * size_t{parsed->label_count()}, is_small).mapped;
+        (void)plan_.mapping->map(parsed->label_bytes(), parsed->label_count(), mapped.data());
+        parts_->reduce(*parsed, mapped.data(), *g, voxel_room_);
+      } else {
+        parts_->reduce(*parsed, parsed->label_bytes(), *g, voxel_room_);
+      }
+    }
+    TRY(plan_.target == Target::kArrow ? arrow_row(item, *parsed, *g, head, is_small, out)
+                                       : chunk_row(item, *parsed, *g, head, is_small, out));
+    return parts_ ? parts_->add(*encoder_, item.ordinal, record_room_) : Result<void>();
   }
-
   bool has_any(const LabelBlock& block) {
     // In pieces: the table may be megabytes, the answer comes mostly from the first.
     bool any = false;
@@ -268,10 +298,7 @@ class Worker final : public BlockWorker {
                   payload_.size());
       return add(place, item, head, payload_.size(), out);
     }
-    const auto chunk = encode_chunk(
-        block, g,
-        is_small ? frame_room_ : std::span<uint8_t>(large_.frame.data(), large_.frame.size()));
-    if (!is_small) std::vector<uint8_t>().swap(mapped_);
+    const auto chunk = encode_chunk(block, g, is_small);
     head.frame_size = static_cast<uint32_t>(chunk.size());
     if (chunk.size() <= most_inline) {
       std::memcpy(record_room_.data() + kKeyBytes + sizeof(RowHead), chunk.data(), chunk.size());
@@ -288,21 +315,54 @@ class Worker final : public BlockWorker {
     return write();
   }
 
-  // The chunk as it is written, in `room` or in packed_.
-  std::span<const uint8_t> encode_chunk(const LabelBlock& block, GridAt g,
-                                        std::span<uint8_t> room) {
-    std::array<uint32_t, 3> extent;
-    for (size_t d = 0; d < 3; ++d)
-      extent[d] = static_cast<uint32_t>(std::min<int64_t>(64, plan_.size[d] - int64_t{64} * g[d]));
-    const size_t table = 8 * size_t{block.label_count()};
-    if (mapped_.size() < table) mapped_.resize(table);  // at most the block's own table
-    (void)plan_.mapping->map(block.label_bytes(), block.label_count(), mapped_.data());
-    size_t made = encode_compressed_segmentation(block, mapped_.data(), extent, room);
-    if (deflate_ == nullptr) return room.first(made);
-    packed_.resize(libdeflate_gzip_compress_bound(deflate_, made));
-    made = libdeflate_gzip_compress(deflate_, room.data(), made, packed_.data(), packed_.size());
-    CHECK(made > 0);
-    return std::span<const uint8_t>(packed_).first(made);
+  // A row of an Arrow shard whose block is needed for the next scale. Its frame stays as it is.
+  Result<void> part_of_row(const BlockUnit::Item& item, GridAt g, std::span<const uint8_t> frame,
+                           std::span<uint8_t> room) {
+    if (open_ == nullptr) open_ = ZSTD_createDCtx();
+    const size_t made =
+        ZSTD_decompressDCtx(open_, room.data(), room.size(), frame.data(), frame.size());
+    if (ZSTD_isError(made) || made != room.size())
+      return fail(Code::kInvalid, fmt::format("{}: block {},{},{}: its zstd frame is damaged",
+                                              plan_.source, item.at[0], item.at[1], item.at[2]));
+    auto parsed = LabelBlock::parse(room);
+    if (!parsed || !parsed->is_64_cubed())
+      return fail(Code::kInvalid, fmt::format("{}: block {},{},{}: no label block", plan_.source,
+                                              item.at[0], item.at[1], item.at[2]));
+    parts_->reduce(*parsed, parsed->label_bytes(), g, voxel_room_);
+    return parts_->add(*encoder_, item.ordinal, record_room_);
+  }
+
+  // Where a chunk is made: the worker's own room (in BlockWorker::room()), or for a large block the
+  // shared frame, whose mutex is held then.
+  struct ChunkRooms {
+    std::span<uint8_t> chunk, mapped, packed;
+  };
+  ChunkRooms chunk_rooms(size_t table, bool is_small) {
+    const size_t longest = is_small ? small_frame_room() : kMaxChunkBytes;
+    const size_t packed =
+        deflate_ == nullptr ? 0 : libdeflate_gzip_compress_bound(deflate_, longest);
+    if (is_small) {
+      mapped_.resize(std::max(mapped_.size(), table));
+      packed_.resize(packed);
+      return {frame_room_, mapped_, packed_};
+    }
+    const std::span<uint8_t> room(large_.frame.data(), large_.frame.size());
+    CHECK(longest + table + packed <= room.size());
+    return {room.first(longest), room.subspan(longest, table),
+            room.subspan(longest + table, packed)};
+  }
+  // The chunk as it is written, in these rooms.
+  std::span<const uint8_t> encode_chunk(const LabelBlock& block, GridAt g, bool is_small) {
+    const ChunkRooms rooms = chunk_rooms(8 * size_t{block.label_count()}, is_small);
+    (void)plan_.mapping->map(block.label_bytes(), block.label_count(), rooms.mapped.data());
+    const size_t made =
+        encode_compressed_segmentation(block, rooms.mapped.data(), extent_at(g), rooms.chunk);
+    const std::span<const uint8_t> chunk = rooms.chunk.first(made);
+    if (deflate_ == nullptr) return chunk;
+    const size_t packed = libdeflate_gzip_compress(deflate_, chunk.data(), chunk.size(),
+                                                   rooms.packed.data(), rooms.packed.size());
+    CHECK(packed > 0);
+    return rooms.packed.first(packed);
   }
 
   // A row of an Arrow shard: only its labels are made anew.
@@ -317,7 +377,18 @@ class Worker final : public BlockWorker {
     head.labels = item.labels;
     const size_t table = 8 * size_t{item.labels};
     const auto frame = bytes.subspan(table);
+    if (plan_.pictures != nullptr && plan_.pictures->wants(*g)) paint_frame(*g, frame);
     head.frame_size = static_cast<uint32_t>(frame.size());
+    if (parts_) {
+      if (item.block_size > kMaxBlockBytes)
+        return reject(item, "longer than the largest block", out);
+      if (item.block_size <= kSmallBlock) {
+        TRY(part_of_row(item, *g, frame, block_room_.first(item.block_size)));
+      } else {
+        MutexLock lock(large_.mutex);
+        TRY(part_of_row(item, *g, frame, {large_.block.data(), item.block_size}));
+      }
+    }
     const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
     head.hash[0] = hash.low64;
     head.hash[1] = hash.high64;
@@ -337,6 +408,22 @@ class Worker final : public BlockWorker {
     }
     MutexLock lock(large_.mutex);
     return large_arrow_row(item, bytes.data(), *g, head, frame, out);
+  }
+
+  std::array<uint32_t, 3> extent_at(GridAt g) const {  // voxels of a block inside the volume
+    std::array<uint32_t, 3> extent;
+    for (size_t d = 0; d < 3; ++d)
+      extent[d] = static_cast<uint32_t>(std::min<int64_t>(64, plan_.size[d] - int64_t{64} * g[d]));
+    return extent;
+  }
+  // The only frames of rows that are opened. A damaged one is not of the picture's business.
+  void paint_frame(GridAt g, std::span<const uint8_t> frame) {
+    MutexLock lock(large_.mutex);
+    const size_t made =
+        ZSTD_decompress(large_.block.data(), large_.block.size(), frame.data(), frame.size());
+    if (ZSTD_isError(made)) return;
+    const auto block = LabelBlock::parse({large_.block.data(), made});
+    if (block && block->is_64_cubed()) plan_.pictures->paint(g, *block, *plan_.mapping);
   }
 
   // ---- records
@@ -365,6 +452,7 @@ class Worker final : public BlockWorker {
     RowHead head;
     head.at = item.at;
     head.offset = item.offset;
+    head.hash[0] = XXH3_64bits(reason.data(), reason.size());
     head.frame_size = static_cast<uint32_t>(std::min<size_t>(reason.size(), 200));
     std::memcpy(record_room_.data() + kKeyBytes + sizeof(RowHead), reason.data(), head.frame_size);
     return add(make_place(kRejectGroup, 0, 0, 0), item, head, head.frame_size, out);
@@ -372,12 +460,18 @@ class Worker final : public BlockWorker {
   // The content stands in record_room_ already.
   Result<void> add(const Place& place, const BlockUnit::Item& item, const RowHead& head,
                    size_t content, ExternalSort::Input& out) {
+    note(item, head, group_of(place) == kRejectGroup);
     const bool backwards = plan_.last_wins && group_of(place) != kRejectGroup;
     const uint64_t ordinal = __builtin_bswap64(backwards ? ~item.ordinal : item.ordinal);
     std::memcpy(record_room_.data(), place.data(), kPlaceBytes);
     std::memcpy(record_room_.data() + kPlaceBytes, &ordinal, 8);
     std::memcpy(record_room_.data() + kKeyBytes, &head, sizeof head);
     return out.add(record_room_.first(kKeyBytes + sizeof head + content));
+  }
+
+  void note(const BlockUnit::Item& item, const RowHead& head, bool is_reject) {
+    seen_.add_block(item.at, {head.hash[0], head.hash[1]},
+                    plan_.order_matters || is_reject ? item.ordinal : 0, is_reject);
   }
 
   static constexpr uint32_t kPiece = 4096;  // labels
@@ -388,11 +482,14 @@ class Worker final : public BlockWorker {
   libdeflate_decompressor* inflate_;
   libdeflate_compressor* deflate_;
   ZSTD_CCtx* context_;
+  ZSTD_DCtx* open_ = nullptr;  // only for parts of Arrow rows
+  std::unique_ptr<PartMaker> parts_;
   std::unique_ptr<BlockEncoder> encoder_;
   std::span<uint8_t> block_room_, frame_room_, record_room_;
   std::span<uint64_t> voxel_room_;
   std::array<uint8_t, 8 * kPiece> piece_;
-  std::vector<uint8_t> mapped_, packed_;  // of precomputed
+  ContentSum seen_;
+  std::vector<uint8_t> mapped_, packed_;  // of precomputed: for small blocks, in room()
   std::span<const uint8_t> payload_;      // that the block in hand was unpacked from; mostly none
 };
 
@@ -424,16 +521,18 @@ LargeRoom::~LargeRoom() { release(); }
 Bytes BlockWorker::room(Target target, bool from_voxels) {
   size_t bytes = kSmallBlock + small_frame_room() + kSortFrame / 2 + context_bytes(kSmallBlock) +
                  (size_t{192} << 10);  // the object, libdeflate
-  if (from_voxels) bytes += kBlockVoxels * 8 + BlockEncoder::room().count();
+  if (from_voxels) bytes += kBlockVoxels * 8 + BlockEncoder::room().count() + (size_t{256} << 10);
   if (target == Target::kPrecomputed) bytes += size_t{512} << 10;
   return Bytes(bytes);
 }
 
 Result<std::unique_ptr<BlockWorker>> BlockWorker::create(const WorkPlan& plan, LargeRoom& large,
-                                                         Lease lease, bool from_voxels) {
+                                                         Lease lease, bool from_voxels,
+                                                         std::unique_ptr<PartMaker> parts) {
+  CHECK(from_voxels || !parts);  // it needs their room and the encoder
   Pages pages = TRY(Pages::map(std::move(lease)));
   return std::unique_ptr<BlockWorker>(
-      std::make_unique<Worker>(plan, large, std::move(pages), from_voxels));
+      std::make_unique<Worker>(plan, large, std::move(pages), from_voxels, std::move(parts)));
 }
 
 }  // namespace spillway::exporter

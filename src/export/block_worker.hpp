@@ -21,8 +21,12 @@
 #include "core/mutex.hpp"
 #include "core/pages.hpp"
 #include "export/block_source.hpp"
+#include "export/chunk_format.hpp"
+#include "export/downscale.hpp"
+#include "export/input_mark.hpp"
 #include "export/mapping.hpp"
 #include "export/row.hpp"
+#include "export/slice_pictures.hpp"
 #include "export/volume_spec.hpp"
 
 namespace spillway::exporter {
@@ -40,10 +44,13 @@ struct WorkPlan {
   std::optional<Sharding> sharding;
   std::array<int64_t, 3> size{};  // voxels, for clipping
   const Mapping* mapping = nullptr;
+  SlicePictures* pictures = nullptr;  // none: not wanted
   bool keep_empty = false;
   bool reject = false;     // rather than stop
   bool last_wins = false;  // of duplicates
+  bool order_matters = false;
   Payload payload = Payload::kByContent;
+  std::optional<ChunkFormat> chunk;  // what kChunk items are
   std::string source;
 };
 
@@ -67,12 +74,14 @@ class LargeRoom {
 class BlockWorker {
  public:
   static Bytes room(Target target, bool from_voxels);
-  [[nodiscard]] static Result<std::unique_ptr<BlockWorker>> create(const WorkPlan& plan,
-                                                                   LargeRoom& large, Lease lease,
-                                                                   bool from_voxels);
+  // `parts`: makes the next scale's parts of all blocks taken; needs from_voxels.
+  [[nodiscard]] static Result<std::unique_ptr<BlockWorker>> create(
+      const WorkPlan& plan, LargeRoom& large, Lease lease, bool from_voxels,
+      std::unique_ptr<PartMaker> parts = nullptr);
   virtual ~BlockWorker() = default;
   // All items of the unit into `out`. kInvalid for a bad block, unless the plan says reject.
   [[nodiscard]] virtual Result<void> take(const BlockUnit& unit, ExternalSort::Input& out) = 0;
+  virtual const ContentSum& seen() const = 0;  // of all blocks it took
   // The chunk of a record that is_packed; valid until the next call.
   [[nodiscard]] virtual Result<std::span<const uint8_t>> chunk_of(
       const RowHead& head, std::span<const uint8_t> payload) = 0;

@@ -18,12 +18,6 @@ unsigned width_for(uint32_t entries) {  // 0, 1, 2, 4, 8, 16
   return static_cast<unsigned>(std::bit_ceil(static_cast<unsigned>(std::bit_width(entries - 1))));
 }
 
-uint32_t u32_at(const uint8_t* at) {
-  uint32_t value;
-  std::memcpy(&value, at, sizeof value);
-  return value;
-}
-
 // Tables that were written, found again by their content.
 class TableCache {
  public:
@@ -220,51 +214,6 @@ size_t encode_compressed_segmentation(const LabelBlock& block, const uint8_t* ma
   }
   CHECK(4 + 4 * at <= out.size());
   return 4 + 4 * at;
-}
-
-Result<void> decode_compressed_segmentation(std::span<const uint8_t> chunk,
-                                            std::array<uint32_t, 3> extent,
-                                            std::array<uint32_t, 3> block,
-                                            std::span<uint64_t> out) {
-  const auto bad = [](const char* what) {
-    return fail(Code::kInvalid, fmt::format("compressed_segmentation: {}", what));
-  };
-  if (chunk.size() % 4 != 0 || chunk.size() < 4) return bad("length is no multiple of 4");
-  const size_t base = u32_at(chunk.data());
-  const size_t words = chunk.size() / 4;
-  if (base > words) return bad("the channel begins beyond the end");
-  const uint8_t* const from = chunk.data() + 4 * base;
-  const size_t room = words - base;
-  std::array<size_t, 3> blocks;
-  for (size_t d = 0; d < 3; ++d) blocks[d] = (size_t{extent[d]} + block[d] - 1) / block[d];
-  if (blocks[0] * blocks[1] * blocks[2] * 2 > room) return bad("ends within the headers");
-  CHECK(out.size() == size_t{extent[0]} * extent[1] * extent[2]);
-  for (size_t b = 0; b < blocks[0] * blocks[1] * blocks[2]; ++b) {
-    const uint32_t head = u32_at(from + 8 * b);
-    const size_t table = head & 0xFFFFFF, width = head >> 24;
-    const size_t packed = u32_at(from + 8 * b + 4);
-    if (width > 32 || (width & (width - 1)) != 0) return bad("an unknown width");
-    const size_t voxels = size_t{block[0]} * block[1] * block[2];
-    if (width > 0 && (packed > room || (voxels * width + 31) / 32 > room - packed))
-      return bad("values beyond the end");
-    const size_t x0 = b % blocks[0] * block[0], y0 = b / blocks[0] % blocks[1] * block[1],
-                 z0 = b / (blocks[0] * blocks[1]) * block[2];
-    for (size_t z = z0; z < std::min<size_t>(z0 + block[2], extent[2]); ++z) {
-      for (size_t y = y0; y < std::min<size_t>(y0 + block[1], extent[1]); ++y) {
-        for (size_t x = x0; x < std::min<size_t>(x0 + block[0], extent[0]); ++x) {
-          size_t value = 0;
-          if (width > 0) {
-            const size_t bit = (((z - z0) * block[1] + y - y0) * block[0] + x - x0) * width;
-            value =
-                u32_at(from + 4 * (packed + bit / 32)) >> (bit % 32) & ((uint64_t{1} << width) - 1);
-          }
-          if (table + 2 * value + 2 > room) return bad("a table entry beyond the end");
-          std::memcpy(&out[(z * extent[1] + y) * extent[0] + x], from + 4 * (table + 2 * value), 8);
-        }
-      }
-    }
-  }
-  return {};
 }
 
 }  // namespace spillway::exporter

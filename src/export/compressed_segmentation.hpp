@@ -6,10 +6,10 @@
 // Threads  Any.
 // Cost     A label block becomes a chunk palette by palette: no voxel array is made. About 8 us a
 //          block of 24.5 KB; AVX2 and BMI2 are used where the processor has them.
-// Fails    decode: kInvalid when an offset or a width is not of this format.
 // Source   google/neuroglancer, src/sliceview/compressed_segmentation/README.md.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -19,22 +19,19 @@
 
 namespace spillway::exporter {
 
+// The most bytes that any chunk has: 512 tables of 512 entries, values of 16 bits.
+inline constexpr size_t kMaxChunkBytes = 4 + 512 * 8 + 512 * (512 * 8 + 512 * 2);
+
 // The most bytes that a block of this many bytes can become.
 constexpr size_t compressed_segmentation_bound(size_t block_bytes) {
   // Header 8 bytes a sub-block; a palette entry 4 -> 8 bytes; b bits -> at most 2b - 1 of 16.
-  return 4 + 512 * 8 + 8 * 512 + 2 * block_bytes;
+  return std::min(kMaxChunkBytes, 4 + 512 * 8 + 8 * 512 + 2 * block_bytes);
 }
 
 // `mapped`: a label for each entry of the block's table, unaligned u64; `extent`: voxels of the
 // chunk along x, y, z, 1 to 64. Returns the bytes written to `out`.
 size_t encode_compressed_segmentation(const LabelBlock& block, const uint8_t* mapped,
                                       std::array<uint32_t, 3> extent, std::span<uint8_t> out);
-
-// `out`: extent voxels, x fastest. Blocks of `block` voxels (8^3 here; others when read).
-[[nodiscard]] Result<void> decode_compressed_segmentation(std::span<const uint8_t> chunk,
-                                                          std::array<uint32_t, 3> extent,
-                                                          std::array<uint32_t, 3> block,
-                                                          std::span<uint64_t> out);
 
 namespace detail {
 // The values of a sub-block, packed anew: value v of `bits` bits (1 to 9; the first in the highest

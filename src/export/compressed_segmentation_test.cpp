@@ -4,8 +4,13 @@
 
 #include <random>
 
+#include "export/chunk_format.hpp"
+
 namespace spillway::exporter {
 namespace {
+
+constexpr ChunkFormat kFormat{8, true, {8, 8, 8}};
+constexpr std::array<uint32_t, 3> kWhole{64, 64, 64};
 
 // `labels` different ids in runs, so that palettes of many sizes occur.
 std::vector<uint64_t> voxels_of(std::mt19937_64& random, size_t labels) {
@@ -35,7 +40,7 @@ TEST(CompressedSegmentation, RoundTripsClippedAndMapped) {
             *block, map ? reinterpret_cast<const uint8_t*>(mapped.data()) : block->label_bytes(),
             extent, chunk));
         std::vector<uint64_t> out(size_t{extent[0]} * extent[1] * extent[2]);
-        auto decoded = decode_compressed_segmentation(chunk, extent, {8, 8, 8}, out);
+        auto decoded = decode_chunk(kFormat, chunk, extent, extent, out);
         ASSERT_TRUE(decoded) << decoded.error().message();
         for (size_t i = 0; i < out.size(); ++i) {
           const size_t x = i % extent[0], y = i / extent[0] % extent[1],
@@ -86,12 +91,11 @@ TEST(CompressedSegmentation, DamageIsRefusedOrDecodesWithinBounds) {
   chunk.resize(encode_compressed_segmentation(*block, block->label_bytes(), {64, 64, 64}, chunk));
   std::vector<uint64_t> out(kBlockVoxels);
   for (size_t size = 0; size < 5000; size += 7)
-    EXPECT_FALSE(
-        decode_compressed_segmentation(std::span(chunk).first(size), {64, 64, 64}, {8, 8, 8}, out));
+    EXPECT_FALSE(decode_chunk(kFormat, std::span(chunk).first(size), kWhole, kWhole, out));
   for (int i = 0; i < 60; ++i) {
     auto damaged = chunk;
     damaged[random() % 4096] = static_cast<uint8_t>(random());
-    (void)decode_compressed_segmentation(damaged, {64, 64, 64}, {8, 8, 8}, out);
+    (void)decode_chunk(kFormat, damaged, kWhole, kWhole, out);
   }
 }
 

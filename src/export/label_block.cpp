@@ -78,13 +78,18 @@ namespace {
 __attribute__((target("bmi2,sse4.1"))) void unpack_bmi2(const uint8_t* packed, unsigned bits,
                                                         SubBlockValues& out) {
   const uint64_t mask = 0x0101010101010101u * ((1u << bits) - 1);
-  for (size_t row = 0; row < 64; ++row) {
+  const auto spread = [&](size_t row, uint64_t word) __attribute__((target("bmi2,sse4.1"))) {
+    word = __builtin_bswap64(word) >> (64 - 8 * bits);
+    const uint64_t bytes = __builtin_bswap64(_pdep_u64(word, mask));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out.data() + row * 8),
+                     _mm_cvtepu8_epi16(_mm_cvtsi64_si128(static_cast<long long>(bytes))));
+  };
+  const size_t whole = (64 * bits - 8) / bits;  // rows behind which 8 bytes are still values
+  for (size_t row = 0; row < whole; ++row) spread(row, u64_at(packed + row * bits));
+  for (size_t row = whole; row < 64; ++row) {
     uint64_t word = 0;
     std::memcpy(&word, packed + row * bits, bits);
-    word = __builtin_bswap64(word) >> (64 - 8 * bits);
-    const uint64_t spread = __builtin_bswap64(_pdep_u64(word, mask));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out.data() + row * 8),
-                     _mm_cvtepu8_epi16(_mm_cvtsi64_si128(static_cast<long long>(spread))));
+    spread(row, word);
   }
 }
 

@@ -3,16 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <charconv>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "core/external_sort.hpp"
+#include "core/mutex.hpp"
 #include "core/pages.hpp"
 #include "export/byte_source.hpp"
 #include "export/parquet_pairs.hpp"
@@ -129,6 +130,11 @@ class Search final : public Mapping {
     }
     return any != 0;
   }
+  Result<void> status() const override {
+    if (!has_failed_.load(std::memory_order_acquire)) return {};
+    MutexLock lock(mutex_);
+    return fail(first_error_->clone());
+  }
   uint64_t pairs() const override { return pairs_; }
   bool is_in_memory() const override { return false; }
   const std::string& sha256() const override { return sha_; }
@@ -142,11 +148,11 @@ class Search final : public Mapping {
     const size_t wanted = static_cast<size_t>(after - firsts) - 1;
     const size_t in_page = std::min<size_t>(kPagePairs, pairs_ - wanted * kPagePairs);
     if (wanted != held) {
-      // Scratch that cannot be read back is nothing that a lookup could repair.
       auto read = file_.read_at(wanted * kPageBytes, std::span(page, in_page * 16));
       if (!read) {
-        std::fprintf(stderr, "spillway: %s\n", read.error().message().c_str());
-        std::abort();
+        held = SIZE_MAX;
+        note(std::move(read).error());
+        return id;
       }
       held = wanted;
     }
@@ -160,10 +166,18 @@ class Search final : public Mapping {
     }
     return low < in_page && u64_at(page + 16 * low) == id ? u64_at(page + 16 * low + 8) : id;
   }
+  void note(Error error) const {
+    MutexLock lock(mutex_);
+    if (!first_error_) first_error_.emplace(std::move(error).with("looking ids up in the mapping"));
+    has_failed_.store(true, std::memory_order_release);
+  }
   ScratchFile file_;
   Pages index_;
   uint64_t pairs_;
   std::string sha_;
+  mutable std::atomic<bool> has_failed_{false};
+  mutable Mutex mutex_;
+  mutable std::optional<Error> first_error_ GUARDED_BY(mutex_);
 };
 
 ExternalSortOptions sort_options() {

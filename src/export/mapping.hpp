@@ -11,7 +11,9 @@
 // Threads  load: one. map(): any, side by side.
 // Cost     Loading: 0.1 us a pair into a table, 0.3 us when sorted. A table lookup is one cache miss,
 //          overlapped within a call; a search about 1 us.
-// Fails    kInvalid with the line or pair; kNotFound, kIo, kScratchFull, kMemoryLimit.
+// Fails    load: kInvalid with the line or pair; kNotFound, kIo, kScratchFull, kMemoryLimit.
+//          status: kIo, kCorrupt, once a search could not read scratch: ids mapped since then may
+//          be wrong, and nothing made of them may be kept.
 #pragma once
 
 #include <cstdint>
@@ -45,6 +47,8 @@ class Mapping {
 
   // out[i] = body of ids[i]; both may be the same memory, unaligned. True when any is not 0.
   virtual bool map(const uint8_t* ids, size_t count, uint8_t* out) const = 0;
+  // To be asked after map(), before anything of it is made final. Any thread.
+  [[nodiscard]] virtual Result<void> status() const { return {}; }
 
   virtual uint64_t pairs() const = 0;             // different ids
   virtual bool is_in_memory() const = 0;          // a table rather than a search

@@ -7,6 +7,7 @@
 #include <map>
 #include <random>
 
+#include "core/fault.hpp"
 #include "core/test_folder.hpp"
 
 namespace spillway::exporter {
@@ -83,6 +84,28 @@ TEST_F(MappingTest, BinaryTableAndSearchAgree) {
   content.pop_back();
   EXPECT_FALSE(load(content, MappingFormat::kBinary));
 }
+
+#ifdef SPILLWAY_FAULTS
+TEST_F(MappingTest, ASearchThatCannotReadScratchSaysSo) {
+  std::string content;
+  for (uint64_t id = 1; id <= 2000; ++id) {
+    const uint64_t pair[] = {id, id + 5000};
+    content.append(reinterpret_cast<const char*>(pair), sizeof pair);
+  }
+  auto mapping = load(content, MappingFormat::kBinary, 0);
+  ASSERT_TRUE(mapping) << mapping.error().message();
+  EXPECT_EQ(mapped(**mapping, {1, 1999}), (std::vector<uint64_t>{5001, 6999}));
+  EXPECT_TRUE((*mapping)->status());
+  fault::arm(fault::Site::kRead, 2, EIO);
+  (void)mapped(**mapping, {1, 1999, 2});
+  fault::disarm_all();
+  auto status = (*mapping)->status();
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code(), Code::kIo);
+  EXPECT_NE(status.error().message().find("mapping"), std::string::npos);
+  EXPECT_FALSE((*mapping)->status());  // it stays so
+}
+#endif
 
 TEST_F(MappingTest, ReadsGzip) {
   std::string text, packed(1 << 20, '\0');

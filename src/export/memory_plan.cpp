@@ -4,19 +4,14 @@
 
 #include <algorithm>
 
-#include "export/arrow_shard.hpp"
-#include "export/precomputed_shard.hpp"
+#include "export/downscale.hpp"
+#include "export/shard_output.hpp"
 #include "export/shard_publisher.hpp"
 
 namespace spillway::exporter {
 namespace {
 
 Bytes reserve_of(Bytes memory) { return std::max(12_MiB, memory / 24); }
-
-Bytes writer_room(const MemoryPlan::Needs& needs) {
-  if (needs.target == Target::kArrow) return ArrowShardWriter::room(needs.batch_rows);
-  return PrecomputedShardWriter::room() + BlockWorker::room(needs.target, false);
-}
 
 std::optional<MemoryPlan> with_threads(Bytes memory, unsigned threads,
                                        const MemoryPlan::Needs& needs) {
@@ -26,12 +21,22 @@ std::optional<MemoryPlan> with_threads(Bytes memory, unsigned threads,
   plan.read = needs.read_floor;
   plan.work =
       std::max(LargeRoom::room() + BlockWorker::room(needs.target, needs.from_voxels) * threads,
-               largest_row() + writer_room(needs));
+               largest_row() + ShardOutput::room(needs.target, needs.batch_rows));
   plan.publish = ShardPublisher::room();
   plan.mapping = needs.has_mapping ? Mapping::sort_floor() : Bytes(0);
   const Bytes fixed = plan.reserve + plan.read + plan.work + plan.publish + plan.mapping;
   if (memory <= fixed) return std::nullopt;
-  const Bytes rest = memory - fixed;
+  Bytes rest = memory - fixed;
+  if (needs.downscales) {
+    plan.part_options.inputs = threads;
+    plan.part_options.frame_bytes = kSortFrame;
+    plan.part_options.codec = Codec::kLz4;
+    // Steps of at least the longest record: an eighth of each input's share.
+    plan.part_options.memory = std::max(Bytes(4 * kSortFrame) * threads, rest / 8);
+    plan.parts = ExternalSort::floor(plan.part_options);
+    if (rest <= plan.parts * 2) return std::nullopt;
+    rest -= plan.parts * 2;
+  }
   plan.sort_options.inputs = threads;
   plan.sort_options.frame_bytes = kSortFrame;
   plan.sort_options.codec = Codec::kStored;  // the rows are compressed already
@@ -65,6 +70,8 @@ std::vector<MemoryPlan::Item> MemoryPlan::items() const {
       {"publish", publish, "names and hashes of finished shards"},
   };
   if (mapping > Bytes(0)) items.push_back({"mapping", mapping, "sorting it, once"});
+  if (parts > Bytes(0))
+    items.push_back({"parts", parts * 2, "the next scale: one sort that is read, one that fills"});
   items.push_back({"sort", sort, "rows by shard; grows into what is left, then spills"});
   return items;
 }

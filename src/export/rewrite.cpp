@@ -1,9 +1,11 @@
 #include "export/rewrite.hpp"
 
 #include <fmt/format.h>
+#define XXH_STATIC_LINKING_ONLY  // XXH3_state_t on the stack
+#include <xxhash.h>
 
 #include <algorithm>
-#include <bit>
+#include <array>
 #include <charconv>
 #include <filesystem>
 #include <optional>
@@ -70,7 +72,10 @@ class Rewrite final : public ShardRewrite {
         [&](unsigned index) { return work(seats_[index], stop); }, [&] { turn_.fail(); }));
     if (gave_up_) return false;
     for (const Seat& seat : seats_) {
-      for (size_t i = 0; i < histogram_.size(); ++i) histogram_[i] += seat.histogram[i];
+      figures_.seen.join(seat.figures.seen);
+      figures_.sizes_in.join(seat.figures.sizes_in);
+      figures_.sizes_out.join(seat.figures.sizes_out);
+      figures_.rows_a_shard.join(seat.figures.rows_a_shard);
     }
     TRY(options_.publisher.flush());
     return true;
@@ -81,13 +86,14 @@ class Rewrite final : public ShardRewrite {
     std::unique_ptr<ArrowReader> reader;
     std::unique_ptr<ArrowShardWriter> writer;
     Pages mapped;
-    std::array<uint64_t, 32> histogram{};
+    Figures figures;
   };
   struct Task {
     size_t file = 0;
     std::string name;
     uint64_t number = 0;
     bool skips = false;  // an earlier run finished it
+    std::string input;   // of what
   };
 
   Result<void> work(Seat& seat, const std::stop_token& stop) {
@@ -97,8 +103,9 @@ class Rewrite final : public ShardRewrite {
       if (!turn_.wait(task->file)) return {};
       if (figures) {
         MutexLock lock(mutex_);
-        TRY(options_.publisher.add(
-            finished_shard(task->number, task->name, Target::kArrow, *figures)));
+        auto shard = finished_shard(task->number, task->name, Target::kArrow, *figures);
+        shard.input = std::move(task->input);
+        TRY(options_.publisher.add(std::move(shard)));
       }
       turn_.pass(task->file);
     }
@@ -112,24 +119,41 @@ class Rewrite final : public ShardRewrite {
     task.file = next_++;
     const std::string& name = files_[task.file].name;
     task.name = fmt::format("s{}/{}", options_.scale_index, name.substr(0, name.rfind('.')));
-    task.skips = TRY(options_.publisher.is_done(task.name));
+    task.skips = TRY(options_.publisher.is_done(task.name, &task.input));
     task.number = options_.publisher.take_number();
     return std::optional(task);
   }
 
+  struct Open {  // counts a shard while it is in work
+    explicit Open(std::atomic<uint64_t>& count) : count_(count) { ++count_; }
+    ~Open() { --count_; }
+    std::atomic<uint64_t>& count_;
+  };
+  // As if the table and the frame stood behind one another.
+  static std::array<uint64_t, 2> hash_of(const ArrowRow& row) {
+    XXH3_state_t state;
+    XXH3_128bits_reset(&state);
+    XXH3_128bits_update(&state, row.supervoxels.data(), row.supervoxels.size());
+    XXH3_128bits_update(&state, row.frame.data(), row.frame.size());
+    const XXH128_hash_t hash = XXH3_128bits_digest(&state);
+    return {hash.low64, hash.high64};
+  }
+
   // None when nothing is left of the shard, or nothing was to be done.
-  Result<std::optional<ShardFigures>> rewrite(Seat& seat, const Task& task,
-                                              const std::stop_token& stop) {
+  Result<std::optional<ShardFigures>> rewrite(Seat& seat, Task& task, const std::stop_token& stop) {
     const WorkPlan& plan = options_.plan;
     const uint64_t cell = files_[task.file].cell;
     TRY(seat.reader->open(folder_ + "/" + files_[task.file].name));
-    uint64_t blocks = 0, written = 0, empty = 0, bytes = 0;
+    const Open open(options_.counts.shards_open);
+    uint64_t blocks = 0, written = 0, empty = 0, bytes = 0, bytes_out = 0, rows = 0;
+    ContentSum seen;
     const auto tell = [&] {
       const Counts& counts = options_.counts;
       counts.blocks.fetch_add(std::exchange(blocks, 0), std::memory_order_relaxed);
       counts.bytes.fetch_add(std::exchange(bytes, 0), std::memory_order_relaxed);
       counts.written.fetch_add(std::exchange(written, 0), std::memory_order_relaxed);
       counts.empty.fetch_add(std::exchange(empty, 0), std::memory_order_relaxed);
+      counts.bytes_out.fetch_add(std::exchange(bytes_out, 0), std::memory_order_relaxed);
     };
     bool has_begun = false;
     std::optional<std::array<uint32_t, 3>> last;  // z, y, x
@@ -146,6 +170,7 @@ class Rewrite final : public ShardRewrite {
       last = zyx;
       ++blocks;
       bytes += row->bytes();
+      seen.add_block(row->at, hash_of(*row));
       if (blocks == 1024) {
         tell();
         if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while writing shards");
@@ -158,8 +183,11 @@ class Rewrite final : public ShardRewrite {
         continue;
       }
       ++written;
-      ++seat.histogram[static_cast<size_t>(std::bit_width(row->block_size)) % 32];
+      ++rows;
+      seat.figures.sizes_in.add(row->block_size);
       if (task.skips) continue;
+      seat.figures.sizes_out.add(row->frame.size());
+      bytes_out += 2 * table + row->frame.size();
       if (!has_begun)
         TRY(seat.writer->begin(options_.publisher.part(task.number, "arrow"),
                                options_.publisher.part(task.number, "csv")));
@@ -172,6 +200,14 @@ class Rewrite final : public ShardRewrite {
                             .frame = row->frame}));
     }
     tell();
+    if (task.skips && task.input != seen.hex()) return fail(Code::kUsage, options_.refusal);
+    TRY(plan.mapping->status());
+    task.input = seen.hex();
+    seat.figures.seen.join(seen);
+    if (rows > 0) {
+      seat.figures.rows_a_shard.add(rows);
+      options_.counts.shards_done.fetch_add(1, std::memory_order_relaxed);
+    }
     if (!has_begun) return std::optional<ShardFigures>();
     return std::optional(TRY(seat.writer->end()));
   }

@@ -5,14 +5,17 @@
 // once: what an export writes. open() looks at the names, run() at every row; at the first one that is
 // elsewhere run() gives up, and the caller has to sort.
 //
+// A shard that an earlier run made is read again and kept only when it was made of the same rows: the
+// journal has their sum, shard by shard.
+//
 // Memory   room() a thread: the first from `reader` and `writer`, further ones from `more` while that
 //          lends.
 // Threads  run(): as many as fit, a file each at a time; shards are published in the order of cells.
 // Cost     About 5 us a row of 4 KB, of which SHA-256 takes half.
-// Fails    As ArrowReader, ArrowShardWriter and ShardPublisher do.
+// Fails    As ArrowReader, ArrowShardWriter and ShardPublisher do; kUsage with `refusal` when a kept
+//          shard was made of other rows.
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <memory>
 #include <stop_token>
@@ -22,6 +25,8 @@
 #include "core/budget.hpp"
 #include "core/scratch.hpp"
 #include "export/block_worker.hpp"
+#include "export/histogram.hpp"
+#include "export/input_mark.hpp"
 #include "export/shard_publisher.hpp"
 
 namespace spillway::exporter {
@@ -29,7 +34,7 @@ namespace spillway::exporter {
 class ShardRewrite {
  public:
   struct Counts {  // read by others while it runs
-    std::atomic<uint64_t>&blocks, &bytes, &written, &empty;
+    std::atomic<uint64_t>&blocks, &bytes, &written, &empty, &bytes_out, &shards_open, &shards_done;
   };
   struct Options {
     const WorkPlan& plan;
@@ -40,6 +45,7 @@ class ShardRewrite {
     Account reader, writer, more;
     std::shared_ptr<ScratchSpace> space;
     ShardPublisher& publisher;
+    std::string refusal;
     Counts counts;
   };
   // None when a file of `folder` has not the name of a cell, or two have the same.
@@ -51,10 +57,19 @@ class ShardRewrite {
   // False when the rows have to be sorted; what was published until then is to be taken back.
   [[nodiscard]] virtual Result<bool> run(const std::stop_token& stop) = 0;
 
-  const std::array<uint64_t, 32>& size_histogram() const { return histogram_; }  // after run()
+  // After run():
+  const ContentSum& seen() const { return figures_.seen; }
+  const Histogram& sizes_in() const { return figures_.sizes_in; }
+  const Histogram& sizes_out() const { return figures_.sizes_out; }
+  const Histogram& rows_a_shard() const { return figures_.rows_a_shard; }
 
  protected:
-  std::array<uint64_t, 32> histogram_{};  // of blocks before compression, by bit width
+  struct Figures {
+    ContentSum seen;
+    Histogram sizes_in{Histogram::Unit::kBytes}, sizes_out{Histogram::Unit::kBytes},
+        rows_a_shard{Histogram::Unit::kCount};
+  };
+  Figures figures_;
 };
 
 }  // namespace spillway::exporter

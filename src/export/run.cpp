@@ -3,12 +3,10 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <bit>
 #include <cstring>
-#include <deque>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <thread>
+#include <tuple>
 
 #include "core/budget.hpp"
 #include "core/durable_file.hpp"
@@ -19,14 +17,18 @@
 #include "core/report.hpp"
 #include "core/scratch.hpp"
 #include "core/work_folder.hpp"
-#include "export/arrow_shard.hpp"
 #include "export/export.hpp"
+#include "export/histogram.hpp"
+#include "export/input_mark.hpp"
+#include "export/manifest.hpp"
 #include "export/memory_plan.hpp"
-#include "export/output_file.hpp"
-#include "export/precomputed_shard.hpp"
+#include "export/neuroglancer_link.hpp"
+#include "export/old_results.hpp"
 #include "export/rewrite.hpp"
 #include "export/sha256.hpp"
+#include "export/shard_output.hpp"
 #include "export/shard_publisher.hpp"
+#include "export/slice_pictures.hpp"
 #include "export/source.hpp"
 
 namespace spillway::exporter {
@@ -37,11 +39,27 @@ using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kMostSpec = uint64_t{16} << 20;
 
-// The output folder while a run owns it.
 const char* name_of(Duplicates duplicates) {
   return duplicates == Duplicates::kError   ? "error"
          : duplicates == Duplicates::kFirst ? "first"
                                             : "last";
+}
+
+// How many scales --scale all writes.
+uint32_t scales_of(const VolumeSpec& spec) {
+  return static_cast<uint32_t>(
+      std::min<uint64_t>(spec.scales.size(), spec.num_scales.value_or(spec.scales.size())));
+}
+
+MemoryPlan::Needs memory_needs(const ExportOptions& options, const Source& source,
+                               uint64_t batch_rows, bool downscales) {
+  const Bytes floor = source.floor();
+  return {.target = options.to,
+          .from_voxels = downscales || source.needs_encoder(),
+          .has_mapping = !options.mapping.empty(),
+          .downscales = downscales,
+          .batch_rows = batch_rows,
+          .read_floor = downscales ? std::max(floor, downscale_floor()) : floor};
 }
 
 // What the output depends on.
@@ -55,7 +73,7 @@ Json configuration(const ExportOptions& options, const VolumeSpec& spec, uint64_
   json["source"] = options.source;
   json["spec_sha256"] = hash.hex();
   json["mapping_sha256"] = mapping_sha.empty() ? Json(nullptr) : Json(mapping_sha);
-  json["scale"] = options.scale;
+  json["scale"] = options.all_scales ? Json("all") : Json(options.scale);
   if (options.to == Target::kArrow) json["batch_size"] = batch_rows;
   json["payload"] = options.payload == Payload::kLz4   ? "lz4"
                     : options.payload == Payload::kRaw ? "raw"
@@ -65,6 +83,23 @@ Json configuration(const ExportOptions& options, const VolumeSpec& spec, uint64_
   json["on_duplicate"] = name_of(options.duplicates);
   return json;
 }
+
+std::string page_of(const NeuroglancerLink& link) {
+  std::string url, serve;
+  for (const auto& [from, to] : {std::pair(&link.url, &url), std::pair(&link.serve, &serve)}) {
+    for (const char c : *from)
+      *to += c == '<' ? "&lt;" : c == '&' ? "&amp;" : c == '"' ? "&quot;" : std::string(1, c);
+  }
+  return fmt::format(
+      "<p>Serve the folder, with byte ranges and for other origins: <code "
+      "style=\"display:block;overflow-x:auto;white-space:"
+      "nowrap;padding:.3rem 0\">{}</code>then open "
+      "<a "
+      "href=\"{}\">this volume in neuroglancer</a>.</p>",
+      serve, url);
+}
+
+bool wants_page(const ExportOptions& options) { return options.job.report.ends_with(".html"); }
 
 struct Counts {
   std::atomic<uint64_t> written{0}, empty{0}, rejected{0}, duplicates{0}, merged{0};
@@ -79,93 +114,122 @@ class Job {
  private:
   Result<void> prepare(const std::stop_token& stop);
   Result<bool> rewrite(const std::stop_token& stop);
+  Result<void> plan_scale(uint32_t scale);
+  Result<std::unique_ptr<BlockSource>> open_scale();
+  Result<void> run_scale(uint32_t scale, const std::stop_token& stop);
   Result<void> ingest(std::stop_token stop);
   Result<void> write(const std::stop_token& stop);
-  Result<void> write_row(const RowHead& head, const Place& place, std::span<const uint8_t> content);
-  Result<void> begin_shard(const Place& place);
-  Result<void> end_shard();
-  Result<void> publish_hashed(size_t left);
   Result<void> write_reject(const RowHead& head, std::span<const uint8_t> reason);
   Result<void> write_info();
-  Result<void> write_manifest();
+  Manifest manifest() const;
   Result<ExportSummary> finish();
   uint64_t blocks_in() const;
   ProgressSnapshot snapshot();
   void describe();
+  Result<void> show_pictures();
+  Result<void> open_publisher();
+  Result<void> same_input(const std::string& what, const std::string& value, const char* how);
+  std::string other_input(const char* how) const;
+  Result<void> same_glance() const;
 
   const ExportOptions& options_;
   WorkFolder& work_;
   VolumeSpec spec_;
+  std::optional<Source> origin_;
+  uint32_t first_scale_ = 0, end_scale_ = 0;  // those that are written
+  uint32_t scale_ = 0;                        // the one in work
+  bool is_built_ = false;                     // from the scale before
+  bool builds_next_ = false;
   WorkPlan plan_;
   MemoryPlan memory_;
   uint64_t batch_rows_ = 1;
   std::string config_;
+  std::string glance_;
+  ContentSum content_, seen_;  // of the first scale's blocks, of those of the scale in work
   std::unique_ptr<Budget> budget_;
-  Account read_account_, work_account_, sort_account_, publish_account_;
+  Account read_account_, work_account_, sort_account_, publish_account_, mapping_account_;
+  std::array<Account, 2> part_accounts_;  // of the parts of even and odd scales
   std::shared_ptr<ScratchSpace> space_;
-  std::unique_ptr<Mapping> mapping_;
-  std::unique_ptr<BlockSource> source_;
+  std::unique_ptr<Mapping> mapping_, identity_;
+  Mutex source_mutex_;                   // source_, beside the progress line
+  std::unique_ptr<BlockSource> source_;  // of the scale in work
+  std::unique_ptr<ExternalSort> parts_;  // of the next scale
+  std::unique_ptr<PartFile> part_file_;
+  ScaleStep step_in_, step_out_;  // to the scale in work, and to the next
   std::unique_ptr<ExternalSort> sort_;
   std::unique_ptr<LargeRoom> large_;
   std::unique_ptr<ShardPublisher> publisher_;
   std::unique_ptr<Report> report_;
   std::unique_ptr<Progress> progress_;
-  Rate rate_;
+  struct Rates {
+    Rate blocks, bytes;
+  };
+  std::array<Rates, 2> rates_;  // while reading, while writing
+  std::unique_ptr<SlicePictures> pictures_;
   Counts counts_;
+  std::atomic<uint64_t> blocks_before_{0};  // of the scales that are done
+  uint64_t sort_runs_ = 0, mapping_pairs_ = 0;
+  std::vector<ScaleSummary> scales_;  // done
   std::atomic<bool> writing_{false};
 
   // While writing:
-  std::unique_ptr<ArrowShardWriter> arrow_;
-  std::unique_ptr<PrecomputedShardWriter> shard_;
-  std::unique_ptr<BlockWorker> unpacker_;
-  std::optional<uint64_t> open_group_;
-  std::string open_name_;
-  uint64_t open_number_ = 0;
-  struct Hashed {
-    uint64_t number = 0;
-    std::string name;
-    ShardFigures figures;
-    Result<std::string> sha256 = std::string();
-    std::jthread thread;  // which makes it
-  };
-  std::deque<Hashed> hashed_;  // at most the threads; they stay where they are
-  bool skipping_ = false;
+  std::unique_ptr<ShardOutput> output_;
+  OutputFigures output_figures_;
   std::unique_ptr<DurableFile> rejects_;
-  std::array<uint64_t, 32> size_histogram_{};  // of blocks before compression, by bit width
+  Histogram sizes_in_{Histogram::Unit::kBytes};
 };
 
-Result<void> Job::prepare(const std::stop_token& stop) {
-  spec_ = TRY(VolumeSpec::parse(TRY(read_small_file(options_.spec, kMostSpec)), options_.spec));
-  if (options_.scale >= spec_.scales.size())
-    return fail(Code::kUsage, fmt::format("--scale {}: {} has {} scales, from 0", options_.scale,
-                                          options_.spec, spec_.scales.size()));
-  const Scale& scale = spec_.scales[options_.scale];
-  plan_.target = options_.to;
-  plan_.grid = TRY(Grid::of(scale, options_.scale));
+// The scale that is worked on next.
+Result<void> Job::plan_scale(uint32_t index) {
+  const Scale& scale = spec_.scales[index];
+  scale_ = index;
+  plan_.grid = TRY(Grid::of(scale, index));
   plan_.sharding = scale.sharding;
   plan_.size = scale.size;
-  plan_.keep_empty = options_.keep_empty;
-  plan_.reject = options_.reject;
-  plan_.last_wins = options_.duplicates == Duplicates::kLast;
-  plan_.payload = options_.payload;
-  plan_.source = options_.source == "-" ? "stdin" : options_.source;
   if (options_.to == Target::kArrow) {
-    const std::string where =
-        fmt::format("{}: scales[{}] ({})", options_.spec, options_.scale, scale.key);
+    const std::string where = fmt::format("{}: scales[{}] ({})", options_.spec, index, scale.key);
     if (!scale.sharding) return fail(Code::kUsage, where + ": Arrow shards need \"sharding\"");
     if (scale.sharding->hash != ShardHash::kIdentity)
       return fail(Code::kUsage,
                   where + ": Arrow shards need the hash \"identity\", not murmurhash3_x86_128");
     plan_.cells = Cells(plan_.grid, *scale.sharding);
   }
+  is_built_ = index > first_scale_ && !origin_->has_scale(spec_, index);
+  builds_next_ = index + 1 < end_scale_ && !origin_->has_scale(spec_, index + 1);
+  if (is_built_) step_in_ = TRY(scale_step(spec_, index - 1, options_.spec));
+  if (builds_next_) step_out_ = TRY(scale_step(spec_, index, options_.spec));
+  plan_.chunk = origin_->chunk_format(scale);
+  // A precomputed scale is built of mapped ids.
+  const bool is_mapped = is_built_ && options_.to == Target::kPrecomputed;
+  plan_.mapping = is_mapped ? identity_.get() : mapping_.get();
+  plan_.pictures = index == first_scale_ ? pictures_.get() : nullptr;
+  return {};
+}
+
+Result<void> Job::prepare(const std::stop_token& stop) {
+  spec_ = TRY(VolumeSpec::parse(TRY(read_small_file(options_.spec, kMostSpec)), options_.spec));
+  if (options_.scale >= spec_.scales.size())
+    return fail(Code::kUsage, fmt::format("--scale {}: {} has {} scales, from 0", options_.scale,
+                                          options_.spec, spec_.scales.size()));
+  first_scale_ = options_.scale;
+  end_scale_ = options_.all_scales ? scales_of(spec_) : first_scale_ + 1;
+  plan_.target = options_.to;
+  plan_.keep_empty = options_.keep_empty;
+  plan_.reject = options_.reject;
+  plan_.last_wins = options_.duplicates == Duplicates::kLast;
+  plan_.order_matters = options_.duplicates != Duplicates::kError;
+  plan_.payload = options_.payload;
+  plan_.source = options_.source == "-" ? "stdin" : options_.source;
+  origin_.emplace(TRY(Source::look(options_)));
+  bool downscales = false;
+  for (uint32_t s = end_scale_; s-- > first_scale_;) {  // all are looked at before anything is done
+    TRY(plan_scale(s));
+    downscales |= builds_next_;
+  }
   batch_rows_ = options_.batch_size.value_or(spec_.batch_size.value_or(1));
-  const SourceKind kind = TRY(source_kind(options_));
-  memory_ = TRY(MemoryPlan::make_or_refuse(options_.job.memory, options_.job.threads,
-                                           {.target = options_.to,
-                                            .from_voxels = source_needs_encoder(options_, kind),
-                                            .has_mapping = !options_.mapping.empty(),
-                                            .batch_rows = batch_rows_,
-                                            .read_floor = source_floor(options_, kind)}));
+  memory_ =
+      TRY(MemoryPlan::make_or_refuse(options_.job.memory, options_.job.threads,
+                                     memory_needs(options_, *origin_, batch_rows_, downscales)));
   budget_ = Budget::create(options_.job.memory - memory_.reserve);
   ScratchSpace::Options scratch;
   scratch.folder = options_.job.scratch.empty() ? work_.path() : options_.job.scratch;
@@ -175,6 +239,10 @@ Result<void> Job::prepare(const std::stop_token& stop) {
       TRY(budget_->open({"read", 1, memory_.read,
                          memory_.read + Bytes(BlockSource::kChunkBytes * 3 * memory_.threads)}));
   sort_account_ = TRY(budget_->open({"sort", 2, memory_.sort, std::nullopt}));
+  if (downscales) {
+    for (Account& account : part_accounts_)
+      account = TRY(budget_->open({"parts", 2, memory_.parts, std::nullopt}));
+  }
   work_account_ = TRY(budget_->open({"work", 3, memory_.work, memory_.work}));
   publish_account_ = TRY(budget_->open({"publish", 4, memory_.publish, memory_.publish}));
   Account mapping = TRY(budget_->open({"mapping", 3, memory_.mapping, std::nullopt}));
@@ -186,20 +254,49 @@ Result<void> Job::prepare(const std::stop_token& stop) {
                                 .space = space_,
                                 .most_table_bytes = memory_.most_table_bytes},
                                stop));
+  identity_ = TRY(Mapping::load({.sort = mapping, .table = table, .space = space_}, stop));
   budget_->retire(mapping);
-  plan_.mapping = mapping_.get();
-  source_ = TRY(open_source(options_, kind, plan_, read_account_, space_));
+  if (wants_page(options_))
+    pictures_ = SlicePictures::create(spec_.scales[first_scale_].size,
+                                      TRY(budget_->open({"pictures", 3, Bytes(0), std::nullopt})));
   config_ = configuration(options_, spec_, batch_rows_, mapping_->sha256()).dump();
+  TRY(plan_scale(first_scale_));
+  source_ = TRY(open_scale());
+  glance_ = TRY(glance_at(options_.source));
+  return open_publisher();
+}
+
+Result<void> Job::open_publisher() {
+  publisher_.reset();
   publisher_ =
       TRY(ShardPublisher::open(options_.out, work_.path(), config_, publish_account_, space_));
-  return {};
+  return same_input("glance", glance_, "its size, its beginning or its end differ");
+}
+
+// Shards of one input and shards of another must never stand side by side.
+Result<void> Job::same_input(const std::string& what, const std::string& value, const char* how) {
+  return publisher_->same_as_before(what, value, other_input(how));
+}
+
+std::string Job::other_input(const char* how) const {
+  return fmt::format(
+      "{}: is not what the run read that is to be continued in {} ({}); give that again, or begin "
+      "anew with --resume never",
+      plan_.source, options_.out, how);
+}
+
+Result<void> Job::same_glance() const {
+  if (TRY(glance_at(options_.source)) == glance_) return {};
+  return fail(Code::kInvalid, options_.source + ": was changed while it was read");
 }
 
 // ---- shards to the same shards with another mapping ------------------------------------------------
 
-// False when the source is none that can be rewritten shard by shard.
+// False when the source is none that can be rewritten shard by shard, or more is wanted of its blocks
+// than their labels: pictures, or the place in the source of each.
 Result<bool> Job::rewrite(const std::stop_token& stop) {
-  if (TRY(source_kind(options_)) != SourceKind::kArrowShards || options_.to != Target::kArrow)
+  if (options_.all_scales || TRY(source_kind(options_)) != SourceKind::kArrowShards ||
+      options_.to != Target::kArrow || pictures_ || plan_.order_matters)
     return false;
   const ShardRewrite::Options how{
       .plan = plan_,
@@ -212,32 +309,84 @@ Result<bool> Job::rewrite(const std::stop_token& stop) {
       .more = sort_account_,
       .space = space_,
       .publisher = *publisher_,
-      .counts = {counts_.rewritten, counts_.rewritten_bytes, counts_.written, counts_.empty}};
+      .refusal = other_input("its blocks differ"),
+      .counts = {counts_.rewritten, counts_.rewritten_bytes, counts_.written, counts_.empty,
+                 output_figures_.bytes, output_figures_.shards_open, output_figures_.shards_done}};
   auto work = TRY(ShardRewrite::open(source_->name(), how, stop));
   if (!work) return false;
   writing_ = true;
   if (TRY(work->run(stop))) {
-    size_histogram_ = work->size_histogram();
+    content_ = work->seen();
+    sizes_in_ = work->sizes_in();
+    output_figures_.block_sizes = work->sizes_out();
+    output_figures_.rows_a_shard = work->rows_a_shard();
+    TRY(same_glance());
     return true;
   }
   // A row is not where the name of its file says: all rows have to be sorted.
   writing_ = false;
   counts_.rewritten = counts_.rewritten_bytes = counts_.written = counts_.empty = 0;
+  output_figures_.bytes = output_figures_.shards_open = output_figures_.shards_done = 0;
   TRY(publisher_->retract());
-  publisher_.reset();
-  publisher_ =
-      TRY(ShardPublisher::open(options_.out, work_.path(), config_, publish_account_, space_));
+  TRY(open_publisher());
   return false;
 }
 
-uint64_t Job::blocks_in() const { return counts_.rewritten + source_->blocks(); }
+uint64_t Job::blocks_in() const { return counts_.rewritten + blocks_before_; }
+
+// ---- scale by scale --------------------------------------------------------------------------------
+
+// Where the blocks of the scale in work come from.
+Result<std::unique_ptr<BlockSource>> Job::open_scale() {
+  if (is_built_)
+    return open_downscaled(std::move(parts_), std::move(part_file_), step_in_, plan_.grid,
+                           read_account_);
+  return origin_->open(spec_, scale_, plan_.grid, read_account_, space_);
+}
+
+// Blocks in to shards written, of one scale, and the parts of the next.
+Result<void> Job::run_scale(uint32_t scale, const std::stop_token& stop) {
+  if (scale > first_scale_) {
+    TRY(plan_scale(scale));
+    auto source = TRY(open_scale());
+    MutexLock lock(source_mutex_);
+    source_ = std::move(source);
+  }
+  ScaleSummary before{.written = counts_.written,
+                      .empty = counts_.empty,
+                      .rejected = counts_.rejected,
+                      .duplicates = counts_.duplicates,
+                      .shards = publisher_->shards()};
+  TRY(ingest(stop));
+  TRY(write(stop));
+  const uint64_t blocks = source_->blocks();
+  scales_.push_back({.scale = scale,
+                     .blocks_in = blocks,
+                     .written = counts_.written - before.written,
+                     .empty = counts_.empty - before.empty,
+                     .rejected = counts_.rejected - before.rejected,
+                     .duplicates = counts_.duplicates - before.duplicates,
+                     .shards = publisher_->shards() - before.shards});
+  sort_runs_ += sort_->runs_written();
+  sort_.reset();
+  large_.reset();
+  MutexLock lock(source_mutex_);
+  source_.reset();
+  blocks_before_ += blocks;
+  return {};
+}
 
 // ---- blocks to sorted rows -----------------------------------------------------------------------
 
 Result<void> Job::ingest(std::stop_token stop) {
   sort_ = TRY(ExternalSort::create(memory_.sort_options, sort_account_, space_));
   large_ = TRY(LargeRoom::create(TRY(work_account_.acquire(LargeRoom::room(), stop)), space_));
-  const bool voxels = source_needs_encoder(options_, TRY(source_kind(options_)));
+  const bool voxels = is_built_ || builds_next_ || origin_->needs_encoder();
+  if (builds_next_) {
+    parts_ = TRY(ExternalSort::create(memory_.part_options, part_accounts_[scale_ % 2], space_));
+    part_file_ = std::make_unique<PartFile>();
+    part_file_->space = space_;
+  }
   struct Seat {
     std::unique_ptr<BlockWorker> worker;
     size_t input;
@@ -248,7 +397,14 @@ Result<void> Job::ingest(std::stop_token stop) {
   } seats;
   for (size_t i = 0; i < memory_.threads; ++i) {
     Lease lease = TRY(work_account_.acquire(BlockWorker::room(options_.to, voxels), stop));
-    auto worker = TRY(BlockWorker::create(plan_, *large_, std::move(lease), voxels));
+    std::unique_ptr<PartMaker> parts;
+    if (builds_next_) {
+      const PartMaker::Options part{
+          .step = step_out_, .keep_zero = plan_.keep_empty, .last_wins = plan_.last_wins};
+      parts = std::make_unique<PartMaker>(part, *part_file_, parts_->input(i));
+    }
+    auto worker =
+        TRY(BlockWorker::create(plan_, *large_, std::move(lease), voxels, std::move(parts)));
     MutexLock lock(seats.mutex);
     seats.free.push_back({std::move(worker), i});
   }
@@ -270,13 +426,19 @@ Result<void> Job::ingest(std::stop_token stop) {
                                seats.free.pop_back();
                              }
                              auto taken = seat.worker->take(unit.value, sort_->input(seat.input));
+                             if (taken) taken = mapping_->status();
                              MutexLock lock(seats.mutex);
                              seats.free.push_back(std::move(seat));
                              return taken;
                            });
   TRY(pipeline.run());
+  {
+    MutexLock lock(seats.mutex);
+    seen_ = ContentSum();
+    for (const Seat& seat : seats.free) seen_.join(seat.worker->seen());
+  }
   large_->release();
-  budget_->retire(read_account_);
+  if (scale_ + 1 == end_scale_) budget_->retire(read_account_);
   return {};
 }
 
@@ -284,21 +446,26 @@ Result<void> Job::ingest(std::stop_token stop) {
 
 Result<void> Job::write(const std::stop_token& stop) {
   writing_ = true;
-  const Bytes writer_room = options_.to == Target::kArrow ? ArrowShardWriter::room(batch_rows_)
-                                                          : PrecomputedShardWriter::room();
-  Lease writer_lease = TRY(work_account_.acquire(writer_room, stop));
-  Pages large_row = TRY(Pages::map(TRY(work_account_.acquire(largest_row(), stop))));
-  if (options_.to == Target::kArrow) {
-    arrow_ = TRY(ArrowShardWriter::create(
-        batch_rows_, space_, std::move(writer_lease),
-        memory_.threads > 1 ? WriteBehind::Hash::kBehind : WriteBehind::Hash::kByCaller));
-  } else {
-    unpacker_ = TRY(BlockWorker::create(
-        plan_, *large_, TRY(work_account_.acquire(BlockWorker::room(options_.to, false), stop)),
-        false));
-    if (plan_.sharding) shard_ = TRY(PrecomputedShardWriter::create(*plan_.sharding));
-    TRY(write_info());
+  if (!is_built_) {
+    const bool is_first = scale_ == first_scale_;
+    if (is_first) content_ = seen_;
+    TRY(same_glance());
+    TRY(same_input(is_first ? "content" : fmt::format("content of scale {}", scale_), seen_.hex(),
+                   "its blocks differ"));
   }
+  const ShardOutput::Options how{.plan = plan_,
+                                 .scale = spec_.scales[scale_],
+                                 .scale_index = scale_,
+                                 .batch_rows = batch_rows_,
+                                 .threads = memory_.threads,
+                                 .publisher = *publisher_,
+                                 .figures = output_figures_,
+                                 .large = *large_,
+                                 .space = space_,
+                                 .account = work_account_};
+  output_ = TRY(ShardOutput::create(how, stop));
+  Pages large_row = TRY(Pages::map(TRY(work_account_.acquire(largest_row(), stop))));
+  if (options_.to == Target::kPrecomputed && scale_ == first_scale_) TRY(write_info());
   auto stream = TRY(sort_->stream());
   Place last_place{};
   RowHead last;
@@ -307,7 +474,7 @@ Result<void> Job::write(const std::stop_token& stop) {
   while (auto record = TRY(stream.next())) {
     if (++taken % 1024 == 0 && stop.stop_requested())
       return fail(Code::kCancelled, "stopped while writing shards");
-    counts_.merged.store(taken, std::memory_order_relaxed);
+    counts_.merged.store(blocks_before_ + taken, std::memory_order_relaxed);
     Place place;
     RowHead head;
     std::memcpy(place.data(), record->data(), kPlaceBytes);
@@ -340,109 +507,15 @@ Result<void> Job::write(const std::stop_token& stop) {
       TRY(large_->file.read_at(head.offset, room));
       content = room;
     }
-    TRY(write_row(head, place, content));
+    TRY(output_->add(head, place, content));
     ++counts_.written;
-    ++size_histogram_[static_cast<size_t>(std::bit_width(head.block_size))];
+    sizes_in_.add(head.block_size);
     if (report_ && taken % 4096 == 0) report_->count(taken, space_->used());
   }
-  TRY(end_shard());
-  TRY(publish_hashed(0));
+  TRY(output_->finish());
+  output_.reset();
+  writing_ = false;
   return publisher_->flush();
-}
-
-Result<void> Job::write_row(const RowHead& head, const Place& place,
-                            std::span<const uint8_t> content) {
-  if (options_.to == Target::kPrecomputed && !plan_.sharding) {  // a file a chunk
-    TRY(begin_shard(place));
-    if (skipping_) return {};
-    if (head.is_packed != 0) content = TRY(unpacker_->chunk_of(head, content));
-    OutputFile file(65536);
-    const uint64_t number = publisher_->take_number();
-    TRY(file.open(publisher_->part(number, "")));
-    TRY(file.append(content));
-    const std::string sha = TRY(file.close());
-    Json entry{{"file", open_name_}, {"rows", 1}, {"bytes", content.size()}, {"sha256", sha}};
-    return publisher_->add({number, open_name_, {""}, entry.dump(), content.size()});
-  }
-  if (open_group_ != group_of(place)) {
-    TRY(end_shard());
-    TRY(begin_shard(place));
-  }
-  if (skipping_) return {};
-  if (options_.to == Target::kPrecomputed) {
-    if (head.is_packed != 0) content = TRY(unpacker_->chunk_of(head, content));
-    const uint64_t chunk = uint64_t{part_of(place, 1)} << 32 | part_of(place, 2);
-    return shard_->add(part_of(place, 0), chunk, content);
-  }
-  const size_t table = 8 * size_t{head.labels};
-  return arrow_->add({.at = head.at,
-                      .labels = head.labels,
-                      .block_size = head.block_size,
-                      .mapped = content.first(table),
-                      .supervoxels = content.subspan(table, table),
-                      .frame = content.subspan(2 * table)});
-}
-
-Result<void> Job::begin_shard(const Place& place) {
-  const Scale& scale = spec_.scales[options_.scale];
-  const uint64_t group = group_of(place);
-  if (options_.to == Target::kArrow) {
-    open_name_ =
-        fmt::format("s{}/{}", options_.scale, cell_name(scale, plan_.cells.first_block(group)));
-  } else if (plan_.sharding) {
-    open_name_ = fmt::format("{}/{:0{}x}", scale.key, group,
-                             std::max(1u, (plan_.sharding->shard_bits + 3) / 4));
-  } else {
-    std::string name = scale.key + "/";
-    for (size_t d = 0; d < 3; ++d) {
-      const int64_t begin = 64 * int64_t{part_of(place, 2 - d)};
-      name += fmt::format("{}{}-{}", d == 0 ? "" : "_", scale.voxel_offset[d] + begin,
-                          scale.voxel_offset[d] + std::min(begin + 64, scale.size[d]));
-    }
-    open_name_ = name;
-  }
-  skipping_ = TRY(publisher_->is_done(open_name_));
-  if (options_.to == Target::kPrecomputed && !plan_.sharding) return {};
-  open_group_ = group;
-  if (skipping_) return {};
-  open_number_ = publisher_->take_number();
-  return options_.to == Target::kArrow ? arrow_->begin(publisher_->part(open_number_, "arrow"),
-                                                       publisher_->part(open_number_, "csv"))
-                                       : shard_->begin(publisher_->part(open_number_, "shard"));
-}
-
-Result<void> Job::end_shard() {
-  if (!open_group_) return {};
-  open_group_.reset();
-  if (skipping_) return {};
-  if (arrow_)
-    return publisher_->add(
-        finished_shard(open_number_, open_name_, options_.to, TRY(arrow_->end())));
-  // A precomputed shard can be hashed only when it is whole: beside the next ones, by other threads.
-  Hashed& shard = hashed_.emplace_back();
-  shard.number = open_number_;
-  shard.name = open_name_;
-  shard.figures = TRY(shard_->end());
-  if (memory_.threads > 1)
-    shard.thread = std::jthread([&shard, path = publisher_->part(open_number_, "shard")] {
-      shard.sha256 = sha256_of_file(path);
-    });
-  return publish_hashed(memory_.threads - 1);
-}
-
-// Gives shards to the publisher, in order, until at most `left` are still being hashed.
-Result<void> Job::publish_hashed(size_t left) {
-  for (; hashed_.size() > left; hashed_.pop_front()) {
-    Hashed& shard = hashed_.front();
-    if (shard.thread.joinable()) {
-      shard.thread.join();
-    } else {
-      shard.sha256 = sha256_of_file(publisher_->part(shard.number, "shard"));
-    }
-    shard.figures.sha256 = TRY(std::move(shard.sha256));
-    TRY(publisher_->add(finished_shard(shard.number, shard.name, options_.to, shard.figures)));
-  }
-  return {};
 }
 
 Result<void> Job::write_reject(const RowHead& head, std::span<const uint8_t> reason) {
@@ -472,30 +545,25 @@ Result<void> Job::write_info() {
     scale["compressed_segmentation_block_size"] = {8, 8, 8};
     if (scale.contains("sharding") && scale["sharding"].is_null()) scale.erase("sharding");
   }
-  Json kept = Json::array();  // only the scale that is written
-  kept.push_back(info["scales"][options_.scale]);
+  Json kept = Json::array();  // only the scales that are written
+  for (uint32_t s = first_scale_; s < end_scale_; ++s) kept.push_back(info["scales"][s]);
   info["scales"] = kept;
   return write_durably(options_.out + "/info", info.dump(2) + "\n");
 }
 
-Result<void> Job::write_manifest() {
-  DurableFile file = TRY(DurableFile::create(options_.out + "/manifest.json"));
-  TRY(file.append(fmt::format("{{\n\"options\": {},\n\"totals\": ", config_)));
-  const Json totals{{"blocks_in", blocks_in()},
-                    {"written", counts_.written.load()},
-                    {"empty", counts_.empty.load()},
-                    {"rejected", counts_.rejected.load()},
-                    {"duplicates", counts_.duplicates.load()},
-                    {"shards", publisher_->shards()}};
-  TRY(file.append(totals.dump() + ",\n\"shards\": ["));
-  const char* gap = "\n";
-  TRY(publisher_->entries([&](std::string_view entry) -> Result<void> {
-    TRY(file.append(std::string_view(gap)));
-    gap = ",\n";
-    return file.append(entry);
-  }));
-  TRY(file.append(std::string_view("\n]\n}\n")));
-  return std::move(file).commit();
+Manifest Job::manifest() const {
+  Manifest manifest;
+  manifest.options = config_;
+  manifest.glance = glance_;
+  manifest.content = content_.hex();
+  manifest.blocks_in = blocks_in();
+  manifest.written = counts_.written;
+  manifest.empty = counts_.empty;
+  manifest.rejected = counts_.rejected;
+  manifest.duplicates = counts_.duplicates;
+  manifest.shards = publisher_->shards();
+  if (options_.all_scales) manifest.scales = scales_;
+  return manifest;
 }
 
 void Job::describe() {
@@ -511,15 +579,37 @@ void Job::describe() {
   report_->fact("threads", fmt::format("{}", memory_.threads));
   report_->fact("mapping_pairs", fmt::format("{}", mapping_->pairs()));
   report_->fact("mapping_in_memory", mapping_->is_in_memory() ? "true" : "false");
-  report_->fact("sort_runs", fmt::format("{}", sort_ ? sort_->runs_written() : 0));
+  report_->fact("sort_runs", fmt::format("{}", sort_runs_));
   report_->fact("scratch_peak_bytes", fmt::format("{}", space_->peak().count()));
   report_->fact("scratch_written_bytes", fmt::format("{}", space_->written().count()));
-  ReportTable table{"Block sizes before compression", {"below", "blocks"}, {}};
-  for (size_t bits = 0; bits < size_histogram_.size(); ++bits) {
-    if (size_histogram_[bits] > 0)
-      table.rows.push_back({to_string(Bytes(uint64_t{1} << bits)), grouped(size_histogram_[bits])});
+  const std::array<std::tuple<const Histogram*, const char*, const char*>, 3> histograms{{
+      {&sizes_in_, "Block sizes before compression", "blocks"},
+      {&output_figures_.block_sizes,
+       options_.to == Target::kArrow ? "Block sizes, zstd" : "Chunk sizes", "blocks"},
+      {&output_figures_.rows_a_shard, "Blocks a shard", "shards"},
+  }};
+  for (const auto& [histogram, title, what] : histograms) {
+    if (histogram->count() == 0) continue;
+    ReportTable table = histogram->table(title, what);
+    table.on_page = false;
+    report_->table(std::move(table));
+    report_->picture({.title = title, .html = histogram->bars()});
   }
-  report_->table(std::move(table));
+}
+
+// After all else: what the rows and the mapping held is free for it.
+Result<void> Job::show_pictures() {
+  const Scale& scale = spec_.scales[first_scale_];
+  if (options_.to == Target::kPrecomputed) {
+    const NeuroglancerLink link = neuroglancer_link(options_.out, scale);
+    report_->picture(
+        {.title = "Look at it in neuroglancer", .html = page_of(link), .above_tables = true});
+  }
+  if (pictures_)
+    report_->picture({.title = "The middle of the volume",
+                      .html = TRY(pictures_->html(scale)),
+                      .above_tables = true});
+  return {};
 }
 
 Result<ExportSummary> Job::finish() {
@@ -538,12 +628,16 @@ Result<ExportSummary> Job::finish() {
   }
   describe();
   TRY(write_durably(options_.out + "/report.json", report_->json()));
+  sort_.reset();
+  large_.reset();
+  if (wants_page(options_)) TRY(show_pictures());
   if (!options_.job.report.empty()) {
-    const bool html = options_.job.report.ends_with(".html");
-    TRY(write_durably(options_.job.report, html ? report_->html() : report_->json()));
+    TRY(write_durably(options_.job.report,
+                      wants_page(options_) ? report_->html() : report_->json()));
   }
   if (options_.to == Target::kArrow) TRY(write_durably(options_.out + "/spec.json", spec_.json));
-  TRY(write_manifest());
+  TRY(write_manifest(options_.out + "/manifest.json", manifest(), spec_,
+                     [&](const auto& take) { return publisher_->entries(take); }));
   ExportSummary summary;
   summary.blocks_in = blocks_in();
   summary.written = counts_.written;
@@ -555,6 +649,9 @@ Result<ExportSummary> Job::finish() {
   summary.bytes = publisher_->bytes();
   summary.peak_memory = report_->peak();
   summary.out = options_.out;
+  summary.scales = scales_;
+  if (options_.to == Target::kPrecomputed)
+    summary.link = neuroglancer_link(options_.out, spec_.scales[first_scale_]);
   publisher_.reset();
   TRY(work_.remove());
   return summary;
@@ -562,20 +659,40 @@ Result<ExportSummary> Job::finish() {
 
 ProgressSnapshot Job::snapshot() {
   ProgressSnapshot now;
-  const uint64_t in = blocks_in(), merged = counts_.merged.load(std::memory_order_relaxed);
+  uint64_t here = 0, bytes = 0, bytes_total = 0;  // of the scale in work
+  {
+    MutexLock lock(source_mutex_);
+    if (source_) {
+      here = source_->blocks();
+      bytes = source_->bytes_read();
+      bytes_total = source_->bytes_total();
+    }
+  }
+  const uint64_t in = blocks_in() + here, rewritten = counts_.rewritten,
+                 done = rewritten + counts_.merged.load(std::memory_order_relaxed);
   const bool writing = writing_;
   now.phase = writing ? "write" : "read";
-  const double rate = rate_.per_second(in + merged);
-  now.text = fmt::format("{} blocks in  {} written  {:.0f} blocks/s", grouped(in),
-                         grouped(counts_.written), rate);
-  if (writing && merged > 0) {
-    now.fraction = static_cast<double>(merged) / static_cast<double>(in);
-  } else if (source_->bytes_total() > 0) {
-    now.fraction = static_cast<double>(source_->bytes_read() + counts_.rewritten_bytes) /
-                   static_cast<double>(source_->bytes_total());
+  Rates& rates = rates_[writing ? 1 : 0];
+  const double blocks = rates.blocks.per_second(writing ? done : in);
+  const double per_second = rates.bytes.per_second(
+      writing ? output_figures_.bytes.load(std::memory_order_relaxed) : bytes);
+  const uint64_t open = output_figures_.shards_open.load(std::memory_order_relaxed);
+  const uint64_t closed = output_figures_.shards_done.load(std::memory_order_relaxed);
+  now.text = fmt::format(
+      "{} blocks in  {} written  {:.0f} blocks/s  {:.1f} MB/s  shards {} open {} done", grouped(in),
+      grouped(counts_.written), blocks, per_second / 1e6, open, grouped(closed));
+  if (options_.all_scales) now.text = fmt::format("scale {}  {}", scale_, now.text);
+  if (writing && rewritten == 0 && in > 0) {
+    now.fraction = static_cast<double>(done) / static_cast<double>(in);
+  } else if (bytes_total > 0) {
+    now.fraction =
+        static_cast<double>(bytes + counts_.rewritten_bytes) / static_cast<double>(bytes_total);
   }
   now.spilled = space_->used();
-  now.json = fmt::format("\"blocks_in\":{},\"written\":{}", in, counts_.written.load());
+  now.json = fmt::format(
+      "\"blocks_in\":{},\"written\":{},\"blocks_per_second\":{:.0f},\"bytes_per_second\":{:.0f},"
+      "\"shards_open\":{},\"shards_done\":{}",
+      in, counts_.written.load(), blocks, per_second, open, closed);
   return now;
 }
 
@@ -599,8 +716,12 @@ Result<ExportSummary> Job::run(std::stop_token stop) {
   if (!rewritten) {
     done = fail(std::move(rewritten).error());
   } else if (!*rewritten) {
-    done = ingest(ending.get_token());
-    if (done) done = write(ending.get_token());
+    for (uint32_t s = first_scale_; s < end_scale_ && done; ++s)
+      done = run_scale(s, ending.get_token());
+  }
+  if (!done && publisher_) {  // what is whole is kept; the first error is the one to tell
+    if (output_) (void)output_->save();
+    (void)publisher_->flush();
   }
   governor.reset();
   progress_.reset();
@@ -622,28 +743,37 @@ Result<std::optional<ExportSummary>> finished(const ExportOptions& options) {
   if (!fs::exists(options.out + "/manifest.json", error) ||
       fs::exists(options.out + "/.spillway", error))
     return std::nullopt;
-  const Json json = Json::parse(
-      TRY(read_small_file(options.out + "/manifest.json", uint64_t{1} << 30)), nullptr, false);
+  const Manifest manifest = TRY(read_manifest(options.out + "/manifest.json", {}));
   const VolumeSpec spec =
       TRY(VolumeSpec::parse(TRY(read_small_file(options.spec, kMostSpec)), options.spec));
   const std::string mapping_sha =
       options.mapping.empty() ? "" : TRY(sha256_of_file(options.mapping));
   const Json config = configuration(
       options, spec, options.batch_size.value_or(spec.batch_size.value_or(1)), mapping_sha);
-  if (!json.is_object() || json.value("options", Json()) != config || !json.contains("totals"))
+  if (manifest.options != config.dump())
     return fail(Code::kInvalid,
                 fmt::format("{}: holds another finished run; remove it or choose another folder "
                             "with --out",
                             options.out));
-  const Json& totals = json["totals"];
+  const auto changed = last_change(options.source);
+  const bool is_newer =
+      changed && *changed > fs::last_write_time(options.out + "/manifest.json", error);
+  if (is_newer || manifest.glance != TRY(glance_at(options.source)))
+    return fail(Code::kUsage,
+                fmt::format("{}: was changed since the run that finished in {}; choose another "
+                            "folder with --out, or do it again with --resume never",
+                            options.source, options.out));
   ExportSummary summary;
-  summary.blocks_in = totals.value("blocks_in", uint64_t{0});
-  summary.written = totals.value("written", uint64_t{0});
-  summary.empty = totals.value("empty", uint64_t{0});
-  summary.rejected = totals.value("rejected", uint64_t{0});
-  summary.duplicates = totals.value("duplicates", uint64_t{0});
-  summary.shards = totals.value("shards", uint64_t{0});
+  summary.blocks_in = manifest.blocks_in;
+  summary.written = manifest.written;
+  summary.empty = manifest.empty;
+  summary.rejected = manifest.rejected;
+  summary.duplicates = manifest.duplicates;
+  summary.shards = manifest.shards;
+  summary.scales = manifest.scales;
   summary.was_finished = true;
+  if (options.to == Target::kPrecomputed && options.scale < spec.scales.size())
+    summary.link = neuroglancer_link(options.out, spec.scales[options.scale]);
   summary.out = options.out;
   return summary;
 }
@@ -657,7 +787,10 @@ Result<ExportSummary> run(const ExportOptions& options, std::stop_token stop) {
   std::error_code error;
   const bool fresh = !fs::exists(options.out + "/.spillway", error);
   WorkFolder work = TRY(WorkFolder::inside(options.out, "journal", "manifest.json"));
-  if (options.resume == Resume::kNever) TRY(work.clear());
+  if (options.resume == Resume::kNever) {
+    TRY(remove_old_results(options.out));
+    TRY(work.clear());
+  }
   Job job(options, work);
   auto summary = job.run(stop);
   if (!summary && fresh) {
@@ -671,12 +804,9 @@ Result<ExportSummary> run(const ExportOptions& options, std::stop_token stop) {
 }
 
 Result<std::string> explain_memory(const ExportOptions& options) {
-  const SourceKind kind = TRY(source_kind(options));
-  MemoryPlan::Needs needs{.target = options.to,
-                          .from_voxels = source_needs_encoder(options, kind),
-                          .has_mapping = !options.mapping.empty(),
-                          .batch_rows = options.batch_size.value_or(1),
-                          .read_floor = source_floor(options, kind)};
+  const Source source = TRY(Source::look(options));
+  const auto needs =
+      memory_needs(options, source, options.batch_size.value_or(1), options.all_scales);
   const MemoryPlan plan =
       TRY(MemoryPlan::make_or_refuse(options.job.memory, options.job.threads, needs));
   std::string text = fmt::format("{:<10} {:>10}  ({})\n", "memory", to_string(options.job.memory),

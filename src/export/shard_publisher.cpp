@@ -44,6 +44,14 @@ Result<void> sync_file_system(const std::string& folder) {
   return {};
 }
 
+// The shard's line of the manifest, and what the manifest does not tell.
+std::string journal_entry(const ShardPublisher::Finished& shard) {
+  if (shard.input.empty()) return shard.entry;
+  Json entry = Json::parse(shard.entry);
+  entry["input"] = shard.input;
+  return entry.dump();
+}
+
 }  // namespace
 
 Bytes ShardPublisher::room() { return SpillQueue::floor(queue_options()) * 2 + 512_KiB; }
@@ -60,7 +68,13 @@ Result<std::unique_ptr<ShardPublisher>> ShardPublisher::open(std::string out, st
   auto journal = TRY(Journal::open(
       publisher->work_ + "/journal", configuration, [&](std::string_view line) -> Result<void> {
         const Json json = Json::parse(line, nullptr, false);
+        if (json.is_object()) {
+          for (const auto& [name, value] : json.items())
+            publisher->noted_[name] = value.is_string() ? value.get<std::string>() : "";
+          return {};
+        }
         if (!json.is_array()) return fail(Code::kCorrupt, "a line of the journal is no list");
+        publisher->has_shards_ = true;
         for (const Json& entry : json) {
           const std::string text = entry.dump();
           TRY(publisher->known_->push(
@@ -77,19 +91,29 @@ Result<std::unique_ptr<ShardPublisher>> ShardPublisher::open(std::string out, st
   return publisher;
 }
 
+Result<void> ShardPublisher::same_as_before(const std::string& name, const std::string& value,
+                                            const std::string& refusal) {
+  const auto noted = noted_.find(name);
+  if (noted != noted_.end() && noted->second == value) return {};
+  if (noted != noted_.end() && has_shards_) return fail(Code::kUsage, refusal);
+  TRY(wait());
+  noted_[name] = value;
+  return journal_->append(Json{{name, value}}.dump());
+}
+
 std::string ShardPublisher::part(uint64_t number, const std::string& extension) const {
   return fmt::format("{}/parts/{}.{}", work_, number, extension);
 }
 
-Result<bool> ShardPublisher::is_done(const std::string& name) {
+Result<bool> ShardPublisher::is_done(const std::string& name, std::string* input) {
   if (next_known_.empty()) {
     const auto record = TRY(known_->pop());
     if (!record) return false;
     next_known_.assign(reinterpret_cast<const char*>(record->data()), record->size());
   }
-  const Json entry = Json::parse(next_known_, nullptr, false);
+  Json entry = Json::parse(next_known_, nullptr, false);
   const std::string file = entry.is_object() ? entry.value("file", "") : "";
-  const std::string stem = file.substr(0, file.rfind('.'));
+  const std::string stem = file == name ? file : file.substr(0, file.rfind('.'));
   if (stem != name) return false;
   std::string text = std::exchange(next_known_, {});
   const auto matches = [&](const std::string& path, const char* key) -> Result<bool> {
@@ -97,10 +121,19 @@ Result<bool> ShardPublisher::is_done(const std::string& name) {
     if (!hash && hash.error().code() == Code::kNotFound) return false;
     return TRY(std::move(hash)) == entry.value(key, "");
   };
-  if (!TRY(matches(out_ + "/" + file, "sha256"))) return false;
-  if (entry.contains("csv_sha256") && !TRY(matches(out_ + "/" + stem + ".csv", "csv_sha256")))
+  const bool is_whole =
+      entry.contains("input") == (input != nullptr) && TRY(matches(out_ + "/" + file, "sha256")) &&
+      (!entry.contains("csv_sha256") || TRY(matches(out_ + "/" + stem + ".csv", "csv_sha256")));
+  if (!is_whole) {
+    damaged_[name] = std::move(text);
+    ++redone_;
     return false;
-  TRY(remember(text));
+  }
+  if (input != nullptr) {
+    *input = entry.value("input", "");
+    entry.erase("input");
+  }
+  TRY(remember(entry.dump()));
   ++skipped_;
   return true;
 }
@@ -114,7 +147,10 @@ Result<void> ShardPublisher::add(Finished shard) {
   TRY(remember(shard.entry));
   group_bytes_ += shard.bytes;
   bytes_ += shard.bytes;
-  group_.push_back(std::move(shard));
+  // Noted twice, it would stand in the way of those behind it when the run is continued again.
+  const auto damaged = damaged_.extract(shard.name);
+  const bool is_noted = !damaged.empty() && damaged.mapped() == journal_entry(shard);
+  group_.push_back({std::move(shard), is_noted});
   if (group_.size() < kGroupShards && group_bytes_ < kGroupBytes) return {};
   TRY(wait());
   publishing_ = std::exchange(group_, {});
@@ -126,6 +162,10 @@ Result<void> ShardPublisher::add(Finished shard) {
 Result<void> ShardPublisher::wait() {
   if (!thread_.joinable()) return {};
   thread_.join();
+  if (published_) return {};
+  // Kept for another try: nothing of a later group may be noted before it.
+  group_.insert(group_.begin(), std::make_move_iterator(publishing_.begin()),
+                std::make_move_iterator(publishing_.end()));
   return std::exchange(published_, Result<void>());
 }
 
@@ -141,12 +181,13 @@ ShardPublisher::~ShardPublisher() {
   if (thread_.joinable()) thread_.join();
 }
 
-Result<void> ShardPublisher::publish(const std::vector<Finished>& group) {
+Result<void> ShardPublisher::publish(const std::vector<Pending>& group) {
   if (group.empty()) return {};
   TRY(sync_file_system(work_));
   std::set<std::string> folders;
   std::string line = "[";
-  for (const Finished& shard : group) {
+  for (const Pending& pending : group) {
+    const Finished& shard = pending.shard;
     for (const std::string& extension : shard.extensions) {
       const std::string from = fmt::format("{}/parts/{}.{}", work_, shard.number, extension);
       const std::string to = extension.empty()
@@ -161,10 +202,11 @@ Result<void> ShardPublisher::publish(const std::vector<Finished>& group) {
       if (::rename(from.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);
       if (shard.bytes >= kLargeShard) forget_pages(to);
     }
-    line += (line.size() > 1 ? "," : "") + shard.entry;
+    if (!pending.is_noted) line += (line.size() > 1 ? "," : "") + journal_entry(shard);
   }
   for (const std::string& folder : folders) TRY(sync_folder(folder));
-  return journal_->append(line + "]");
+  if (line.size() > 1) TRY(journal_->append(line + "]"));
+  return {};
 }
 
 Result<void> ShardPublisher::retract() {
@@ -204,7 +246,7 @@ ShardPublisher::Finished finished_shard(uint64_t number, const std::string& name
   }
   std::vector<std::string> extensions{"shard"};
   if (is_arrow) extensions = {"csv", "arrow"};
-  return {number, name, extensions, entry.dump(), figures.bytes};
+  return {number, name, extensions, entry.dump(), figures.bytes, ""};
 }
 
 }  // namespace spillway::exporter

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zstd.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <bit>
@@ -15,9 +15,13 @@
 
 #include "core/durable_file.hpp"
 #include "core/file_io.hpp"
-#include "export/arrow_source.hpp"
+#include "core/scratch.hpp"
 #include "export/byte_source.hpp"
+#include "export/manifest.hpp"
 #include "export/memory_plan.hpp"
+#include "export/old_results.hpp"
+#include "export/sha256.hpp"
+#include "export/shard_check.hpp"
 #include "export/source.hpp"
 
 namespace spillway::exporter {
@@ -26,184 +30,249 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-// The lines of one CSV, with what each must agree with.
-class CsvIndex {
- public:
-  static Result<CsvIndex> open(const std::string& path, uint64_t arrow_size) {
-    CsvIndex index;
-    index.path_ = path;
-    index.arrow_size_ = arrow_size;
-    index.source_ = TRY(ByteSource::open(path, ByteSource::Gzip::kNever));
-    const std::string first = TRY(index.line());
-    if (!first.starts_with("# schema_size=")) return index.bad("no schema_size");
-    const auto [end, error] =
-        std::from_chars(first.data() + 14, first.data() + first.size(), index.next_offset_);
-    if (error != std::errc() || end != first.data() + first.size())
-      return index.bad("no schema_size");
-    if (TRY(index.line()) != "x,y,z,offset,size,batch_idx") return index.bad("another header");
-    return index;
-  }
+constexpr uint64_t kMostSpec = uint64_t{16} << 20;
 
-  // The next line must be of this row.
-  Result<void> expect(BlockAt at) {
-    const std::string text = TRY(line());
-    std::array<int64_t, 6> v{};
-    const char *from = text.data(), *const end = text.data() + text.size();
-    for (size_t i = 0; i < v.size(); ++i) {
-      const auto [next, error] = std::from_chars(from, end, v[i]);
-      if (error != std::errc() || (i < 5 ? next == end || *next != ',' : next != end))
-        return bad("six numbers are wanted");
-      from = next + 1;
-    }
-    if (v[0] != at[0] || v[1] != at[1] || v[2] != at[2])
-      return bad(fmt::format("{},{},{} where the Arrow file has {},{},{}", v[0], v[1], v[2], at[0],
-                             at[1], at[2]));
-    const auto offset = static_cast<uint64_t>(v[3]), size = static_cast<uint64_t>(v[4]);
-    if (v[5] == 0) {
-      if (offset != next_offset_ || v[4] <= 0 || size > arrow_size_ - offset)
-        return bad(fmt::format("offset {}, must be {}", v[3], next_offset_));
-      batch_ = offset;
-      next_offset_ = offset + size;
-    } else if (offset != batch_ || next_offset_ != offset + size || v[5] != last_index_ + 1) {
-      return bad("does not go on with its batch");
-    }
-    last_index_ = v[5];
-    return {};
-  }
-  Result<void> expect_end() {
-    if (!TRY(line()).empty()) return bad("more rows than the Arrow file");
-    if (next_offset_ + 8 != arrow_size_) return bad("the batches do not end where the file does");
-    return {};
-  }
+tl::unexpected<Error> bad(std::string what) { return fail(Code::kInvalid, std::move(what)); }
 
- private:
-  Result<std::string> line() {  // empty at the end
-    ++line_;
-    while (true) {
-      const auto end =
-          std::find(buffer_.begin() + static_cast<ptrdiff_t>(at_), buffer_.end(), '\n');
-      if (end != buffer_.end()) {
-        std::string text(buffer_.begin() + static_cast<ptrdiff_t>(at_), end);
-        at_ = static_cast<size_t>(end - buffer_.begin()) + 1;
-        return text;
-      }
-      buffer_.erase(0, at_);
-      at_ = 0;
-      if (buffer_.size() > 4096) return bad("a line of more than 4 KiB");
-      const size_t have = buffer_.size();
-      buffer_.resize(have + 65536);
-      const size_t got =
-          TRY(source_->read({reinterpret_cast<uint8_t*>(buffer_.data()) + have, 65536}));
-      buffer_.resize(have + got);
-      if (got == 0) {
-        if (have > 0) return bad("its last line has no end");
-        return std::string();
-      }
-    }
-  }
-  tl::unexpected<Error> bad(const std::string& what) const {
-    return fail(Code::kInvalid, fmt::format("{}: line {}: {}", path_, line_, what));
-  }
-  std::string path_;
-  std::unique_ptr<ByteSource> source_;
-  std::string buffer_;
-  size_t at_ = 0;
-  uint64_t line_ = 0, arrow_size_ = 0, next_offset_ = 0, batch_ = 0;
-  int64_t last_index_ = -1;
-};
+// s<S>: the number; none for any other name.
+std::optional<unsigned> scale_of(const std::string& folder) {
+  unsigned scale = 0;
+  if (folder.size() < 2 || folder[0] != 's') return std::nullopt;
+  const auto [end, error] =
+      std::from_chars(folder.data() + 1, folder.data() + folder.size(), scale);
+  return error == std::errc() && end == folder.data() + folder.size() ? std::optional(scale)
+                                                                      : std::nullopt;
+}
 
 class Verifier {
  public:
-  Verifier() : context_(ZSTD_createDCtx()), block_(kMaxBlockBytes) { CHECK(context_ != nullptr); }
-  ~Verifier() { ZSTD_freeDCtx(context_); }
-  Verifier(const Verifier&) = delete;
-  Verifier& operator=(const Verifier&) = delete;
+  explicit Verifier(const VerifyOptions& options) : options_(options), folder_(options.folder) {}
 
-  Result<void> check(const BlockUnit& unit, const BlockUnit::Item& item) {
-    const auto bytes = unit.of(item);
-    const auto table = bytes.first(8 * size_t{item.labels});
-    const auto frame = bytes.subspan(table.size());
-    const auto bad = [](std::string what) { return fail(Code::kInvalid, std::move(what)); };
-    const unsigned long long size = ZSTD_getFrameContentSize(frame.data(), frame.size());
-    if (size != item.block_size || size > block_.size())
-      return bad(fmt::format("uncompressed_size {} is not the frame's {}", item.block_size, size));
-    if (frame.size() < 5 || (frame[4] & 4) == 0) return bad("its zstd frame has no checksum");
-    if (ZSTD_findFrameCompressedSize(frame.data(), frame.size()) != frame.size())
-      return bad("it is not one zstd frame");
-    const size_t made =
-        ZSTD_decompressDCtx(context_, block_.data(), block_.size(), frame.data(), frame.size());
-    if (ZSTD_isError(made)) return bad(fmt::format("zstd: {}", ZSTD_getErrorName(made)));
-    const LabelBlock block = TRY(LabelBlock::parse(std::span(block_).first(made)));
-    if (!block.is_64_cubed()) return bad("its sub-block counts are not 8,8,8");
-    if (block.label_count() != item.labels ||
-        std::memcmp(block.label_bytes(), table.data(), table.size()) != 0)
-      return bad("supervoxels is not its label table");
-    return {};
+  Result<VerifySummary> run(std::stop_token stop) {
+    std::error_code error;
+    if (!fs::is_directory(folder_, error))
+      return fail(Code::kNotFound, folder_ + ": no such folder");
+    if (fs::exists(folder_ + "/.spillway", error))
+      return bad(folder_ + ": its run is not finished; run the same command again first");
+    TRY(prepare(stop));
+    TRY(fs::exists(folder_ + "/manifest.json", error) ? check_all(stop)
+                                                      : check_what_is_there(stop));
+    return summary_;
   }
 
  private:
-  ZSTD_DCtx* context_;
-  std::vector<uint8_t> block_;
-};
+  Result<void> prepare(const std::stop_token& stop) {
+    constexpr Bytes kReserve = 12_MiB;
+    const bool maps = !options_.mapping.empty();
+    const Bytes sort = maps ? Mapping::sort_floor() : Bytes(0);
+    const Bytes least = kReserve + ShardCheck::room() + sort;
+    if (options_.job.memory < least)
+      return fail(Code::kMemoryLimit,
+                  fmt::format("--memory {} is too small: needs at least {}",
+                              to_string(options_.job.memory), to_string(least + 1_MiB)));
+    budget_ = Budget::create(options_.job.memory - kReserve);
+    const Account check = TRY(budget_->open({"check", 1, ShardCheck::room(), std::nullopt}));
+    if (maps) TRY(load_mapping(sort, stop));
+    check_account_ = check;
+    return {};
+  }
 
-Result<void> verify_folder(const std::string& folder, VerifySummary& summary,
-                           const std::stop_token& stop) {
-  std::vector<std::string> files;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    if (entry.path().extension() == ".arrow") files.push_back(entry.path().string());
+  Result<void> load_mapping(Bytes floor, const std::stop_token& stop) {
+    ScratchSpace::Options scratch;
+    scratch.folder = options_.job.scratch.empty() ? folder_ : options_.job.scratch;
+    scratch.limit = options_.job.scratch_limit.value_or(Bytes(0));
+    Mapping::Options mapping{.path = options_.mapping, .format = options_.mapping_format};
+    mapping.sort = TRY(budget_->open({"mapping", 1, floor, std::nullopt}));
+    mapping.table = TRY(budget_->open({"table", 1, Bytes(0), std::nullopt}));
+    mapping.space = TRY(ScratchSpace::create(scratch));
+    mapping_ = TRY(Mapping::load(mapping, stop));
+    return {};
   }
-  std::sort(files.begin(), files.end());
-  Verifier verifier;
-  for (const std::string& file : files) {
-    const auto budget = Budget::create(64_MiB);
-    const Account account = TRY(budget->open({"read", 1, arrow_source_floor(), std::nullopt}));
-    auto source = TRY(open_arrow_file(file, account));
-    CsvIndex index =
-        TRY(CsvIndex::open(file.substr(0, file.size() - 6) + ".csv", fs::file_size(file)));
-    while (auto unit = TRY(source->next(stop))) {
+
+  Result<std::unique_ptr<ShardCheck>> shard_check(bool empty_is_wrong,
+                                                  const std::stop_token& stop) {
+    return ShardCheck::create(
+        {.mapping = mapping_.get(), .empty_is_wrong = empty_is_wrong, .account = check_account_},
+        stop);
+  }
+
+  // ---- with a manifest
+
+  Result<void> check_all(const std::stop_token& stop) {
+    const std::string path = folder_ + "/manifest.json";
+    const Manifest head = TRY(read_manifest(path, {}));
+    const uint64_t out = head.written + head.empty + head.rejected + head.duplicates;
+    if (head.blocks_in != out)
+      return bad(fmt::format("{}: its totals do not balance: {} blocks in, {} accounted for", path,
+                             head.blocks_in, out));
+    TRY(check_mapping(head, stop));
+    TRY(check_rejects(head));
+    if (head.to == "arrow") TRY(read_volume(head));
+    auto check = TRY(shard_check(!head.keep_empty, stop));
+    TRY(read_manifest(path, [&](const ManifestShard& shard) -> Result<void> {
       if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while verifying");
-      for (const auto& item : unit->items) {
-        TRY(index.expect(item.at));
-        auto checked = verifier.check(*unit, item);
-        if (!checked)
-          return fail(std::move(checked).error().with(
-              fmt::format("{}: block {},{},{}", file, item.at[0], item.at[1], item.at[2])));
-        ++summary.rows;
-      }
-    }
-    TRY(index.expect_end());
-    ++summary.shards;
+      return check_shard(shard, *check, stop);
+    }));
+    if (summary_.shards != head.shards || summary_.rows != head.written)
+      return bad(fmt::format("{}: its totals say {} rows in {} shards, its shards {} in {}", path,
+                             head.written, head.shards, summary_.rows, summary_.shards));
+    summary_.has_manifest = true;
+    return check_strangers();
   }
-  return {};
-}
+
+  Result<void> check_mapping(const Manifest& head, const std::stop_token& stop) {
+    summary_.is_precomputed = head.to != "arrow";
+    if (summary_.is_precomputed) {
+      if (mapping_) return fail(Code::kUsage, "--mapping: only Arrow shards keep the supervoxels");
+      return {};
+    }
+    if (!mapping_) {
+      if (!head.mapping_sha256.empty()) return {};
+      mapping_ = TRY(Mapping::load({}, stop));  // the run had none: labels are supervoxels
+    } else if (mapping_->sha256() != head.mapping_sha256) {
+      return bad(fmt::format(
+          "{}: was written with another mapping than {} (SHA-256 {}, this has {})", folder_,
+          options_.mapping, head.mapping_sha256.empty() ? "of none" : head.mapping_sha256,
+          mapping_->sha256()));
+    }
+    summary_.checked_mapping = true;
+    return {};
+  }
+
+  Result<void> check_rejects(const Manifest& head) const {
+    const std::string path = folder_ + "/rejects.csv";
+    std::error_code error;
+    uint64_t lines = 0;
+    if (fs::exists(path, error)) {
+      auto source = TRY(ByteSource::open(path, ByteSource::Gzip::kNever));
+      std::vector<uint8_t> buffer(65536);
+      while (const size_t got = TRY(source->read(buffer)))
+        lines += static_cast<uint64_t>(
+            std::count(buffer.begin(), buffer.begin() + static_cast<ptrdiff_t>(got), '\n'));
+      lines -= std::min<uint64_t>(lines, 1);  // the header
+    }
+    if (lines == head.rejected) return {};
+    return bad(
+        fmt::format("{}: has {} rows, the manifest says {} rejected", path, lines, head.rejected));
+  }
+
+  Result<void> read_volume(const Manifest& head) {
+    const std::string path = folder_ + "/spec.json";
+    std::error_code error;
+    if (!fs::exists(path, error)) return bad(path + ": is missing");
+    const std::string json = TRY(read_small_file(path, kMostSpec));
+    Sha256 hash;
+    hash.add({reinterpret_cast<const uint8_t*>(json.data()), json.size()});
+    if (hash.hex() != head.spec_sha256) return bad(path + ": its SHA-256 is not the manifest's");
+    spec_ = TRY(VolumeSpec::parse(json, path));
+    return {};
+  }
+
+  Result<void> check_file(const std::string& file, uint64_t bytes, const std::string& sha) const {
+    const std::string path = folder_ + "/" + file;
+    std::error_code error;
+    const uint64_t size = fs::file_size(path, error);
+    if (error) return bad(path + ": is missing, the manifest lists it");
+    if (size != bytes)
+      return bad(fmt::format("{}: has {} bytes, the manifest says {}", path, size, bytes));
+    if (TRY(sha256_of_file(path)) != sha)
+      return bad(path + ": its SHA-256 is not the manifest's: the file was changed or damaged");
+    return {};
+  }
+
+  Result<void> check_shard(const ManifestShard& shard, ShardCheck& check,
+                           const std::stop_token& stop) {
+    if (shard.file.starts_with('/') || shard.file.find("..") != std::string::npos)
+      return bad(
+          fmt::format("{}/manifest.json: a shard outside the folder: {}", folder_, shard.file));
+    TRY(check_file(shard.file, shard.bytes, shard.sha256));
+    if (shard.has_csv) {
+      const std::string csv = shard.file.substr(0, shard.file.rfind('.')) + ".csv";
+      TRY(check_file(csv, shard.csv_bytes, shard.csv_sha256));
+      const auto found = TRY(check.check(folder_ + "/" + shard.file, volume_of(shard.file), stop));
+      if (found.rows != shard.rows || found.batches != shard.batches)
+        return bad(fmt::format("{}/{}: has {} rows in {} batches, the manifest says {} in {}",
+                               folder_, shard.file, found.rows, found.batches, shard.rows,
+                               shard.batches));
+    }
+    known_.push_back(name_hash(shard.file));
+    ++summary_.shards;
+    summary_.rows += shard.rows;
+    return {};
+  }
+
+  // The grid of a shard's scale; none when the spec does not say.
+  const ShardCheck::Volume* volume_of(const std::string& file) {
+    const auto scale = scale_of(file.substr(0, file.find('/')));
+    if (!scale || *scale >= spec_.scales.size() || !spec_.scales[*scale].sharding) return nullptr;
+    if (volume_scale_ != scale) {
+      const auto grid = Grid::of(spec_.scales[*scale], *scale);
+      if (!grid) return nullptr;
+      volume_ = {*grid, Cells(*grid, *spec_.scales[*scale].sharding), spec_.scales[*scale]};
+      volume_scale_ = scale;
+    }
+    return &volume_;
+  }
+
+  static uint64_t name_hash(std::string_view file) { return XXH3_64bits(file.data(), file.size()); }
+
+  // Files named like shards that the manifest does not list: of another run.
+  Result<void> check_strangers() {
+    std::sort(known_.begin(), known_.end());
+    std::error_code error;
+    auto at = fs::recursive_directory_iterator(folder_, error);
+    for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
+      if (at.depth() == 0 || !at->is_regular_file(error) ||
+          !is_result_name(at->path().filename().string()))
+        continue;
+      std::string file = at->path().lexically_relative(folder_).string();
+      if (file.ends_with(".csv")) file = file.substr(0, file.size() - 4) + ".arrow";
+      if (!std::binary_search(known_.begin(), known_.end(), name_hash(file)))
+        return bad(at->path().string() + ": the manifest does not list it");
+    }
+    if (error) return fail(Code::kIo, fmt::format("listing {}: {}", folder_, error.message()));
+    return {};
+  }
+
+  // ---- without one
+
+  Result<void> check_what_is_there(const std::stop_token& stop) {
+    std::vector<std::string> files;
+    std::error_code error;
+    auto at = fs::recursive_directory_iterator(folder_, error);
+    for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
+      if (at->path().extension() == ".arrow" && at->is_regular_file(error))
+        files.push_back(at->path().string());
+    }
+    if (error) return fail(Code::kIo, fmt::format("listing {}: {}", folder_, error.message()));
+    if (files.empty())
+      return bad(folder_ + ": has neither a manifest.json nor Arrow shards (.arrow)");
+    std::sort(files.begin(), files.end());
+    auto check = TRY(shard_check(false, stop));
+    for (const std::string& file : files) {
+      summary_.rows += TRY(check->check(file, nullptr, stop)).rows;
+      ++summary_.shards;
+    }
+    summary_.checked_mapping = mapping_ != nullptr;
+    return {};
+  }
+
+  const VerifyOptions& options_;
+  const std::string& folder_;
+  std::unique_ptr<Budget> budget_;
+  Account check_account_;
+  std::unique_ptr<Mapping> mapping_;
+  VolumeSpec spec_;
+  ShardCheck::Volume volume_;
+  std::optional<unsigned> volume_scale_;
+  std::vector<uint64_t> known_;  // 8 bytes a shard
+  VerifySummary summary_;
+};
 
 }  // namespace
 
-Result<VerifySummary> verify(const std::string& folder, std::stop_token stop) {
-  VerifySummary summary;
-  std::error_code error;
-  if (!fs::is_directory(folder, error)) return fail(Code::kNotFound, folder + ": no such folder");
-  std::vector<std::string> folders;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    const std::string name = entry.path().filename().string();
-    if (entry.is_directory(error) && name.size() > 1 && name[0] == 's')
-      folders.push_back(entry.path());
-  }
-  std::sort(folders.begin(), folders.end());
-  if (folders.empty())
-    return fail(Code::kInvalid, folder + ": has no folders s<S> of Arrow shards");
-  for (const std::string& inner : folders) TRY(verify_folder(inner, summary, stop));
-  if (fs::exists(folder + "/manifest.json", error)) {
-    const Json json = Json::parse(
-        TRY(read_small_file(folder + "/manifest.json", uint64_t{1} << 30)), nullptr, false);
-    if (!json.is_object() || !json.contains("totals"))
-      return fail(Code::kInvalid, folder + "/manifest.json: cannot be read");
-    const auto written = json["totals"].value("written", uint64_t{0});
-    if (written != summary.rows)
-      return fail(Code::kInvalid, fmt::format("{}: the manifest has {} rows, the shards {}", folder,
-                                              written, summary.rows));
-  }
-  return summary;
+Result<VerifySummary> verify(const VerifyOptions& options, std::stop_token stop) {
+  return Verifier(options).run(std::move(stop));
 }
 
 Result<std::string> plan(const ExportOptions& options, std::stop_token stop) {
@@ -268,7 +337,9 @@ Result<std::string> plan(const ExportOptions& options, std::stop_token stop) {
 }
 
 Result<std::string> make_spec(const SpecOptions& options) {
-  const VoxelLayout layout = TRY(read_voxel_layout(options.source));
+  const VoxelLayout layout =
+      options.layout ? *options.layout : TRY(read_voxel_layout(options.source));
+  std::array<int64_t, 3> offset = options.voxel_offset;
   std::array<double, 3> resolution =
       options.resolution.value_or(layout.resolution.value_or(std::array<double, 3>{1, 1, 1}));
   std::array<int64_t, 3> size = layout.size;
@@ -292,7 +363,7 @@ Result<std::string> make_spec(const SpecOptions& options) {
     scale["key"] = fmt::format("{}_{}_{}", resolution[0], resolution[1], resolution[2]);
     scale["size"] = size;
     scale["resolution"] = resolution;
-    scale["voxel_offset"] = {0, 0, 0};
+    scale["voxel_offset"] = offset;
     scale["chunk_sizes"] = {{64, 64, 64}};
     scale["encoding"] = "compressed_segmentation";
     scale["compressed_segmentation_block_size"] = {8, 8, 8};
@@ -306,6 +377,7 @@ Result<std::string> make_spec(const SpecOptions& options) {
     info["scales"].push_back(scale);
     for (size_t d = 0; d < 3; ++d) {
       size[d] = (size[d] + 1) / 2;
+      offset[d] /= 2;
       resolution[d] *= 2;
     }
   }

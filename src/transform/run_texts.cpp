@@ -137,7 +137,7 @@ void describe(Report& report, const Chemistry& chemistry, const ApplyOptions& op
     const RuleExampleRow& row = at->second;
     auto drawn = chemistry.draw(
         {.source = row.source, .site_atoms = row.site_atoms, .product = row.product});
-    if (drawn) report.picture({rule.name, std::move(*drawn)});
+    if (drawn) report.picture({.title = rule.name, .html = std::move(*drawn)});
   }
 }
 

@@ -2,7 +2,7 @@
 // bytes as a compressed_segmentation chunk stay within bounds.
 #include <vector>
 
-#include "export/compressed_segmentation.hpp"
+#include "export/chunk_format.hpp"
 #include "export/label_block.hpp"
 #include "fuzz.hpp"
 
@@ -10,7 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace spillway::exporter;
   const std::span<const uint8_t> bytes(data, size);
   std::vector<uint64_t> chunk(16 * 16 * 9);
-  (void)decode_compressed_segmentation(bytes, {16, 16, 9}, {8, 8, 8}, chunk);
+  for (const ChunkFormat& format : {ChunkFormat{8, true, {8, 8, 8}}, {4, true, {16, 5, 8}}})
+    (void)decode_chunk(format, bytes, {16, 16, 9}, {16, 16, 9}, chunk);
   const auto block = LabelBlock::parse(bytes);
   if (!block) {
     MUST(!block.error().message().empty());
