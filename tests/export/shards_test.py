@@ -21,8 +21,8 @@ import sys
 import time
 import unittest
 
-import exporting
-from exporting import numpy, pyarrow, read_shard, run, run_spec, tree, volumes, zstandard
+import exported
+from exported import numpy, pyarrow, read_shard, run, run_spec, tree, volumes, zstandard
 import memcap  # noqa: E402
 
 SPILLWAY = ""
@@ -296,7 +296,7 @@ class Volumes(unittest.TestCase):
         cls.folder.mkdir(parents=True)
 
     def voxels_of_shards(self, out, shape):
-        return exporting.voxels_of_shards(out / "s0", shape)
+        return exported.voxels_of_shards(out / "s0", shape)
 
     def check(self, source, zyx, *more):
         """`source` to Arrow and precomputed; every voxel must come back."""
@@ -436,7 +436,7 @@ def main():
     parser.add_argument("--data", type=pathlib.Path, help="a folder with blocks/fib19-*: not part of the repository")
     options, rest = parser.parse_known_args()
     DATA = options.data
-    SPILLWAY = exporting.SPILLWAY = os.path.abspath(options.spillway)
+    SPILLWAY = exported.SPILLWAY = os.path.abspath(options.spillway)
     WORK = options.work.absolute() / "export" / "_".join(rest or ["all"])
     WORK.mkdir(parents=True, exist_ok=True)
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

@@ -18,10 +18,10 @@ import time
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "memcap"))
-import exporting  # noqa: E402
+import exported  # noqa: E402
 import memcap  # noqa: E402
 import web  # noqa: E402
-from exporting import numpy, read_shard, run, run_spec, tree, volumes  # noqa: E402
+from exported import numpy, read_shard, run, run_spec, tree, volumes  # noqa: E402
 
 WORK = pathlib.Path()
 ATLASES = pathlib.Path("/usr/share/mricron/templates")  # Debian's mricron-data
@@ -95,7 +95,7 @@ class Downscale(unittest.TestCase):
         for scale, factor in enumerate([None, *factors]):
             want = coarser(want, factor) if factor else want
             self.assertEqual(list(reversed(want.shape)), info["scales"][scale]["size"])
-            got = exporting.voxels_of_shards(out / f"s{scale}", want.shape)
+            got = exported.voxels_of_shards(out / f"s{scale}", want.shape)
             self.assertTrue((got == want).all(), (source, scale))
         for path in out.glob("s*/*.arrow"):
             for row in read_shard(path):
@@ -232,7 +232,7 @@ class Downscale(unittest.TestCase):
         whole = tree(self.export(self.folder / "kill.zyx", info, "whole", *words)[0])
         out = self.folder / "killed"
         shutil.rmtree(out, ignore_errors=True)
-        command = [str(w) for w in [exporting.SPILLWAY, "export", "run", self.folder / "kill.zyx", "--spec", self.folder / "info",
+        command = [str(w) for w in [exported.SPILLWAY, "export", "run", self.folder / "kill.zyx", "--spec", self.folder / "info",
                                     "--out", out, "--scale", "all", "--progress", "none", *words]]
         clock = random.Random(4)
         for _ in range(10):
@@ -254,7 +254,7 @@ class Downscale(unittest.TestCase):
         for to in ("arrow", "precomputed"):
             out = self.folder / "big.out"
             shutil.rmtree(out, ignore_errors=True)
-            outcome = memcap.run([exporting.SPILLWAY, "export", "run", str(self.folder / "big"), "--spec",
+            outcome = memcap.run([exported.SPILLWAY, "export", "run", str(self.folder / "big"), "--spec",
                                   str(self.folder / "info"), "--out", str(out), "--memory", "128MiB", "--threads", "2",
                                   "--progress", "none", "--scale", "all", "--to", to], 128 << 20)
             self.assertEqual(outcome.exit_code, 0, outcome)
@@ -290,7 +290,7 @@ class Voxels(unittest.TestCase):
         out = self.folder / "out"
         shutil.rmtree(out, ignore_errors=True)
         run("run", path, "--spec", self.folder / "info", "--out", out, "--memory", "128MiB", *more)
-        self.assertTrue((exporting.voxels_of_shards(out / "s0", self.zyx.shape) == self.zyx).all(), path)
+        self.assertTrue((exported.voxels_of_shards(out / "s0", self.zyx.shape) == self.zyx).all(), path)
 
     def test_npy_of_both_byte_orders(self):
         for dtype in (">u2", ">i4", ">u8", "<i2", "|b1"):
@@ -420,7 +420,7 @@ class PrecomputedSource(unittest.TestCase):
         got = numpy.zeros_like(zyx)
         for file in (out / "s0").glob("*.arrow"):
             for row in read_shard(file):
-                block = volumes.decode(exporting.zstandard.ZstdDecompressor().decompress(row["dvid_compressed_block"]))
+                block = volumes.decode(exported.zstandard.ZstdDecompressor().decompress(row["dvid_compressed_block"]))
                 z, y, x = (row[f"chunk_{c}"] * 64 - o for c, o in zip("zyx", reversed(offset)))
                 box = got[z:z + 64, y:y + 64, x:x + 64]
                 box[...] = block[:box.shape[0], :box.shape[1], :box.shape[2]]
@@ -497,7 +497,7 @@ class PrecomputedSource(unittest.TestCase):
                 damaged[make.randrange(256 if number % 2 else len(good))] ^= 1 << make.randrange(8)
             shard.write_bytes(damaged)
             shutil.rmtree(self.folder / "bad", ignore_errors=True)
-            done = subprocess.run([exporting.SPILLWAY, "export", "run", str(whole), "--spec", str(self.folder / "info"), "--out",
+            done = subprocess.run([exported.SPILLWAY, "export", "run", str(whole), "--spec", str(self.folder / "info"), "--out",
                                    str(self.folder / "bad"), "--memory", "128MiB", "--progress", "none"], capture_output=True,
                                   text=True)
             self.assertIn(done.returncode, (0, 1, 3), done.stderr)
@@ -541,7 +541,7 @@ class PrecomputedSource(unittest.TestCase):
         (self.folder / "info").write_text(json.dumps(info))
         out = self.folder / "large.out"
         shutil.rmtree(out, ignore_errors=True)
-        outcome = memcap.run([exporting.SPILLWAY, "export", "run", str(path), "--spec", str(self.folder / "info"), "--out",
+        outcome = memcap.run([exported.SPILLWAY, "export", "run", str(path), "--spec", str(self.folder / "info"), "--out",
                               str(out), "--memory", "128MiB", "--threads", "2", "--progress", "none", "--scale", "all",
                               "--to", "precomputed"], 128 << 20)
         self.assertEqual(outcome.exit_code, 0, outcome)
@@ -667,7 +667,7 @@ class Http(unittest.TestCase):
         with web.serve(self.folder / "web") as server:
             out = self.folder / "capped"
             shutil.rmtree(out, ignore_errors=True)
-            outcome = memcap.run([exporting.SPILLWAY, "export", "run", server.address + "/stream", "--spec",
+            outcome = memcap.run([exported.SPILLWAY, "export", "run", server.address + "/stream", "--spec",
                                   str(self.folder / "info"), "--out", str(out), "--memory", "48MiB", "--threads", "1",
                                   "--progress", "none"], 48 << 20)
             self.assertEqual(outcome.exit_code, 0, outcome)
@@ -731,7 +731,7 @@ def main():
     parser.add_argument("--spillway", required=True)
     parser.add_argument("--work", required=True, type=pathlib.Path)
     options, rest = parser.parse_known_args()
-    exporting.SPILLWAY = os.path.abspath(options.spillway)
+    exported.SPILLWAY = os.path.abspath(options.spillway)
     WORK = options.work.absolute() / "export_sources" / "_".join(rest or ["all"])
     WORK.mkdir(parents=True, exist_ok=True)
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

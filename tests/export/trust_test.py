@@ -13,8 +13,8 @@ import sys
 import time
 import unittest
 
-import exporting
-from exporting import numpy, pyarrow, run, tree, volumes
+import exported
+from exported import numpy, pyarrow, run, tree, volumes
 
 WORK = pathlib.Path()
 CELL = 4  # blocks a side: preshift 3, minishard 3
@@ -452,7 +452,7 @@ def main():
     parser.add_argument("--spillway", required=True)
     parser.add_argument("--work", required=True, type=pathlib.Path)
     options, rest = parser.parse_known_args()
-    exporting.SPILLWAY = os.path.abspath(options.spillway)
+    exported.SPILLWAY = os.path.abspath(options.spillway)
     WORK = options.work.absolute() / "export_trust" / "_".join(rest or ["all"])
     WORK.mkdir(parents=True, exist_ok=True)
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
