@@ -92,8 +92,8 @@ class Worker final : public BlockWorker {
     return {};
   }
 
-  Result<std::span<const uint8_t>> chunk_of(const RowHead& head,
-                                            std::span<const uint8_t> payload) override {
+  Result<std::span<const uint8_t>> chunk_of(const RowHead& head, std::span<const uint8_t> payload,
+                                            std::span<uint8_t> out) override {
     // Both were good when the record was made.
     CHECK(head.block_size <= block_room_.size());
     const auto room = block_room_.first(head.block_size);
@@ -103,7 +103,12 @@ class Worker final : public BlockWorker {
     const auto g = plan_.grid.place(head.at);
     if (status != LIBDEFLATE_SUCCESS || made != room.size() || !g)
       return fail(Code::kCorrupt, "a sorted block is not the one that was read");
-    return encode_chunk(TRY(LabelBlock::parse(room)), *g, frame_room_);
+    const LabelBlock block = TRY(LabelBlock::parse(room));
+    if (deflate_ == nullptr) return encode_chunk(block, *g, out);
+    const auto chunk = encode_chunk(block, *g, frame_room_);
+    CHECK(chunk.size() <= out.size());
+    std::memcpy(out.data(), chunk.data(), chunk.size());
+    return std::span<const uint8_t>(out.first(chunk.size()));
   }
 
  private:
@@ -420,6 +425,12 @@ void LargeRoom::release() {
 }
 
 LargeRoom::~LargeRoom() { release(); }
+
+size_t BlockWorker::chunk_bound(size_t block_bytes) {
+  // With room for a gzip that does not shrink it.
+  const size_t chunk = compressed_segmentation_bound(block_bytes);
+  return chunk + chunk / 64 + 256;
+}
 
 Bytes BlockWorker::room(Target target, bool from_voxels) {
   size_t bytes = kSmallBlock + small_frame_room() + kSortFrame / 2 + context_bytes(kSmallBlock) +

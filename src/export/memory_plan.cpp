@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "export/arrow_shard.hpp"
+#include "export/chunk_batch.hpp"
 #include "export/precomputed_shard.hpp"
 #include "export/shard_publisher.hpp"
 
@@ -13,9 +14,9 @@ namespace {
 
 Bytes reserve_of(Bytes memory) { return std::max(12_MiB, memory / 24); }
 
-Bytes writer_room(const MemoryPlan::Needs& needs) {
+Bytes writer_room(const MemoryPlan::Needs& needs, unsigned threads) {
   if (needs.target == Target::kArrow) return ArrowShardWriter::room(needs.batch_rows);
-  return PrecomputedShardWriter::room() + BlockWorker::room(needs.target, false);
+  return PrecomputedShardWriter::room() + ChunkBatch::room(threads);
 }
 
 std::optional<MemoryPlan> with_threads(Bytes memory, unsigned threads,
@@ -26,7 +27,7 @@ std::optional<MemoryPlan> with_threads(Bytes memory, unsigned threads,
   plan.read = needs.read_floor;
   plan.work =
       std::max(LargeRoom::room() + BlockWorker::room(needs.target, needs.from_voxels) * threads,
-               largest_row() + writer_room(needs));
+               largest_row() + writer_room(needs, threads));
   plan.publish = ShardPublisher::room();
   plan.mapping = needs.has_mapping ? Mapping::sort_floor() : Bytes(0);
   const Bytes fixed = plan.reserve + plan.read + plan.work + plan.publish + plan.mapping;

@@ -20,6 +20,7 @@
 #include "core/scratch.hpp"
 #include "core/work_folder.hpp"
 #include "export/arrow_shard.hpp"
+#include "export/chunk_batch.hpp"
 #include "export/export.hpp"
 #include "export/memory_plan.hpp"
 #include "export/output_file.hpp"
@@ -82,6 +83,8 @@ class Job {
   Result<void> ingest(std::stop_token stop);
   Result<void> write(const std::stop_token& stop);
   Result<void> write_row(const RowHead& head, const Place& place, std::span<const uint8_t> content);
+  Result<void> write_made(const RowHead& head, const Place& place,
+                          std::span<const uint8_t> content);
   Result<void> begin_shard(const Place& place);
   Result<void> end_shard();
   Result<void> publish_hashed(size_t left);
@@ -117,7 +120,7 @@ class Job {
   // While writing:
   std::unique_ptr<ArrowShardWriter> arrow_;
   std::unique_ptr<PrecomputedShardWriter> shard_;
-  std::unique_ptr<BlockWorker> unpacker_;
+  std::unique_ptr<ChunkBatch> chunks_;
   std::optional<uint64_t> open_group_;
   std::string open_name_;
   uint64_t open_number_ = 0;
@@ -293,9 +296,12 @@ Result<void> Job::write(const std::stop_token& stop) {
         batch_rows_, space_, std::move(writer_lease),
         memory_.threads > 1 ? WriteBehind::Hash::kBehind : WriteBehind::Hash::kByCaller));
   } else {
-    unpacker_ = TRY(BlockWorker::create(
-        plan_, *large_, TRY(work_account_.acquire(BlockWorker::room(options_.to, false), stop)),
-        false));
+    Lease room = TRY(work_account_.acquire(ChunkBatch::room(memory_.threads), stop));
+    chunks_ = TRY(ChunkBatch::create(
+        plan_, *large_, memory_.threads, std::move(room),
+        [this](const RowHead& head, const Place& place, std::span<const uint8_t> chunk) {
+          return write_made(head, place, chunk);
+        }));
     if (plan_.sharding) shard_ = TRY(PrecomputedShardWriter::create(*plan_.sharding));
     TRY(write_info());
   }
@@ -345,6 +351,7 @@ Result<void> Job::write(const std::stop_token& stop) {
     ++size_histogram_[static_cast<size_t>(std::bit_width(head.block_size))];
     if (report_ && taken % 4096 == 0) report_->count(taken, space_->used());
   }
+  if (chunks_) TRY(chunks_->flush());
   TRY(end_shard());
   TRY(publish_hashed(0));
   return publisher_->flush();
@@ -352,10 +359,17 @@ Result<void> Job::write(const std::stop_token& stop) {
 
 Result<void> Job::write_row(const RowHead& head, const Place& place,
                             std::span<const uint8_t> content) {
+  if (head.is_packed != 0) return chunks_->add(head, place, content);
+  if (chunks_) TRY(chunks_->flush());
+  return write_made(head, place, content);
+}
+
+// A row as it stands in its shard.
+Result<void> Job::write_made(const RowHead& head, const Place& place,
+                             std::span<const uint8_t> content) {
   if (options_.to == Target::kPrecomputed && !plan_.sharding) {  // a file a chunk
     TRY(begin_shard(place));
     if (skipping_) return {};
-    if (head.is_packed != 0) content = TRY(unpacker_->chunk_of(head, content));
     OutputFile file(65536);
     const uint64_t number = publisher_->take_number();
     TRY(file.open(publisher_->part(number, "")));
@@ -370,7 +384,6 @@ Result<void> Job::write_row(const RowHead& head, const Place& place,
   }
   if (skipping_) return {};
   if (options_.to == Target::kPrecomputed) {
-    if (head.is_packed != 0) content = TRY(unpacker_->chunk_of(head, content));
     const uint64_t chunk = uint64_t{part_of(place, 1)} << 32 | part_of(place, 2);
     return shard_->add(part_of(place, 0), chunk, content);
   }
