@@ -101,8 +101,8 @@ class Worker final : public BlockWorker {
   }
   const ContentSum& seen() const override { return seen_; }
 
-  Result<std::span<const uint8_t>> chunk_of(const RowHead& head,
-                                            std::span<const uint8_t> payload) override {
+  Result<std::span<const uint8_t>> chunk_of(const RowHead& head, std::span<const uint8_t> payload,
+                                            std::span<uint8_t> out) override {
     // Both were good when the record was made.
     CHECK(head.block_size <= block_room_.size());
     const auto room = block_room_.first(head.block_size);
@@ -112,9 +112,15 @@ class Worker final : public BlockWorker {
     const auto g = plan_.grid.place(head.at);
     if (status != LIBDEFLATE_SUCCESS || made != room.size() || !g)
       return fail(Code::kCorrupt, "a sorted block is not the one that was read");
-    const auto chunk = encode_chunk(TRY(LabelBlock::parse(room)), *g, true);
+    const LabelBlock block = TRY(LabelBlock::parse(room));
+    ChunkRooms rooms = chunk_rooms(8 * size_t{block.label_count()}, true);
+    if (deflate_ == nullptr) rooms.chunk = out;
+    const auto chunk = encode_chunk(block, *g, rooms);
     TRY(plan_.mapping->status());
-    return chunk;
+    if (deflate_ == nullptr) return chunk;
+    CHECK(chunk.size() <= out.size());
+    std::memcpy(out.data(), chunk.data(), chunk.size());
+    return std::span<const uint8_t>(out.first(chunk.size()));
   }
 
  private:
@@ -298,7 +304,8 @@ class Worker final : public BlockWorker {
                   payload_.size());
       return add(place, item, head, payload_.size(), out);
     }
-    const auto chunk = encode_chunk(block, g, is_small);
+    const ChunkRooms rooms = chunk_rooms(8 * size_t{block.label_count()}, is_small);
+    const auto chunk = encode_chunk(block, g, rooms);
     head.frame_size = static_cast<uint32_t>(chunk.size());
     if (chunk.size() <= most_inline) {
       std::memcpy(record_room_.data() + kKeyBytes + sizeof(RowHead), chunk.data(), chunk.size());
@@ -352,8 +359,8 @@ class Worker final : public BlockWorker {
             room.subspan(longest + table, packed)};
   }
   // The chunk as it is written, in these rooms.
-  std::span<const uint8_t> encode_chunk(const LabelBlock& block, GridAt g, bool is_small) {
-    const ChunkRooms rooms = chunk_rooms(8 * size_t{block.label_count()}, is_small);
+  std::span<const uint8_t> encode_chunk(const LabelBlock& block, GridAt g,
+                                        const ChunkRooms& rooms) {
     (void)plan_.mapping->map(block.label_bytes(), block.label_count(), rooms.mapped.data());
     const size_t made =
         encode_compressed_segmentation(block, rooms.mapped.data(), extent_at(g), rooms.chunk);
@@ -517,6 +524,12 @@ void LargeRoom::release() {
 }
 
 LargeRoom::~LargeRoom() { release(); }
+
+size_t BlockWorker::chunk_bound(size_t block_bytes) {
+  // With room for a gzip that does not shrink it.
+  const size_t chunk = compressed_segmentation_bound(block_bytes);
+  return chunk + chunk / 64 + 256;
+}
 
 Bytes BlockWorker::room(Target target, bool from_voxels) {
   size_t bytes = kSmallBlock + small_frame_room() + kSortFrame / 2 + context_bytes(kSmallBlock) +

@@ -82,9 +82,11 @@ class BlockWorker {
   // All items of the unit into `out`. kInvalid for a bad block, unless the plan says reject.
   [[nodiscard]] virtual Result<void> take(const BlockUnit& unit, ExternalSort::Input& out) = 0;
   virtual const ContentSum& seen() const = 0;  // of all blocks it took
-  // The chunk of a record that is_packed; valid until the next call.
-  [[nodiscard]] virtual Result<std::span<const uint8_t>> chunk_of(
-      const RowHead& head, std::span<const uint8_t> payload) = 0;
+  // The chunk of a record that is_packed, made in `out`, which has chunk_bound(head.block_size).
+  static size_t chunk_bound(size_t block_bytes);
+  [[nodiscard]] virtual Result<std::span<const uint8_t>> chunk_of(const RowHead& head,
+                                                                  std::span<const uint8_t> payload,
+                                                                  std::span<uint8_t> out) = 0;
 };
 
 }  // namespace spillway::exporter

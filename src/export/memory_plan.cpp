@@ -21,7 +21,7 @@ std::optional<MemoryPlan> with_threads(Bytes memory, unsigned threads,
   plan.read = needs.read_floor;
   plan.work =
       std::max(LargeRoom::room() + BlockWorker::room(needs.target, needs.from_voxels) * threads,
-               largest_row() + ShardOutput::room(needs.target, needs.batch_rows));
+               largest_row() + ShardOutput::room(needs.target, needs.batch_rows, threads));
   plan.publish = ShardPublisher::room();
   plan.mapping = needs.has_mapping ? Mapping::sort_floor() : Bytes(0);
   const Bytes fixed = plan.reserve + plan.read + plan.work + plan.publish + plan.mapping;

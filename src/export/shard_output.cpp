@@ -15,9 +15,9 @@ using Json = nlohmann::ordered_json;
 
 }  // namespace
 
-Bytes ShardOutput::room(Target target, uint64_t batch_rows) {
+Bytes ShardOutput::room(Target target, uint64_t batch_rows, unsigned threads) {
   if (target == Target::kArrow) return ArrowShardWriter::room(batch_rows);
-  return PrecomputedShardWriter::room() + BlockWorker::room(target, false);
+  return PrecomputedShardWriter::room() + ChunkBatch::room(threads);
 }
 
 Result<std::unique_ptr<ShardOutput>> ShardOutput::create(const Options& options,
@@ -25,15 +25,21 @@ Result<std::unique_ptr<ShardOutput>> ShardOutput::create(const Options& options,
   std::unique_ptr<ShardOutput> output(new ShardOutput(options));
   const WorkPlan& plan = options.plan;
   Account account = options.account;
-  Lease lease = TRY(account.acquire(room(plan.target, options.batch_rows), stop));
+  const Bytes bytes = room(plan.target, options.batch_rows, options.threads);
+  Lease lease = TRY(account.acquire(bytes, stop));
   if (output->is_arrow()) {
     output->arrow_ = TRY(ArrowShardWriter::create(
         options.batch_rows, options.space, std::move(lease),
         options.threads > 1 ? WriteBehind::Hash::kBehind : WriteBehind::Hash::kByCaller));
     return output;
   }
-  Lease own = lease.split(BlockWorker::room(plan.target, false));
-  output->unpacker_ = TRY(BlockWorker::create(plan, options.large, std::move(own), false));
+  Lease chunks = lease.split(ChunkBatch::room(options.threads));
+  output->chunks_ =
+      TRY(ChunkBatch::create(plan, options.large, options.threads, std::move(chunks),
+                             [made = output.get()](const RowHead& head, const Place& place,
+                                                   std::span<const uint8_t> chunk) {
+                               return made->add_made(head, place, chunk);
+                             }));
   output->lease_ = std::move(lease);
   if (plan.sharding) output->shard_ = TRY(PrecomputedShardWriter::create(*plan.sharding));
   return output;
@@ -41,6 +47,13 @@ Result<std::unique_ptr<ShardOutput>> ShardOutput::create(const Options& options,
 
 Result<void> ShardOutput::add(const RowHead& head, const Place& place,
                               std::span<const uint8_t> content) {
+  if (head.is_packed != 0) return chunks_->add(head, place, content);
+  if (chunks_) TRY(chunks_->flush());
+  return add_made(head, place, content);
+}
+
+Result<void> ShardOutput::add_made(const RowHead& head, const Place& place,
+                                   std::span<const uint8_t> content) {
   if (!is_arrow() && !options_.plan.sharding) return add_file(head, place, content);
   if (open_group_ != group_of(place)) {
     TRY(end_shard());
@@ -49,7 +62,6 @@ Result<void> ShardOutput::add(const RowHead& head, const Place& place,
   ++rows_;
   if (skips_) return {};
   if (!is_arrow()) {
-    if (head.is_packed != 0) content = TRY(unpacker_->chunk_of(head, content));
     const uint64_t chunk = uint64_t{part_of(place, 1)} << 32 | part_of(place, 2);
     count_out(content.size(), content.size());
     return shard_->add(part_of(place, 0), chunk, content);
@@ -71,7 +83,6 @@ Result<void> ShardOutput::add_file(const RowHead& head, const Place& place,
   const std::string name = name_of(place);
   options_.figures.shards_done.fetch_add(1, std::memory_order_relaxed);
   if (TRY(publisher.is_done(name))) return {};
-  if (head.is_packed != 0) content = TRY(unpacker_->chunk_of(head, content));
   count_out(content.size(), content.size());
   OutputFile file(65536);
   const uint64_t number = publisher.take_number();
@@ -161,6 +172,7 @@ Result<void> ShardOutput::publish_hashed(size_t left) {
 }
 
 Result<void> ShardOutput::finish() {
+  if (chunks_) TRY(chunks_->flush());
   TRY(end_shard());
   return publish_hashed(0);
 }

@@ -4,7 +4,7 @@
 // A precomputed shard can be hashed only when it is whole: beside the next ones, by other threads.
 //
 // Memory   room(), for life.
-// Threads  One; the counters may be read by others.
+// Threads  One caller; its own that make chunks and hashes. The counters may be read by others.
 // Fails    As ArrowShardWriter, PrecomputedShardWriter and ShardPublisher do.
 #pragma once
 
@@ -21,6 +21,7 @@
 #include "core/scratch.hpp"
 #include "export/arrow_shard.hpp"
 #include "export/block_worker.hpp"
+#include "export/chunk_batch.hpp"
 #include "export/histogram.hpp"
 #include "export/precomputed_shard.hpp"
 #include "export/row.hpp"
@@ -49,7 +50,7 @@ class ShardOutput {
     std::shared_ptr<ScratchSpace> space;
     Account account;
   };
-  static Bytes room(Target target, uint64_t batch_rows);
+  static Bytes room(Target target, uint64_t batch_rows, unsigned threads);
   [[nodiscard]] static Result<std::unique_ptr<ShardOutput>> create(const Options& options,
                                                                    const std::stop_token& stop);
 
@@ -61,6 +62,8 @@ class ShardOutput {
 
  private:
   explicit ShardOutput(const Options& options) : options_(options) {}
+  // A row as it stands in its shard.
+  Result<void> add_made(const RowHead& head, const Place& place, std::span<const uint8_t> content);
   Result<void> add_file(const RowHead& head, const Place& place, std::span<const uint8_t> content);
   Result<void> begin_shard(const Place& place);
   Result<void> end_shard();
@@ -81,7 +84,7 @@ class ShardOutput {
   Lease lease_;
   std::unique_ptr<ArrowShardWriter> arrow_;
   std::unique_ptr<PrecomputedShardWriter> shard_;
-  std::unique_ptr<BlockWorker> unpacker_;
+  std::unique_ptr<ChunkBatch> chunks_;  // of precomputed
   std::optional<uint64_t> open_group_;
   std::string open_name_;
   uint64_t open_number_ = 0, rows_ = 0;
