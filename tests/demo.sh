@@ -33,4 +33,13 @@ if "$spillway" transform --help >/dev/null 2>&1; then
   "$spillway" transform stats "$out/products.parquet" | head -8
 fi
 
+atlas=/usr/share/mricron/templates/aal.nii.gz
+if [ -f "$atlas" ]; then
+  printf '\n%sA labelled brain atlas, 181 x 217 x 181 voxels, as a neuroglancer volume%s\n$ spillway export run aal.nii.gz --spec info.json --to precomputed --memory 64MiB\n' "$bold" "$plain"
+  "$spillway" export spec "$atlas" >"$out/info.json"
+  python3 "$here/memcap/memcap.py" --limit 64MiB -- "$spillway" export run "$atlas" --spec "$out/info.json" --to precomputed \
+    --memory 64MiB --threads "$(nproc)" --out "$out/atlas"
+  "$spillway" export verify "$out/atlas"
+fi
+
 printf '\nNext: %s expand --help\n' "${spillway#"$PWD"/}"

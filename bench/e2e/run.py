@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -20,10 +21,17 @@ from dataclasses import dataclass
 from math import factorial
 from pathlib import Path
 
+from export_jobs import ExportJobs
+
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/memcap"))
+import memcap  # noqa: E402
 KANBAN = {4: 454475, 5: 2546432, 6: 11261376, 8: 133865325}
 ASCP = {10: None, 13: 30448786}
 TIMEOUT_SECONDS = 3600
+DATA = Path("/usr/share/RDKit/Data")
+NIBR = Path("/usr/share/RDKit/Contrib/NIBRSubstructureFilters/SubstructureFilter_HitTriaging_wPubChemExamples.csv")
+NIBR_COLUMNS = ["EX1", "EX2", "EX3", "EX4", "EX5"]
 DEBIAN_PYTHON = "/usr/bin/python3"  # python3-rdkit is Debian's
 
 
@@ -37,6 +45,7 @@ class Outcome:
     note: str = ""
     spilled_mib: float | None = None
     plain: str = ""  # the reference of this job that the ratio is taken to
+    cpu: float = 0.0  # seconds of user and system time, where the family takes it
 
     @property
     def failed(self) -> bool:
@@ -52,7 +61,8 @@ def memory_kib(pid: int) -> int:
 
 
 def measured(command, folder):
-    """(seconds, peak MiB, exit code, stdout + stderr) of a command."""
+    """(seconds, peak MiB, exit code, stdout + stderr) of a command; its processor time in measured.cpu."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.monotonic()
     process = subprocess.Popen([str(part) for part in command], cwd=folder, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True)
@@ -74,7 +84,10 @@ def measured(command, folder):
     finally:
         done.set()
         sampler.join()
-    return time.monotonic() - start, peak / 1024, process.returncode, output
+    seconds = time.monotonic() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    measured.cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return seconds, peak / 1024, process.returncode, output
 
 
 def judged(outcome, code, output, want):
@@ -188,7 +201,6 @@ class Bench:
         for memory in memories:
             self.spillway(job, ["petri", net], memory, KANBAN[n], "plain C++, 1 thread")
 
-
     def dedup(self, rows, memory):
         """Rows with unique 128-bit keys, exactly; the time of writing and reading the same bytes is the reference."""
         job, scratch = f"dedup {rows:,} rows", self.work / "dedup"
@@ -207,7 +219,6 @@ class Bench:
             who = f"DuckDB count(distinct key), {limit}"
             self.add(judged(Outcome(job, who, seconds, peak, matched(r"distinct (\d+)", output)), code, output, rows))
         shutil.rmtree(scratch, ignore_errors=True)
-
 
     def transform(self, rows):
         """OH to OMe over halogenated polyphenols, each program alone on one core; the figure a second is products."""
@@ -238,6 +249,56 @@ class Bench:
         self.add(judged(Outcome(job, "Python script: RDKit, multiprocessing, pyarrow", seconds, peak, products, plain=plain),
                         code, output, want))
 
+    def library(self, steps):
+        """Millions of molecules to their iodides under a memory cgroup; DuckDB, without one, counts what came out."""
+        columns = [word for name in NIBR_COLUMNS for word in ("--smiles-column", name)]
+        inputs = {DATA / "NCI/first_5K.smi": [], DATA / "Pains/test_data/wehi_mols.csv": ["--no-header", "--smiles-column", 1], NIBR: columns}
+        made, out = self.work / "library.parquet", self.work / "iodides.parquet"
+        apply = [self.binary, "transform", "apply", "--memory", "128MiB", "--threads", 2, "--progress", "none", "--resume", "never"]
+        sources = []
+        for number, (path, more) in enumerate(inputs.items()):
+            sources.append(self.work / f"halogenated{number}.parquet")
+            self.prepared([*apply, path, *more, "--rule", "R1_F,R1_Cl,R1_Br,phenol,amine_aromatic,amine_aliphatic,carboxyl", "--steps", steps, "--out", sources[-1]])
+        self.prepared([self.binary, "transform", "merge", *sources, "--out", made, "--memory", "128MiB", "--progress", "none"])
+        rows = self.counted(made, "rows")
+        job = f"iodides of {rows:,} molecules"
+        outcome, output = self.capped(job, [*apply, made, "--rule", "R1_I", "--out", out])
+        outcome.states = matched(r"sites: ([\d,]+) products", output)
+        unique = matched(r"([\d,]+) unique", output)
+        self.add(outcome)
+        start = time.monotonic()
+        distinct = self.counted(out, "distinct")
+        counted = Outcome(job, "DuckDB count(distinct smiles) of the result, no limit", time.monotonic() - start, 0, distinct)
+        self.add(judged(counted, 0, "", unique))
+
+    def capped(self, job, command):
+        """A run of spillway at 128MiB in a memory cgroup."""
+        run = memcap.run([str(part) for part in command], memcap.parse_size("128MiB"))
+        output = (run.stdout + run.stderr).decode()
+        outcome = Outcome(job, f"spillway, 128MiB, {run.method}", run.seconds, run.peak / 2**20)
+        if not run.within:
+            outcome.note = run.text()
+        return judged(outcome, run.exit_code, output, None), output
+
+    def prepared(self, command):
+        outcome, output = self.capped("preparing", command)
+        if outcome.failed:
+            sys.exit(f"{' '.join(map(str, command))}: {outcome.note}\n{output}")
+
+    def counted(self, parquet, what):
+        expression = "count(*)" if what == "rows" else "count(distinct smiles)"
+        code = f"import duckdb; print(duckdb.sql(\"select {expression} from '{parquet}'\").fetchall()[0][0])"
+        return int(subprocess.run([ROOT / ".venv/bin/python", "-c", code], check=True, stdout=subprocess.PIPE).stdout)
+
+
+    def export(self, grid, volume):
+        """Labelled volumes, each program alone on one core; the figure a second is blocks."""
+        if not (self.plain_folder / "make_blocks").exists():
+            return
+        jobs = ExportJobs(self, sys.modules[__name__])
+        jobs.stream(grid)
+        jobs.volume(volume, tensorstore=True)
+
 
 def promela(n):
     flips = []
@@ -264,17 +325,23 @@ end;
 """
 
 
+def rate(outcome):
+    each = outcome.states / outcome.seconds
+    return f"{each / 1e6:.2f} M" if each > 100_000 else f"{each:,.0f}"
+
+
 def line(outcome, outcomes):
     if outcome.failed:
         return f"| {outcome.job} | {outcome.who} | failed | {outcome.peak_mib:,.0f} MiB | | | {outcome.note} |"
     reference = next((o for o in outcomes if o.job == outcome.job and o.who == outcome.plain and not o.failed), None)
     ratio = f"{outcome.seconds / reference.seconds:.2f}" if reference else ""
+    cpu = f" (cpu {outcome.cpu:.1f} s)" if outcome.cpu else ""
     spilled = "" if outcome.spilled_mib is None else f"{outcome.spilled_mib:,.0f} MiB"
-    return (f"| {outcome.job} | {outcome.who} | {outcome.seconds:.1f} s | {outcome.peak_mib:,.0f} MiB "
-            f"| {outcome.states / outcome.seconds / 1e6:.2f} M | {ratio} | {spilled} |")
+    return (f"| {outcome.job} | {outcome.who} | {outcome.seconds:.1f} s{cpu} | {outcome.peak_mib:,.0f} MiB "
+            f"| {rate(outcome)} | {ratio} | {spilled} |")
 
 
-HEADER = "| job | who | time | peak | states/s | ratio to plain | spilled |\n|---|---|---|---|---|---|---|"
+HEADER = "| job | who | time | peak | states, products or blocks/s | ratio to plain | spilled |\n|---|---|---|---|---|---|---|"
 
 
 def main() -> int:
@@ -282,11 +349,11 @@ def main() -> int:
     parser.add_argument("--binary", type=Path, default=ROOT / "build/release/spillway")
     parser.add_argument("--work", type=Path, default=ROOT / "build/e2e", help="folder for models, peers and outputs")
     parser.add_argument("--out", type=Path, help="also write the table here")
-    parser.add_argument("--only", default="", help="only the families whose name contains this: pancake, ascp, kanban, transform, dedup")
+    parser.add_argument("--only", default="", help="only the families whose name contains this: pancake, ascp, kanban, transform, dedup, export")
     parser.add_argument("--no-stateright", action="store_true")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="small sizes, to see that all of it works")
-    size.add_argument("--long", action="store_true", help="pancake 12 and Kanban 8 at 256MiB as well")
+    size.add_argument("--long", action="store_true", help="also pancake 12, Kanban 8, and a library of millions of molecules")
     options = parser.parse_args()
     if not options.binary.exists():
         sys.exit(f"{options.binary} is not there: ./run bench builds it")
@@ -297,9 +364,12 @@ def main() -> int:
             "ascp": lambda: bench.ascp(10 if options.quick else 13, both),
             "kanban": lambda: bench.kanban(4 if options.quick else 6, small),
             "transform": lambda: bench.transform(2000 if options.quick else 100_000),
+            "export": lambda: bench.export((16, 16, 16) if options.quick else (48, 48, 44),
+                                           (4, 4, 4) if options.quick else (16, 8, 8)),
             "dedup": lambda: bench.dedup(10**6 if options.quick else 10**8, "64MiB")}
     if options.long:
         jobs["long pancake"] = lambda: bench.pancake(12, ["256MiB"], peers=False)
+        jobs["long library"] = lambda: bench.library(2)
         jobs["long kanban"] = lambda: bench.kanban(8, ["256MiB"])
     print(HEADER)
     for name, job in jobs.items():

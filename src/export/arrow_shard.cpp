@@ -1,36 +1,19 @@
 #include "export/arrow_shard.hpp"
 
 #include <arrow/api.h>
-#include <arrow/io/memory.h>
 #include <arrow/ipc/api.h>
 #include <fmt/format.h>
 
 #include <cstring>
 
+#include "export/batch_message.hpp"
 #include "export/output_file.hpp"
 
 namespace spillway::exporter {
 namespace {
 
-constexpr size_t kFileBuffer = size_t{512} << 10;
 constexpr size_t kColumnBuffer = size_t{512} << 10;
 constexpr uint64_t kMostColumn = (uint64_t{1} << 31) - 1;  // offsets are int32
-
-tl::unexpected<Error> error_of(const arrow::Status& status) {
-  return fail(status.IsOutOfMemory() ? Code::kMemoryLimit : Code::kInternal, status.ToString());
-}
-
-std::shared_ptr<arrow::Schema> shard_schema() {
-  const auto list = arrow::list(arrow::field("item", arrow::uint64(), true));
-  const auto compressed = arrow::key_value_metadata({{"compression", "true"}, {"codec", "zstd"}});
-  return arrow::schema({arrow::field("chunk_x", arrow::int32(), false),
-                        arrow::field("chunk_y", arrow::int32(), false),
-                        arrow::field("chunk_z", arrow::int32(), false),
-                        arrow::field("labels", list, false),
-                        arrow::field("supervoxels", list, false),
-                        arrow::field("dvid_compressed_block", arrow::binary(), false, compressed),
-                        arrow::field("uncompressed_size", arrow::uint32(), false)});
-}
 
 // The values of one column of a batch: in memory, and on scratch beyond that.
 class Column {
@@ -71,7 +54,7 @@ class Column {
   void clear() {
     used_ = 0;
     size_ = 0;
-    file_ = ScratchFile();
+    if (file_.is_open()) file_ = ScratchFile();
   }
 
  private:
@@ -95,10 +78,12 @@ class Column {
 
 class Writer final : public ArrowShardWriter {
  public:
-  Writer(uint64_t batch_rows, const std::shared_ptr<ScratchSpace>& space)
+  Writer(uint64_t batch_rows, const std::shared_ptr<ScratchSpace>& space,
+         std::unique_ptr<WriteBehind> behind, Lease lease)
       : batch_rows_(batch_rows),
-        schema_(shard_schema()),
-        arrow_(kFileBuffer),
+        lease_(std::move(lease)),
+        behind_(std::move(behind)),
+        arrow_(*behind_),
         csv_(size_t{64} << 10),
         labels_(space),
         supervoxels_(space),
@@ -107,9 +92,13 @@ class Writer final : public ArrowShardWriter {
     for (auto* offsets : {&list_offsets_, &frame_offsets_}) offsets->reserve(batch_rows + 1);
   }
 
-  arrow::Status prepare() {
-    ARROW_ASSIGN_OR_RAISE(schema_message_, arrow::ipc::SerializeSchema(*schema_));
-    return arrow::Status::OK();
+  Result<void> prepare() {
+    const auto schema = shard_schema();
+    auto message = arrow::ipc::SerializeSchema(*schema);
+    if (!message.ok()) return fail(Code::kInternal, message.status().ToString());
+    schema_message_ = std::move(*message);
+    message_.emplace(TRY(BatchMessage::create(schema)));
+    return {};
   }
 
   Result<void> begin(const std::string& arrow_path, const std::string& csv_path) override {
@@ -148,59 +137,10 @@ class Writer final : public ArrowShardWriter {
   }
 
  private:
-  // Arrow's own metadata for the batch. It asks the arrays for lengths and offsets, never for the
-  // values of the long columns, which may be on scratch: those are given by size only.
-  arrow::Result<std::shared_ptr<arrow::Buffer>> metadata(int64_t& body_length) {
-    const auto rows = static_cast<int64_t>(x_.size());
-    const auto by_size = [this](uint64_t size) {
-      return std::make_shared<arrow::Buffer>(reinterpret_cast<const uint8_t*>(x_.data()),
-                                             static_cast<int64_t>(size));
-    };
-    const auto numbers = [&](const std::vector<int32_t>& values, auto type) {
-      return arrow::ArrayData::Make(
-          type, rows,
-          {nullptr,
-           std::make_shared<arrow::Buffer>(reinterpret_cast<const uint8_t*>(values.data()),
-                                           static_cast<int64_t>(values.size() * sizeof(int32_t)))},
-          0);
-    };
-    const auto offsets = [](const std::vector<int32_t>& values) {
-      return std::make_shared<arrow::Buffer>(reinterpret_cast<const uint8_t*>(values.data()),
-                                             static_cast<int64_t>(values.size() * sizeof(int32_t)));
-    };
-    const auto list = [&](const Column& column, size_t field) {
-      auto child = arrow::ArrayData::Make(arrow::uint64(), static_cast<int64_t>(column.size() / 8),
-                                          {nullptr, by_size(column.size())}, 0);
-      return arrow::ArrayData::Make(schema_->field(static_cast<int>(field))->type(), rows,
-                                    {nullptr, offsets(list_offsets_)}, {child}, 0);
-    };
-    const auto batch = arrow::RecordBatch::Make(
-        schema_, rows,
-        std::vector<std::shared_ptr<arrow::ArrayData>>{
-            numbers(x_, arrow::int32()), numbers(y_, arrow::int32()), numbers(z_, arrow::int32()),
-            list(labels_, 3), list(supervoxels_, 4),
-            arrow::ArrayData::Make(arrow::binary(), rows,
-                                   {nullptr, offsets(frame_offsets_), by_size(frames_.size())}, 0),
-            numbers(sizes_, arrow::uint32())});
-    arrow::ipc::IpcPayload payload;
-    ARROW_RETURN_NOT_OK(arrow::ipc::GetRecordBatchPayload(
-        *batch, arrow::ipc::IpcWriteOptions::Defaults(), &payload));
-    body_length = payload.body_length;
-    return payload.metadata;
-  }
-
   Result<void> emit() {
-    int64_t body_length = 0;
-    auto made = metadata(body_length);
-    if (!made.ok()) return error_of(made.status());
-    const arrow::Buffer& message = **made;
+    const BatchShape shape{x_.size(), labels_.size() / 8, frames_.size()};
     const uint64_t begin = arrow_.size();
-    const auto length =
-        static_cast<uint32_t>(padded(static_cast<uint64_t>(message.size()) + 8) - 8);
-    const uint32_t prefix[2] = {0xFFFFFFFFu, length};
-    TRY(arrow_.append({reinterpret_cast<const uint8_t*>(prefix), sizeof prefix}));
-    TRY(arrow_.append({message.data(), static_cast<size_t>(message.size())}));
-    TRY(arrow_.pad());
+    TRY(arrow_.append(message_->of(shape)));
     const uint64_t body = arrow_.size();
     for (const auto* column : {&x_, &y_, &z_}) TRY(append_numbers(*column));
     TRY(append_numbers(list_offsets_));
@@ -210,7 +150,7 @@ class Writer final : public ArrowShardWriter {
     TRY(append_numbers(frame_offsets_));
     TRY(frames_.move_to(arrow_));
     TRY(append_numbers(sizes_));
-    CHECK(arrow_.size() - body == static_cast<uint64_t>(body_length));
+    CHECK(arrow_.size() - body == BatchMessage::body_length(shape));
     for (size_t i = 0; i < x_.size(); ++i) {
       char line[160];
       const auto end = fmt::format_to_n(line, sizeof line, "{},{},{},{},{},{}\n", x_[i], y_[i],
@@ -232,9 +172,11 @@ class Writer final : public ArrowShardWriter {
   }
 
   const uint64_t batch_rows_;
-  const std::shared_ptr<arrow::Schema> schema_;
-  std::shared_ptr<arrow::Buffer> schema_message_;
+  Lease lease_;  // of all but the write-behind
+  std::unique_ptr<WriteBehind> behind_;
   OutputFile arrow_, csv_;
+  std::shared_ptr<arrow::Buffer> schema_message_;
+  std::optional<BatchMessage> message_;
   std::vector<int32_t> x_, y_, z_, sizes_, list_offsets_, frame_offsets_;
   Column labels_, supervoxels_, frames_;
   ShardFigures figures_;
@@ -243,13 +185,15 @@ class Writer final : public ArrowShardWriter {
 }  // namespace
 
 Bytes ArrowShardWriter::room(uint64_t batch_rows) {
-  return Bytes(kFileBuffer + 3 * kColumnBuffer + (size_t{128} << 10) + 24 * batch_rows);
+  return WriteBehind::room() + Bytes(3 * kColumnBuffer + (size_t{128} << 10) + 24 * batch_rows);
 }
 
 Result<std::unique_ptr<ArrowShardWriter>> ArrowShardWriter::create(
-    uint64_t batch_rows, std::shared_ptr<ScratchSpace> space) {
-  auto writer = std::make_unique<Writer>(batch_rows, space);
-  if (const auto status = writer->prepare(); !status.ok()) return error_of(status);
+    uint64_t batch_rows, std::shared_ptr<ScratchSpace> space, Lease lease) {
+  CHECK(lease.bytes() >= room(batch_rows));
+  auto behind = TRY(WriteBehind::create(lease.split(WriteBehind::room())));
+  auto writer = std::make_unique<Writer>(batch_rows, space, std::move(behind), std::move(lease));
+  TRY(writer->prepare());
   return std::unique_ptr<ArrowShardWriter>(std::move(writer));
 }
 

@@ -5,9 +5,9 @@
 //          buffers lies on scratch until its size is known.
 // Cost     A row is copied once into the file's buffer. Bytes written twice only where a batch is
 //          above the buffers.
-// Threads  One.
+// Threads  One, and the one of WriteBehind.
 // Fails    kDiskFull, kIo, kScratchFull; kTooLarge when a batch passes 2^31 bytes in a column.
-// Source   Apache Arrow, format/Message.fbs; message metadata is made by Arrow C++ itself.
+// Source   Apache Arrow, format/Message.fbs; message metadata begins as Arrow C++ makes it.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "core/budget.hpp"
 #include "core/bytes.hpp"
 #include "core/result.hpp"
 #include "core/scratch.hpp"
@@ -33,8 +34,9 @@ struct ShardFigures {
 class ArrowShardWriter {
  public:
   static Bytes room(uint64_t batch_rows);
+  // `lease`: room().
   [[nodiscard]] static Result<std::unique_ptr<ArrowShardWriter>> create(
-      uint64_t batch_rows, std::shared_ptr<ScratchSpace> space);
+      uint64_t batch_rows, std::shared_ptr<ScratchSpace> space, Lease lease);
   virtual ~ArrowShardWriter() = default;
 
   [[nodiscard]] virtual Result<void> begin(const std::string& arrow_path,

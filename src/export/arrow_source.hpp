@@ -11,7 +11,6 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "export/block_source.hpp"
 
@@ -21,21 +20,5 @@ namespace spillway::exporter {
 [[nodiscard]] Result<std::unique_ptr<BlockSource>> open_arrow_source(const std::string& folder,
                                                                      Account account);
 Bytes arrow_source_floor();
-
-// One file with all its columns, for who checks it: each item's bytes are its supervoxels, its frame,
-// and then its labels, of the same length as the supervoxels (else kInvalid).
-class ArrowFile : public BlockSource {
- public:
-  struct Message {
-    uint64_t offset = 0, size = 0;  // of the item's whole record batch
-    uint64_t row = 0;               // in it
-  };
-  // Of the items of the unit that was read last.
-  virtual const std::vector<Message>& messages() const = 0;
-  virtual uint64_t schema_size() const = 0;  // of the whole first message; after the first next()
-};
-[[nodiscard]] Result<std::unique_ptr<ArrowFile>> open_arrow_file(const std::string& path,
-                                                                 Account account);
-Bytes arrow_file_floor();
 
 }  // namespace spillway::exporter

@@ -52,14 +52,16 @@ struct Opened {
 
 class Worker final : public BlockWorker {
  public:
-  Worker(const WorkPlan& plan, LargeRoom& large, Pages pages, bool from_voxels)
+  Worker(const WorkPlan& plan, LargeRoom& large, Pages pages, bool from_voxels,
+         std::unique_ptr<PartMaker> parts)
       : plan_(plan),
         large_(large),
         pages_(std::move(pages)),
         inflate_(libdeflate_alloc_decompressor()),
         deflate_(plan.sharding && plan.sharding->gzip_data ? libdeflate_alloc_compressor(6)
                                                            : nullptr),
-        context_(make_context()) {
+        context_(make_context()),
+        parts_(std::move(parts)) {
     CHECK(inflate_ != nullptr);
     if (from_voxels) encoder_ = std::make_unique<BlockEncoder>();
     uint8_t* at = pages_.data();
@@ -75,6 +77,7 @@ class Worker final : public BlockWorker {
     libdeflate_free_decompressor(inflate_);
     if (deflate_ != nullptr) libdeflate_free_compressor(deflate_);
     ZSTD_freeCCtx(context_);
+    ZSTD_freeDCtx(open_);
   }
 
   Result<void> take(const BlockUnit& unit, ExternalSort::Input& out) override {
@@ -88,6 +91,9 @@ class Worker final : public BlockWorker {
           break;
         case BlockUnit::Kind::kRow:
           TRY(take_row(item, unit.of(item), out));
+          break;
+        case BlockUnit::Kind::kChunk:
+          TRY(take_chunk(item, unit.of(item), out));
           break;
       }
     }
@@ -153,6 +159,15 @@ class Worker final : public BlockWorker {
     return encode_voxels(
         item, {reinterpret_cast<const uint64_t*>(voxels.data()), voxels.size() / 8}, out);
   }
+  Result<void> take_chunk(const BlockUnit::Item& item, std::span<const uint8_t> bytes,
+                          ExternalSort::Input& out) {
+    const auto g = plan_.grid.place(item.at);
+    if (!g) return reject(item, "outside the volume", out);
+    constexpr std::array<uint32_t, 3> kWhole{64, 64, 64};
+    const auto done = decode_chunk(*plan_.chunk, bytes, extent_at(*g), kWhole, voxel_room_);
+    if (!done) return reject(item, done.error().message(), out);
+    return encode_voxels(item, voxel_room_, out);
+  }
   Result<void> encode_voxels(const BlockUnit::Item& item, std::span<const uint64_t> voxels,
                              ExternalSort::Input& out) {
     const auto block = encoder_->encode(voxels);
@@ -180,8 +195,21 @@ class Worker final : public BlockWorker {
     head.hash[0] = hash.low64;
     head.hash[1] = hash.high64;
     const bool is_small = bytes.size() <= kSmallBlock;
-    return plan_.target == Target::kArrow ? arrow_row(item, *parsed, *g, head, is_small, out)
-                                          : chunk_row(item, *parsed, *g, head, is_small, out);
+    if (parts_) {  // before the row: the part's voxels are made of the block, its encoding after it
+      if (plan_.target == Target::kPrecomputed) {
+        parts_->reduce(*parsed, map_table(*parsed, is_small), *g, voxel_room_);
+      } else {
+        parts_->reduce(*parsed, parsed->label_bytes(), *g, voxel_room_);
+      }
+    }
+    TRY(plan_.target == Target::kArrow ? arrow_row(item, *parsed, *g, head, is_small, out)
+                                       : chunk_row(item, *parsed, *g, head, is_small, out));
+    return parts_ ? parts_->add(*encoder_, item.ordinal, record_room_) : Result<void>();
+  }
+  const uint8_t* map_table(const LabelBlock& block, bool is_small) {
+    const auto room = table_room(8 * size_t{block.label_count()}, is_small);
+    (void)plan_.mapping->map(block.label_bytes(), block.label_count(), room.data());
+    return room.data();
   }
 
   bool has_any(const LabelBlock& block) {
@@ -248,18 +276,18 @@ class Worker final : public BlockWorker {
                          RowHead head, bool is_small, ExternalSort::Input& out) {
     const Place place = chunk_place(g);
     if (!plan_.keep_empty && !has_any(block)) return empty(place, item, head, out);
-    std::array<uint32_t, 3> extent;
-    for (size_t d = 0; d < 3; ++d)
-      extent[d] = static_cast<uint32_t>(std::min<int64_t>(64, plan_.size[d] - int64_t{64} * g[d]));
-    const ChunkRooms rooms = chunk_rooms(8 * size_t{block.label_count()}, is_small);
-    (void)plan_.mapping->map(block.label_bytes(), block.label_count(), rooms.mapped.data());
-    size_t made = encode_compressed_segmentation(block, rooms.mapped.data(), extent, rooms.chunk);
-    std::span<const uint8_t> chunk = rooms.chunk.first(made);
+    const auto extent = extent_at(g);
+    const uint8_t* const mapped = map_table(block, is_small);
+    const std::span<uint8_t> room =
+        is_small ? frame_room_ : std::span<uint8_t>(large_.frame.data(), kMaxChunkBytes);
+    size_t made = encode_compressed_segmentation(block, mapped, extent, room);
+    std::span<const uint8_t> chunk = room.first(made);
     if (deflate_ != nullptr) {
-      made = libdeflate_gzip_compress(deflate_, chunk.data(), chunk.size(), rooms.packed.data(),
-                                      rooms.packed.size());
+      const auto packed = packed_room(8 * size_t{block.label_count()}, is_small);
+      made = libdeflate_gzip_compress(deflate_, chunk.data(), chunk.size(), packed.data(),
+                                      packed.size());
       CHECK(made > 0);
-      chunk = rooms.packed.first(made);
+      chunk = packed.first(made);
     }
     head.frame_size = static_cast<uint32_t>(chunk.size());
     if (chunk.size() <= record_room_.size() - 4 - kKeyBytes - sizeof(RowHead)) {
@@ -277,24 +305,42 @@ class Worker final : public BlockWorker {
     return write();
   }
 
-  // Where a chunk is made: the worker's own room (in BlockWorker::room()), or for a large block the
-  // shared frame, whose mutex is held then.
-  struct ChunkRooms {
-    std::span<uint8_t> chunk, mapped, packed;
-  };
-  ChunkRooms chunk_rooms(size_t table, bool is_small) {
-    const size_t longest = is_small ? small_frame_room() : kMaxChunkBytes;
-    const size_t packed =
-        deflate_ == nullptr ? 0 : libdeflate_gzip_compress_bound(deflate_, longest);
+  // Room of the worker (in BlockWorker::room()); for a large block parts of the shared frame, whose
+  // mutex is held then: the chunk, the mapped table, the packed chunk.
+  std::span<uint8_t> table_room(size_t table, bool is_small) {
     if (is_small) {
-      mapped_.resize(std::max(mapped_.size(), table));
-      packed_.resize(packed);
-      return {frame_room_, mapped_, packed_};
+      if (mapped_.size() < table) mapped_.resize(table);
+      return std::span(mapped_).first(table);
     }
-    const std::span<uint8_t> room(large_.frame.data(), large_.frame.size());
-    CHECK(longest + table + packed <= room.size());
-    return {room.first(longest), room.subspan(longest, table),
-            room.subspan(longest + table, packed)};
+    CHECK(kMaxChunkBytes + table <= large_.frame.size());
+    return {large_.frame.data() + kMaxChunkBytes, table};
+  }
+  std::span<uint8_t> packed_room(size_t table, bool is_small) {
+    const size_t packed =
+        libdeflate_gzip_compress_bound(deflate_, is_small ? small_frame_room() : kMaxChunkBytes);
+    if (is_small) {
+      packed_.resize(packed);
+      return packed_;
+    }
+    CHECK(kMaxChunkBytes + table + packed <= large_.frame.size());
+    return {large_.frame.data() + kMaxChunkBytes + table, packed};
+  }
+
+  // A row of an Arrow shard whose block is needed for the next scale. Its frame stays as it is.
+  Result<void> part_of_row(const BlockUnit::Item& item, GridAt g, std::span<const uint8_t> frame,
+                           std::span<uint8_t> room) {
+    if (open_ == nullptr) open_ = ZSTD_createDCtx();
+    const size_t made =
+        ZSTD_decompressDCtx(open_, room.data(), room.size(), frame.data(), frame.size());
+    if (ZSTD_isError(made) || made != room.size())
+      return fail(Code::kInvalid, fmt::format("{}: block {},{},{}: its zstd frame is damaged",
+                                              plan_.source, item.at[0], item.at[1], item.at[2]));
+    auto parsed = LabelBlock::parse(room);
+    if (!parsed || !parsed->is_64_cubed())
+      return fail(Code::kInvalid, fmt::format("{}: block {},{},{}: no label block", plan_.source,
+                                              item.at[0], item.at[1], item.at[2]));
+    parts_->reduce(*parsed, parsed->label_bytes(), g, voxel_room_);
+    return parts_->add(*encoder_, item.ordinal, record_room_);
   }
 
   // A row of an Arrow shard: only its labels are made anew.
@@ -309,8 +355,19 @@ class Worker final : public BlockWorker {
     head.labels = item.labels;
     const size_t table = 8 * size_t{item.labels};
     const auto frame = bytes.subspan(table);
-    if (plan_.pictures != nullptr && plan_.pictures->wants(*g)) paint_frame(*g, frame);
+    if (plan_.pictures != nullptr && plan_.pictures->wants(*g))
+      plan_.pictures->paint_frame(*g, frame, *plan_.mapping);
     head.frame_size = static_cast<uint32_t>(frame.size());
+    if (parts_) {
+      if (item.block_size > kMaxBlockBytes)
+        return reject(item, "longer than the largest block", out);
+      if (item.block_size <= kSmallBlock) {
+        TRY(part_of_row(item, *g, frame, block_room_.first(item.block_size)));
+      } else {
+        MutexLock lock(large_.mutex);
+        TRY(part_of_row(item, *g, frame, {large_.block.data(), item.block_size}));
+      }
+    }
     const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
     head.hash[0] = hash.low64;
     head.hash[1] = hash.high64;
@@ -332,14 +389,11 @@ class Worker final : public BlockWorker {
     return large_arrow_row(item, bytes.data(), *g, head, frame, out);
   }
 
-  // The only frames of rows that are opened. A damaged one is not of the picture's business.
-  void paint_frame(GridAt g, std::span<const uint8_t> frame) {
-    MutexLock lock(large_.mutex);
-    const size_t made =
-        ZSTD_decompress(large_.block.data(), large_.block.size(), frame.data(), frame.size());
-    if (ZSTD_isError(made)) return;
-    const auto block = LabelBlock::parse({large_.block.data(), made});
-    if (block && block->is_64_cubed()) plan_.pictures->paint(g, *block, *plan_.mapping);
+  std::array<uint32_t, 3> extent_at(GridAt g) const {  // voxels of a block inside the volume
+    std::array<uint32_t, 3> extent;
+    for (size_t d = 0; d < 3; ++d)
+      extent[d] = static_cast<uint32_t>(std::min<int64_t>(64, plan_.size[d] - int64_t{64} * g[d]));
+    return extent;
   }
 
   // ---- records
@@ -406,6 +460,8 @@ class Worker final : public BlockWorker {
   libdeflate_decompressor* inflate_;
   libdeflate_compressor* deflate_;
   ZSTD_CCtx* context_;
+  ZSTD_DCtx* open_ = nullptr;  // only for parts of Arrow rows
+  std::unique_ptr<PartMaker> parts_;
   std::unique_ptr<BlockEncoder> encoder_;
   std::span<uint8_t> block_room_, frame_room_, record_room_;
   std::span<uint64_t> voxel_room_;
@@ -442,16 +498,18 @@ LargeRoom::~LargeRoom() { release(); }
 Bytes BlockWorker::room(Target target, bool from_voxels) {
   size_t bytes = kSmallBlock + small_frame_room() + kSortFrame / 2 + context_bytes(kSmallBlock) +
                  (size_t{192} << 10);  // the object, libdeflate
-  if (from_voxels) bytes += kBlockVoxels * 8 + BlockEncoder::room().count();
+  if (from_voxels) bytes += kBlockVoxels * 8 + BlockEncoder::room().count() + (size_t{256} << 10);
   if (target == Target::kPrecomputed) bytes += size_t{512} << 10;
   return Bytes(bytes);
 }
 
 Result<std::unique_ptr<BlockWorker>> BlockWorker::create(const WorkPlan& plan, LargeRoom& large,
-                                                         Lease lease, bool from_voxels) {
+                                                         Lease lease, bool from_voxels,
+                                                         std::unique_ptr<PartMaker> parts) {
+  CHECK(from_voxels || !parts);  // it needs their room and the encoder
   Pages pages = TRY(Pages::map(std::move(lease)));
   return std::unique_ptr<BlockWorker>(
-      std::make_unique<Worker>(plan, large, std::move(pages), from_voxels));
+      std::make_unique<Worker>(plan, large, std::move(pages), from_voxels, std::move(parts)));
 }
 
 }  // namespace spillway::exporter

@@ -48,6 +48,35 @@ TEST(CompressedSegmentation, RoundTripsClippedAndMapped) {
   }
 }
 
+TEST(CompressedSegmentation, FastRepackingEqualsTheScalarOne) {
+  std::mt19937_64 random(11);
+  for (int i = 0; i < 4000; ++i) {
+    const unsigned bits = 1 + static_cast<unsigned>(random() % 9);
+    const size_t known =
+        bits == 1 ? 2 : (size_t{1} << (bits - 1)) + 1 + random() % (size_t{1} << (bits - 1));
+    const bool identity = i % 2 == 0;
+    const size_t kept = identity ? known : 2 + random() % (known - 1);
+    std::vector<uint16_t> entry(known);
+    for (size_t v = 0; v < known; ++v)
+      entry[v] = static_cast<uint16_t>(identity ? v : random() % kept);
+    unsigned width = 1;
+    while ((size_t{1} << width) < kept) width *= 2;
+    std::vector<uint8_t> packed(64 * bits);  // no room behind it
+    for (size_t v = 0; v < 512; ++v) {
+      const uint64_t value = random() % known;
+      for (size_t b = 0; b < bits; ++b) {
+        const size_t bit = v * bits + b;
+        if (value >> (bits - 1 - b) & 1) packed[bit / 8] |= static_cast<uint8_t>(0x80 >> bit % 8);
+      }
+    }
+    std::vector<uint8_t> scalar(64 * width), fast(64 * width);
+    const detail::Repack what{packed.data(), bits, entry, identity, width};
+    detail::repack_scalar(what, scalar.data());
+    detail::repack_fast(what, fast.data());
+    ASSERT_EQ(scalar, fast) << bits << " to " << width << " identity " << identity;
+  }
+}
+
 TEST(CompressedSegmentation, DamageIsRefusedOrDecodesWithinBounds) {
   std::mt19937_64 random(10);
   BlockEncoder encoder;

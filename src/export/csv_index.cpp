@@ -33,7 +33,7 @@ Result<void> CsvIndex::expect_schema(uint64_t schema_size) const {
                                           path_, schema_size_, schema_size));
 }
 
-Result<void> CsvIndex::expect(BlockAt at, const ArrowFile::Message& message) {
+Result<void> CsvIndex::expect(BlockAt at, const ArrowRow::Message& message) {
   const std::string text = TRY(line());
   if (text.empty()) return bad("ends before the Arrow file does");
   const std::array<int64_t, 6> wanted{at[0],

@@ -7,7 +7,7 @@
 #include <memory>
 #include <string>
 
-#include "export/arrow_source.hpp"
+#include "export/arrow_reader.hpp"
 #include "export/byte_source.hpp"
 
 namespace spillway::exporter {
@@ -17,7 +17,7 @@ class CsvIndex {
   [[nodiscard]] static Result<CsvIndex> open(const std::string& path);
   [[nodiscard]] Result<void> expect_schema(uint64_t schema_size) const;
   // The next line must be of this row.
-  [[nodiscard]] Result<void> expect(BlockAt at, const ArrowFile::Message& message);
+  [[nodiscard]] Result<void> expect(BlockAt at, const ArrowRow::Message& message);
   [[nodiscard]] Result<void> expect_end();
 
  private:

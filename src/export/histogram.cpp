@@ -12,6 +12,13 @@ void Histogram::add(uint64_t value) {
   ++count_;
 }
 
+void Histogram::add_buckets(std::span<const uint64_t> buckets) {
+  for (size_t i = 0; i < std::min(buckets.size(), buckets_.size()); ++i) {
+    buckets_[i] += buckets[i];
+    count_ += buckets[i];
+  }
+}
+
 std::array<size_t, 2> Histogram::used() const {
   size_t first = 0, end = buckets_.size();
   while (first < end && buckets_[first] == 0) ++first;

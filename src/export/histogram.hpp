@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 
 #include "core/report.hpp"
@@ -16,6 +17,8 @@ class Histogram {
   enum class Unit { kBytes, kCount };
   explicit Histogram(Unit unit) : unit_(unit) {}
   void add(uint64_t value);
+  // Counts by bit width, as a Histogram has them.
+  void add_buckets(std::span<const uint64_t> buckets);
   uint64_t count() const { return count_; }
 
   // "below" and `what`, from the first bucket that is not empty to the last.

@@ -53,9 +53,8 @@ std::optional<std::string> take_head(const Json& json, Manifest& manifest) {
     return "options";
   (void)take_member(options, "mapping_sha256", manifest.mapping_sha256);  // null: none
   const Json& input = part("input");
-  if (!take_member(input, "glance", manifest.glance) ||
-      !take_member(input, "content", manifest.content))
-    return "input";
+  if (!take_member(input, "glance", manifest.glance)) return "input";
+  (void)take_member(input, "content", manifest.content);  // null: shards were rewritten
   const Json& totals = part("totals");
   if (!take_member(totals, "blocks_in", manifest.blocks_in) ||
       !take_member(totals, "written", manifest.written) ||
@@ -65,6 +64,20 @@ std::optional<std::string> take_head(const Json& json, Manifest& manifest) {
       !take_member(totals, "shards", manifest.shards))
     return "totals";
   if (!json.contains("shards") || !json["shards"].is_array()) return "shards";
+  if (const auto scales = json.find("scales"); scales != json.end() && scales->is_array()) {
+    for (const Json& entry : *scales) {
+      ScaleSummary scale;
+      if (!entry.is_object() || !take_member(entry, "scale", scale.scale) ||
+          !take_member(entry, "blocks_in", scale.blocks_in) ||
+          !take_member(entry, "written", scale.written) ||
+          !take_member(entry, "empty", scale.empty) ||
+          !take_member(entry, "rejected", scale.rejected) ||
+          !take_member(entry, "duplicates", scale.duplicates) ||
+          !take_member(entry, "shards", scale.shards))
+        return "scales";
+      manifest.scales.push_back(scale);
+    }
+  }
   return std::nullopt;
 }
 
@@ -74,9 +87,11 @@ Result<Manifest> read_manifest(const std::string& path, const TakeShard& take) {
   std::ifstream file(path, std::ios::binary);
   if (!file) return fail(Code::kNotFound, path + ": no such file");
   std::optional<Error> first;
+  bool in_shards = false;
   // A shard's entry is an object at this depth; it is dropped once it was taken.
   const auto each = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    if (depth != 2 || event != Json::parse_event_t::object_end) return true;
+    if (depth == 1 && event == Json::parse_event_t::key) in_shards = parsed == "shards";
+    if (!in_shards || depth != 2 || event != Json::parse_event_t::object_end) return true;
     ManifestShard shard;
     if (!take_shard(parsed, shard)) {
       if (!first)

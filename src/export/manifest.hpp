@@ -8,8 +8,10 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "core/result.hpp"
+#include "export/export.hpp"
 
 namespace spillway::exporter {
 
@@ -27,7 +29,8 @@ struct Manifest {
   std::string to, spec_sha256;
   std::string mapping_sha256;  // empty: none
   bool keep_empty = false;
-  std::string glance, content;  // of the input; see input_mark.hpp
+  std::string glance, content;       // of the input; see input_mark.hpp; content may be empty
+  std::vector<ScaleSummary> scales;  // with --scale all
   uint64_t blocks_in = 0, written = 0, empty = 0, rejected = 0, duplicates = 0, shards = 0;
 };
 

@@ -21,7 +21,8 @@ std::span<const uint8_t> bytes_of(const std::vector<uint64_t>& values) {
 
 class Writer final : public PrecomputedShardWriter {
  public:
-  explicit Writer(Sharding sharding) : sharding_(sharding), file_(kFileBuffer) {
+  explicit Writer(Sharding sharding)
+      : sharding_(sharding), file_(kFileBuffer, OutputFile::Hash::kNone) {
     if (sharding.gzip_index) deflate_ = libdeflate_alloc_compressor(6);
   }
   ~Writer() override {

@@ -28,6 +28,7 @@
 #include "export/old_results.hpp"
 #include "export/output_file.hpp"
 #include "export/precomputed_shard.hpp"
+#include "export/rewrite.hpp"
 #include "export/sha256.hpp"
 #include "export/shard_publisher.hpp"
 #include "export/slice_pictures.hpp"
@@ -48,6 +49,23 @@ const char* name_of(Duplicates duplicates) {
                                             : "last";
 }
 
+// How many scales --scale all writes.
+uint32_t scales_of(const VolumeSpec& spec) {
+  return static_cast<uint32_t>(
+      std::min<uint64_t>(spec.scales.size(), spec.num_scales.value_or(spec.scales.size())));
+}
+
+MemoryPlan::Needs memory_needs(const ExportOptions& options, const Source& source,
+                               uint64_t batch_rows, bool downscales) {
+  const Bytes floor = source.floor();
+  return {.target = options.to,
+          .from_voxels = downscales || source.needs_encoder(),
+          .has_mapping = !options.mapping.empty(),
+          .downscales = downscales,
+          .batch_rows = batch_rows,
+          .read_floor = downscales ? std::max(floor, downscale_floor()) : floor};
+}
+
 // What the output depends on.
 Json configuration(const ExportOptions& options, const VolumeSpec& spec, uint64_t batch_rows,
                    const std::string& mapping_sha) {
@@ -59,7 +77,7 @@ Json configuration(const ExportOptions& options, const VolumeSpec& spec, uint64_
   json["source"] = options.source;
   json["spec_sha256"] = hash.hex();
   json["mapping_sha256"] = mapping_sha.empty() ? Json(nullptr) : Json(mapping_sha);
-  json["scale"] = options.scale;
+  json["scale"] = options.all_scales ? Json("all") : Json(options.scale);
   if (options.to == Target::kArrow) json["batch_size"] = batch_rows;
   json["payload"] = options.payload == Payload::kLz4   ? "lz4"
                     : options.payload == Payload::kRaw ? "raw"
@@ -77,11 +95,9 @@ std::string page_of(const NeuroglancerLink& link) {
       *to += c == '<' ? "&lt;" : c == '&' ? "&amp;" : c == '"' ? "&quot;" : std::string(1, c);
   }
   return fmt::format(
-      "<p>Serve the folder, with byte ranges and for other origins: <code "
-      "style=\"display:block;overflow-x:auto;white-space:"
-      "nowrap;padding:.3rem 0\">{}</code>then open "
-      "<a "
-      "href=\"{}\">this volume in neuroglancer</a>.</p>",
+      "<p>Serve the folder, with byte ranges and for other origins: "
+      "<code style=\"display:block;overflow-x:auto;white-space:nowrap;padding:.3rem 0\">{}</code>"
+      "then open <a href=\"{}\">this volume in neuroglancer</a>.</p>",
       serve, url);
 }
 
@@ -89,6 +105,7 @@ bool wants_page(const ExportOptions& options) { return options.job.report.ends_w
 
 struct Counts {
   std::atomic<uint64_t> written{0}, empty{0}, rejected{0}, duplicates{0}, merged{0};
+  std::atomic<uint64_t> rewritten{0}, rewritten_bytes{0};  // blocks that were not sorted
 };
 
 class Job {
@@ -98,6 +115,10 @@ class Job {
 
  private:
   Result<void> prepare(const std::stop_token& stop);
+  Result<bool> rewrite(const std::stop_token& stop);
+  Result<void> plan_scale(uint32_t scale);
+  Result<std::unique_ptr<BlockSource>> open_scale();
+  Result<void> run_scale(uint32_t scale, const std::stop_token& stop);
   Result<void> ingest(std::stop_token stop);
   Result<void> write(const std::stop_token& stop);
   Result<void> write_row(const RowHead& head, const Place& place, std::span<const uint8_t> content);
@@ -107,25 +128,38 @@ class Job {
   Result<void> write_info();
   Result<void> write_manifest();
   Result<ExportSummary> finish();
+  uint64_t blocks_in() const;
   ProgressSnapshot snapshot();
   void describe();
   Result<void> show_pictures();
-  Result<void> same_input(const char* what, const std::string& value, const char* how);
+  Result<void> open_publisher();
+  Result<void> same_input(const std::string& what, const std::string& value, const char* how);
 
   const ExportOptions& options_;
   WorkFolder& work_;
   VolumeSpec spec_;
+  std::optional<Source> origin_;
+  uint32_t first_scale_ = 0, end_scale_ = 0;  // those that are written
+  uint32_t scale_ = 0;                        // the one in work
+  bool is_built_ = false;                     // from the scale before
+  bool builds_next_ = false;
   WorkPlan plan_;
   MemoryPlan memory_;
   uint64_t batch_rows_ = 1;
   std::string config_;
   std::string glance_;
-  ContentSum content_;
+  ContentSum content_;         // of what was read, not of what was built
+  bool is_rewritten_ = false;  // shard by shard, without a sum
   std::unique_ptr<Budget> budget_;
-  Account read_account_, work_account_, sort_account_, publish_account_;
+  Account read_account_, work_account_, sort_account_, publish_account_, mapping_account_;
+  std::array<Account, 2> part_accounts_;  // of the parts of even and odd scales
   std::shared_ptr<ScratchSpace> space_;
-  std::unique_ptr<Mapping> mapping_;
-  std::unique_ptr<BlockSource> source_;
+  std::unique_ptr<Mapping> mapping_, identity_;
+  Mutex source_mutex_;                   // source_, beside the progress line
+  std::unique_ptr<BlockSource> source_;  // of the scale in work
+  std::unique_ptr<ExternalSort> parts_;  // of the next scale
+  std::unique_ptr<PartFile> part_file_;
+  ScaleStep step_in_, step_out_;  // to the scale in work, and to the next
   std::unique_ptr<ExternalSort> sort_;
   std::unique_ptr<LargeRoom> large_;
   std::unique_ptr<ShardPublisher> publisher_;
@@ -138,6 +172,9 @@ class Job {
   std::atomic<uint64_t> shards_done_{0}, shards_open_{0}, bytes_out_{0};  // for the progress line
   std::unique_ptr<SlicePictures> pictures_;
   Counts counts_;
+  std::atomic<uint64_t> blocks_before_{0};  // of the scales that are done
+  uint64_t sort_runs_ = 0, mapping_pairs_ = 0;
+  std::vector<ScaleSummary> scales_;  // done
   std::atomic<bool> writing_{false};
 
   // While writing:
@@ -145,6 +182,7 @@ class Job {
   std::unique_ptr<PrecomputedShardWriter> shard_;
   std::optional<uint64_t> open_group_;
   std::string open_name_;
+  uint64_t open_number_ = 0;
   bool skipping_ = false;
   std::unique_ptr<DurableFile> rejects_;
   uint64_t rows_in_shard_ = 0;
@@ -152,39 +190,57 @@ class Job {
       rows_a_shard_{Histogram::Unit::kCount};
 };
 
-Result<void> Job::prepare(const std::stop_token& stop) {
-  spec_ = TRY(VolumeSpec::parse(TRY(read_small_file(options_.spec, kMostSpec)), options_.spec));
-  if (options_.scale >= spec_.scales.size())
-    return fail(Code::kUsage, fmt::format("--scale {}: {} has {} scales, from 0", options_.scale,
-                                          options_.spec, spec_.scales.size()));
-  const Scale& scale = spec_.scales[options_.scale];
-  plan_.target = options_.to;
-  plan_.grid = TRY(Grid::of(scale, options_.scale));
+// The scale that is worked on next.
+Result<void> Job::plan_scale(uint32_t index) {
+  const Scale& scale = spec_.scales[index];
+  scale_ = index;
+  plan_.grid = TRY(Grid::of(scale, index));
   plan_.sharding = scale.sharding;
   plan_.size = scale.size;
-  plan_.keep_empty = options_.keep_empty;
-  plan_.reject = options_.reject;
-  plan_.last_wins = options_.duplicates == Duplicates::kLast;
-  plan_.order_matters = options_.duplicates != Duplicates::kError;
-  plan_.payload = options_.payload;
-  plan_.source = options_.source == "-" ? "stdin" : options_.source;
+  plan_.pictures = index == first_scale_ ? pictures_.get() : nullptr;
   if (options_.to == Target::kArrow) {
-    const std::string where =
-        fmt::format("{}: scales[{}] ({})", options_.spec, options_.scale, scale.key);
+    const std::string where = fmt::format("{}: scales[{}] ({})", options_.spec, index, scale.key);
     if (!scale.sharding) return fail(Code::kUsage, where + ": Arrow shards need \"sharding\"");
     if (scale.sharding->hash != ShardHash::kIdentity)
       return fail(Code::kUsage,
                   where + ": Arrow shards need the hash \"identity\", not murmurhash3_x86_128");
     plan_.cells = Cells(plan_.grid, *scale.sharding);
   }
+  is_built_ = index > first_scale_ && !origin_->has_scale(spec_, index);
+  builds_next_ = index + 1 < end_scale_ && !origin_->has_scale(spec_, index + 1);
+  if (is_built_) step_in_ = TRY(scale_step(spec_, index - 1, options_.spec));
+  if (builds_next_) step_out_ = TRY(scale_step(spec_, index, options_.spec));
+  plan_.chunk = origin_->chunk_format(scale);
+  // A precomputed scale is built of mapped ids.
+  const bool is_mapped = is_built_ && options_.to == Target::kPrecomputed;
+  plan_.mapping = is_mapped ? identity_.get() : mapping_.get();
+  return {};
+}
+
+Result<void> Job::prepare(const std::stop_token& stop) {
+  spec_ = TRY(VolumeSpec::parse(TRY(read_small_file(options_.spec, kMostSpec)), options_.spec));
+  if (options_.scale >= spec_.scales.size())
+    return fail(Code::kUsage, fmt::format("--scale {}: {} has {} scales, from 0", options_.scale,
+                                          options_.spec, spec_.scales.size()));
+  first_scale_ = options_.scale;
+  end_scale_ = options_.all_scales ? scales_of(spec_) : first_scale_ + 1;
+  plan_.target = options_.to;
+  plan_.keep_empty = options_.keep_empty;
+  plan_.reject = options_.reject;
+  plan_.last_wins = options_.duplicates == Duplicates::kLast;
+  plan_.order_matters = options_.duplicates != Duplicates::kError;
+  plan_.payload = options_.payload;
+  plan_.source = options_.source == "-" ? "stdin" : options_.source;
+  origin_.emplace(TRY(Source::look(options_)));
+  bool downscales = false;
+  for (uint32_t s = end_scale_; s-- > first_scale_;) {  // all are looked at before anything is done
+    TRY(plan_scale(s));
+    downscales |= builds_next_;
+  }
   batch_rows_ = options_.batch_size.value_or(spec_.batch_size.value_or(1));
-  const SourceKind kind = TRY(source_kind(options_));
-  memory_ = TRY(MemoryPlan::make_or_refuse(options_.job.memory, options_.job.threads,
-                                           {.target = options_.to,
-                                            .from_voxels = source_needs_encoder(options_, kind),
-                                            .has_mapping = !options_.mapping.empty(),
-                                            .batch_rows = batch_rows_,
-                                            .read_floor = source_floor(options_, kind)}));
+  memory_ =
+      TRY(MemoryPlan::make_or_refuse(options_.job.memory, options_.job.threads,
+                                     memory_needs(options_, *origin_, batch_rows_, downscales)));
   budget_ = Budget::create(options_.job.memory - memory_.reserve);
   ScratchSpace::Options scratch;
   scratch.folder = options_.job.scratch.empty() ? work_.path() : options_.job.scratch;
@@ -194,6 +250,10 @@ Result<void> Job::prepare(const std::stop_token& stop) {
       TRY(budget_->open({"read", 1, memory_.read,
                          memory_.read + Bytes(BlockSource::kChunkBytes * 3 * memory_.threads)}));
   sort_account_ = TRY(budget_->open({"sort", 2, memory_.sort, std::nullopt}));
+  if (downscales) {
+    for (Account& account : part_accounts_)
+      account = TRY(budget_->open({"parts", 2, memory_.parts, std::nullopt}));
+  }
   work_account_ = TRY(budget_->open({"work", 3, memory_.work, memory_.work}));
   publish_account_ = TRY(budget_->open({"publish", 4, memory_.publish, memory_.publish}));
   Account mapping = TRY(budget_->open({"mapping", 3, memory_.mapping, std::nullopt}));
@@ -205,23 +265,30 @@ Result<void> Job::prepare(const std::stop_token& stop) {
                                 .space = space_,
                                 .most_table_bytes = memory_.most_table_bytes},
                                stop));
+  identity_ = TRY(Mapping::load({.sort = mapping, .table = table, .space = space_}, stop));
   budget_->retire(mapping);
-  plan_.mapping = mapping_.get();
   if (wants_page(options_)) {
-    pictures_ = SlicePictures::create(scale.size,
-                                      TRY(budget_->open({"pictures", 3, Bytes(0), std::nullopt})));
-    plan_.pictures = pictures_.get();
+    pictures_ = SlicePictures::create(
+        {.size = spec_.scales[first_scale_].size,
+         .opens_frames = TRY(source_kind(options_)) == SourceKind::kArrowShards},
+        TRY(budget_->open({"pictures", 3, Bytes(0), std::nullopt})));
   }
-  source_ = TRY(open_source(options_, kind, plan_, read_account_, space_));
   config_ = configuration(options_, spec_, batch_rows_, mapping_->sha256()).dump();
+  TRY(plan_scale(first_scale_));
+  source_ = TRY(open_scale());
+  glance_ = TRY(glance_at(options_.source));
+  return open_publisher();
+}
+
+Result<void> Job::open_publisher() {
+  publisher_.reset();
   publisher_ =
       TRY(ShardPublisher::open(options_.out, work_.path(), config_, publish_account_, space_));
-  glance_ = TRY(glance_at(options_.source));
   return same_input("glance", glance_, "its size, its beginning or its end differ");
 }
 
 // Shards of one input and shards of another must never stand side by side.
-Result<void> Job::same_input(const char* what, const std::string& value, const char* how) {
+Result<void> Job::same_input(const std::string& what, const std::string& value, const char* how) {
   return publisher_->same_as_before(
       what, value,
       fmt::format("{}: is not what the run read that is to be continued in {} ({}); give that "
@@ -229,12 +296,97 @@ Result<void> Job::same_input(const char* what, const std::string& value, const c
                   plan_.source, options_.out, how));
 }
 
+// ---- shards to the same shards with another mapping ------------------------------------------------
+
+// False when the source is none that can be rewritten shard by shard.
+Result<bool> Job::rewrite(const std::stop_token& stop) {
+  if (options_.all_scales || TRY(source_kind(options_)) != SourceKind::kArrowShards ||
+      options_.to != Target::kArrow)
+    return false;
+  const ShardRewrite::Options how{.plan = plan_,
+                                  .scale = spec_.scales[options_.scale],
+                                  .scale_index = options_.scale,
+                                  .batch_rows = batch_rows_,
+                                  .threads = memory_.threads,
+                                  .reader = read_account_,
+                                  .writer = work_account_,
+                                  .more = sort_account_,
+                                  .space = space_,
+                                  .publisher = *publisher_,
+                                  .counts = {counts_.rewritten, counts_.rewritten_bytes,
+                                             counts_.written, counts_.empty, shards_done_}};
+  auto work = TRY(ShardRewrite::open(source_->name(), how, stop));
+  if (!work) return false;
+  writing_ = true;
+  if (TRY(work->run(stop))) {
+    sizes_in_.add_buckets(work->size_histogram());
+    is_rewritten_ = true;
+    return true;
+  }
+  // A row is not where the name of its file says: all rows have to be sorted.
+  writing_ = false;
+  counts_.rewritten = counts_.rewritten_bytes = counts_.written = counts_.empty = 0;
+  shards_done_ = 0;
+  TRY(publisher_->retract());
+  TRY(open_publisher());
+  return false;
+}
+
+uint64_t Job::blocks_in() const { return counts_.rewritten + blocks_before_; }
+
+// ---- scale by scale --------------------------------------------------------------------------------
+
+// Where the blocks of the scale in work come from.
+Result<std::unique_ptr<BlockSource>> Job::open_scale() {
+  if (is_built_)
+    return open_downscaled(std::move(parts_), std::move(part_file_), step_in_, plan_.grid,
+                           read_account_);
+  return origin_->open(spec_, scale_, plan_.grid, read_account_, space_);
+}
+
+// Blocks in to shards written, of one scale, and the parts of the next.
+Result<void> Job::run_scale(uint32_t scale, const std::stop_token& stop) {
+  if (scale > first_scale_) {
+    TRY(plan_scale(scale));
+    auto source = TRY(open_scale());
+    MutexLock lock(source_mutex_);
+    source_ = std::move(source);
+  }
+  ScaleSummary before{.written = counts_.written,
+                      .empty = counts_.empty,
+                      .rejected = counts_.rejected,
+                      .duplicates = counts_.duplicates,
+                      .shards = publisher_->shards()};
+  TRY(ingest(stop));
+  TRY(write(stop));
+  const uint64_t blocks = source_->blocks();
+  scales_.push_back({.scale = scale,
+                     .blocks_in = blocks,
+                     .written = counts_.written - before.written,
+                     .empty = counts_.empty - before.empty,
+                     .rejected = counts_.rejected - before.rejected,
+                     .duplicates = counts_.duplicates - before.duplicates,
+                     .shards = publisher_->shards() - before.shards});
+  sort_runs_ += sort_->runs_written();
+  sort_.reset();
+  large_.reset();
+  MutexLock lock(source_mutex_);
+  source_.reset();
+  blocks_before_ += blocks;
+  return {};
+}
+
 // ---- blocks to sorted rows -----------------------------------------------------------------------
 
 Result<void> Job::ingest(std::stop_token stop) {
   sort_ = TRY(ExternalSort::create(memory_.sort_options, sort_account_, space_));
   large_ = TRY(LargeRoom::create(TRY(work_account_.acquire(LargeRoom::room(), stop)), space_));
-  const bool voxels = source_needs_encoder(options_, TRY(source_kind(options_)));
+  const bool voxels = is_built_ || builds_next_ || origin_->needs_encoder();
+  if (builds_next_) {
+    parts_ = TRY(ExternalSort::create(memory_.part_options, part_accounts_[scale_ % 2], space_));
+    part_file_ = std::make_unique<PartFile>();
+    part_file_->space = space_;
+  }
   struct Seat {
     std::unique_ptr<BlockWorker> worker;
     size_t input;
@@ -245,7 +397,14 @@ Result<void> Job::ingest(std::stop_token stop) {
   } seats;
   for (size_t i = 0; i < memory_.threads; ++i) {
     Lease lease = TRY(work_account_.acquire(BlockWorker::room(options_.to, voxels), stop));
-    auto worker = TRY(BlockWorker::create(plan_, *large_, std::move(lease), voxels));
+    std::unique_ptr<PartMaker> parts;
+    if (builds_next_) {
+      const PartMaker::Options part{
+          .step = step_out_, .keep_zero = plan_.keep_empty, .last_wins = plan_.last_wins};
+      parts = std::make_unique<PartMaker>(part, *part_file_, parts_->input(i));
+    }
+    auto worker =
+        TRY(BlockWorker::create(plan_, *large_, std::move(lease), voxels, std::move(parts)));
     MutexLock lock(seats.mutex);
     seats.free.push_back({std::move(worker), i});
   }
@@ -273,12 +432,12 @@ Result<void> Job::ingest(std::stop_token stop) {
                              return taken;
                            });
   TRY(pipeline.run());
-  {
+  if (!is_built_) {
     MutexLock lock(seats.mutex);
     for (const Seat& seat : seats.free) content_.join(seat.worker->seen());
   }
   large_->release();
-  budget_->retire(read_account_);
+  if (scale_ + 1 == end_scale_) budget_->retire(read_account_);
   return {};
 }
 
@@ -288,16 +447,16 @@ Result<void> Job::write(const std::stop_token& stop) {
   writing_ = true;
   if (TRY(glance_at(options_.source)) != glance_)
     return fail(Code::kInvalid, options_.source + ": was changed while it was read");
-  TRY(same_input("content", content_.hex(), "its blocks differ"));
+  TRY(same_input(fmt::format("content of {}", scale_), content_.hex(), "its blocks differ"));
   const Bytes writer_room = options_.to == Target::kArrow ? ArrowShardWriter::room(batch_rows_)
                                                           : PrecomputedShardWriter::room();
   Lease writer_lease = TRY(work_account_.acquire(writer_room, stop));
   Pages large_row = TRY(Pages::map(TRY(work_account_.acquire(largest_row(), stop))));
   if (options_.to == Target::kArrow) {
-    arrow_ = TRY(ArrowShardWriter::create(batch_rows_, space_));
+    arrow_ = TRY(ArrowShardWriter::create(batch_rows_, space_, std::move(writer_lease)));
   } else {
     if (plan_.sharding) shard_ = TRY(PrecomputedShardWriter::create(*plan_.sharding));
-    TRY(write_info());
+    if (scale_ == first_scale_) TRY(write_info());
   }
   auto stream = TRY(sort_->stream());
   Place last_place{};
@@ -307,7 +466,7 @@ Result<void> Job::write(const std::stop_token& stop) {
   while (auto record = TRY(stream.next())) {
     if (++taken % 1024 == 0 && stop.stop_requested())
       return fail(Code::kCancelled, "stopped while writing shards");
-    counts_.merged.store(taken, std::memory_order_relaxed);
+    counts_.merged.store(blocks_before_ + taken, std::memory_order_relaxed);
     Place place;
     RowHead head;
     std::memcpy(place.data(), record->data(), kPlaceBytes);
@@ -349,6 +508,9 @@ Result<void> Job::write(const std::stop_token& stop) {
     if (report_ && taken % 4096 == 0) report_->count(taken, space_->used());
   }
   TRY(end_shard());
+  arrow_.reset();
+  shard_.reset();
+  writing_ = false;
   return publisher_->flush();
 }
 
@@ -358,12 +520,13 @@ Result<void> Job::write_row(const RowHead& head, const Place& place,
     TRY(begin_shard(place));
     if (skipping_) return {};
     OutputFile file(65536);
-    TRY(file.open(publisher_->part("")));
+    const uint64_t number = publisher_->take_number();
+    TRY(file.open(publisher_->part(number, "")));
     TRY(file.append(content));
     const std::string sha = TRY(file.close());
     shards_done_.fetch_add(1, std::memory_order_relaxed);
     Json entry{{"file", open_name_}, {"rows", 1}, {"bytes", content.size()}, {"sha256", sha}};
-    return publisher_->add({open_name_, {""}, entry.dump(), content.size()});
+    return publisher_->add({number, open_name_, {""}, entry.dump(), content.size()});
   }
   if (open_group_ != group_of(place)) {
     TRY(end_shard());
@@ -384,11 +547,10 @@ Result<void> Job::write_row(const RowHead& head, const Place& place,
 }
 
 Result<void> Job::begin_shard(const Place& place) {
-  const Scale& scale = spec_.scales[options_.scale];
+  const Scale& scale = spec_.scales[scale_];
   const uint64_t group = group_of(place);
   if (options_.to == Target::kArrow) {
-    open_name_ =
-        fmt::format("s{}/{}", options_.scale, cell_name(scale, plan_.cells.first_block(group)));
+    open_name_ = fmt::format("s{}/{}", scale_, cell_name(scale, plan_.cells.first_block(group)));
   } else if (plan_.sharding) {
     open_name_ = fmt::format("{}/{:0{}x}", scale.key, group,
                              std::max(1u, (plan_.sharding->shard_bits + 3) / 4));
@@ -407,9 +569,10 @@ Result<void> Job::begin_shard(const Place& place) {
   rows_in_shard_ = 0;
   shards_open_.store(1, std::memory_order_relaxed);
   if (skipping_) return {};
-  return options_.to == Target::kArrow
-             ? arrow_->begin(publisher_->part("arrow"), publisher_->part("csv"))
-             : shard_->begin(publisher_->part("shard"));
+  open_number_ = publisher_->take_number();
+  return options_.to == Target::kArrow ? arrow_->begin(publisher_->part(open_number_, "arrow"),
+                                                       publisher_->part(open_number_, "csv"))
+                                       : shard_->begin(publisher_->part(open_number_, "shard"));
 }
 
 Result<void> Job::end_shard() {
@@ -420,19 +583,7 @@ Result<void> Job::end_shard() {
   shards_done_.fetch_add(1, std::memory_order_relaxed);
   if (skipping_) return {};
   const ShardFigures figures = TRY(arrow_ ? arrow_->end() : shard_->end());
-  Json entry;
-  entry["file"] = open_name_ + (arrow_ ? ".arrow" : ".shard");
-  entry["rows"] = figures.rows;
-  if (arrow_) entry["batches"] = figures.batches;
-  entry["bytes"] = figures.bytes;
-  entry["sha256"] = figures.sha256;
-  if (arrow_) {
-    entry["csv_bytes"] = figures.csv_bytes;
-    entry["csv_sha256"] = figures.csv_sha256;
-  }
-  std::vector<std::string> extensions{"shard"};
-  if (arrow_) extensions = {"csv", "arrow"};
-  return publisher_->add({open_name_, extensions, entry.dump(), figures.bytes});
+  return publisher_->add(finished_shard(open_number_, open_name_, options_.to, figures));
 }
 
 Result<void> Job::write_reject(const RowHead& head, std::span<const uint8_t> reason) {
@@ -462,22 +613,40 @@ Result<void> Job::write_info() {
     scale["compressed_segmentation_block_size"] = {8, 8, 8};
     if (scale.contains("sharding") && scale["sharding"].is_null()) scale.erase("sharding");
   }
-  Json kept = Json::array();  // only the scale that is written
-  kept.push_back(info["scales"][options_.scale]);
+  Json kept = Json::array();  // only the scales that are written
+  for (uint32_t s = first_scale_; s < end_scale_; ++s) kept.push_back(info["scales"][s]);
   info["scales"] = kept;
   return write_durably(options_.out + "/info", info.dump(2) + "\n");
 }
 
 Result<void> Job::write_manifest() {
   DurableFile file = TRY(DurableFile::create(options_.out + "/manifest.json"));
-  const Json input{{"glance", glance_}, {"content", content_.hex()}};
+  const Json input{{"glance", glance_},
+                   {"content", is_rewritten_ ? Json(nullptr) : Json(content_.hex())}};
   TRY(file.append(
       fmt::format("{{\n\"options\": {},\n\"input\": {},\n\"totals\": ", config_, input.dump())));
-  const Json totals{
-      {"blocks_in", source_->blocks()},          {"written", counts_.written.load()},
-      {"empty", counts_.empty.load()},           {"rejected", counts_.rejected.load()},
-      {"duplicates", counts_.duplicates.load()}, {"shards", publisher_->shards()}};
-  TRY(file.append(totals.dump() + ",\n\"shards\": ["));
+  const Json totals{{"blocks_in", blocks_in()},
+                    {"written", counts_.written.load()},
+                    {"empty", counts_.empty.load()},
+                    {"rejected", counts_.rejected.load()},
+                    {"duplicates", counts_.duplicates.load()},
+                    {"shards", publisher_->shards()}};
+  TRY(file.append(totals.dump()));
+  if (options_.all_scales) {
+    Json scales = Json::array();
+    for (const ScaleSummary& scale : scales_) {
+      scales.push_back({{"scale", scale.scale},
+                        {"key", spec_.scales[scale.scale].key},
+                        {"blocks_in", scale.blocks_in},
+                        {"written", scale.written},
+                        {"empty", scale.empty},
+                        {"rejected", scale.rejected},
+                        {"duplicates", scale.duplicates},
+                        {"shards", scale.shards}});
+    }
+    TRY(file.append(",\n\"scales\": " + scales.dump()));
+  }
+  TRY(file.append(std::string_view(",\n\"shards\": [")));
   const char* gap = "\n";
   TRY(publisher_->entries([&](std::string_view entry) -> Result<void> {
     TRY(file.append(std::string_view(gap)));
@@ -490,7 +659,7 @@ Result<void> Job::write_manifest() {
 
 void Job::describe() {
   report_->fact("configuration", config_);
-  report_->fact("blocks_in", fmt::format("{}", source_->blocks()));
+  report_->fact("blocks_in", fmt::format("{}", blocks_in()));
   report_->fact("written", fmt::format("{}", counts_.written.load()));
   report_->fact("empty", fmt::format("{}", counts_.empty.load()));
   report_->fact("rejected", fmt::format("{}", counts_.rejected.load()));
@@ -501,7 +670,7 @@ void Job::describe() {
   report_->fact("threads", fmt::format("{}", memory_.threads));
   report_->fact("mapping_pairs", fmt::format("{}", mapping_->pairs()));
   report_->fact("mapping_in_memory", mapping_->is_in_memory() ? "true" : "false");
-  report_->fact("sort_runs", fmt::format("{}", sort_->runs_written()));
+  report_->fact("sort_runs", fmt::format("{}", sort_runs_));
   report_->fact("scratch_peak_bytes", fmt::format("{}", space_->peak().count()));
   report_->fact("scratch_written_bytes", fmt::format("{}", space_->written().count()));
   const std::array<std::tuple<const Histogram*, const char*, const char*>, 3> histograms{{
@@ -535,11 +704,11 @@ Result<void> Job::show_pictures() {
 
 Result<ExportSummary> Job::finish() {
   const uint64_t out = counts_.written + counts_.empty + counts_.rejected + counts_.duplicates;
-  if (out != source_->blocks())
+  if (out != blocks_in())
     return fail(Code::kInternal,
                 fmt::format("the counts do not balance: {} blocks in, {} written, {} empty, {} "
                             "rejected, {} duplicates",
-                            source_->blocks(), counts_.written.load(), counts_.empty.load(),
+                            blocks_in(), counts_.written.load(), counts_.empty.load(),
                             counts_.rejected.load(), counts_.duplicates.load()));
   std::error_code error;
   if (rejects_) {
@@ -549,8 +718,6 @@ Result<ExportSummary> Job::finish() {
   }
   describe();
   TRY(write_durably(options_.out + "/report.json", report_->json()));
-  sort_.reset();
-  large_.reset();
   if (wants_page(options_)) TRY(show_pictures());
   if (!options_.job.report.empty()) {
     TRY(write_durably(options_.job.report,
@@ -559,7 +726,7 @@ Result<ExportSummary> Job::finish() {
   if (options_.to == Target::kArrow) TRY(write_durably(options_.out + "/spec.json", spec_.json));
   TRY(write_manifest());
   ExportSummary summary;
-  summary.blocks_in = source_->blocks();
+  summary.blocks_in = blocks_in();
   summary.written = counts_.written;
   summary.empty = counts_.empty;
   summary.rejected = counts_.rejected;
@@ -571,6 +738,7 @@ Result<ExportSummary> Job::finish() {
   summary.out = options_.out;
   if (options_.to == Target::kPrecomputed)
     summary.link = neuroglancer_link(options_.out, spec_.scales[options_.scale]);
+  summary.scales = scales_;
   publisher_.reset();
   TRY(work_.remove());
   return summary;
@@ -578,29 +746,41 @@ Result<ExportSummary> Job::finish() {
 
 ProgressSnapshot Job::snapshot() {
   ProgressSnapshot now;
-  const uint64_t in = source_->blocks(), merged = counts_.merged.load(std::memory_order_relaxed);
+  uint64_t here = 0, bytes = 0, bytes_total = 0;  // of the scale in work
+  {
+    MutexLock lock(source_mutex_);
+    if (source_) {
+      here = source_->blocks();
+      bytes = source_->bytes_read();
+      bytes_total = source_->bytes_total();
+    }
+  }
+  const uint64_t in = blocks_in() + here, merged = counts_.merged.load(std::memory_order_relaxed);
   const bool writing = writing_;
   now.phase = writing ? "write" : "read";
+  const uint64_t rewritten = counts_.rewritten_bytes.load(std::memory_order_relaxed);
   Rates& rates = rates_[writing ? 1 : 0];
-  const double blocks = rates.blocks.per_second(writing ? merged : in);
-  const double bytes = rates.bytes.per_second(writing ? bytes_out_.load(std::memory_order_relaxed)
-                                                      : source_->bytes_read());
+  const double blocks_rate = rates.blocks.per_second(writing ? merged + counts_.rewritten : in);
+  const double bytes_rate = rates.bytes.per_second(
+      writing ? bytes_out_.load(std::memory_order_relaxed) + rewritten : bytes);
   const uint64_t open = shards_open_.load(std::memory_order_relaxed);
   const uint64_t done = shards_done_.load(std::memory_order_relaxed);
-  now.text =
-      fmt::format("{} blocks in  {} written  {:.0f} blocks/s  {:.1f} MB/s  shards {} open {} done",
-                  grouped(in), grouped(counts_.written), blocks, bytes / 1e6, open, grouped(done));
-  if (writing && in > 0) {
+  now.text = fmt::format(
+      "{} blocks in  {} written  {:.0f} blocks/s  {:.1f} MB/s  shards {} open {} done", grouped(in),
+      grouped(counts_.written), blocks_rate, bytes_rate / 1e6, open, grouped(done));
+  if (options_.all_scales) now.text = fmt::format("scale {}  {}", scale_, now.text);
+  if (rewritten > 0 && bytes_total > 0) {
+    now.fraction = static_cast<double>(rewritten) / static_cast<double>(bytes_total);
+  } else if (writing && in > 0) {
     now.fraction = static_cast<double>(merged) / static_cast<double>(in);
-  } else if (source_->bytes_total() > 0) {
-    now.fraction =
-        static_cast<double>(source_->bytes_read()) / static_cast<double>(source_->bytes_total());
+  } else if (bytes_total > 0) {
+    now.fraction = static_cast<double>(bytes) / static_cast<double>(bytes_total);
   }
   now.spilled = space_->used();
   now.json = fmt::format(
       "\"blocks_in\":{},\"written\":{},\"blocks_per_second\":{:.0f},\"bytes_per_second\":{:.0f},"
       "\"shards_open\":{},\"shards_done\":{}",
-      in, counts_.written.load(), blocks, bytes, open, done);
+      in, counts_.written.load(), blocks_rate, bytes_rate, open, done);
   return now;
 }
 
@@ -619,9 +799,15 @@ Result<ExportSummary> Job::run(std::stop_token stop) {
                                                                exceeded.emplace(std::move(error));
                                                                ending.request_stop();
                                                              }});
-  auto done = ingest(ending.get_token());
-  if (done) done = write(ending.get_token());
-  if (!done)
+  auto whole = rewrite(ending.get_token());
+  Result<void> done;
+  if (!whole) {
+    done = fail(std::move(whole).error());
+  } else if (!*whole) {
+    for (uint32_t s = first_scale_; s < end_scale_ && done; ++s)
+      done = run_scale(s, ending.get_token());
+  }
+  if (!done && publisher_)
     (void)publisher_->flush();  // what is whole is kept; the first error is the one to tell
   governor.reset();
   progress_.reset();
@@ -670,6 +856,7 @@ Result<std::optional<ExportSummary>> finished(const ExportOptions& options) {
   summary.rejected = manifest.rejected;
   summary.duplicates = manifest.duplicates;
   summary.shards = manifest.shards;
+  summary.scales = manifest.scales;
   summary.was_finished = true;
   if (options.to == Target::kPrecomputed && options.scale < spec.scales.size())
     summary.link = neuroglancer_link(options.out, spec.scales[options.scale]);
@@ -703,12 +890,9 @@ Result<ExportSummary> run(const ExportOptions& options, std::stop_token stop) {
 }
 
 Result<std::string> explain_memory(const ExportOptions& options) {
-  const SourceKind kind = TRY(source_kind(options));
-  MemoryPlan::Needs needs{.target = options.to,
-                          .from_voxels = source_needs_encoder(options, kind),
-                          .has_mapping = !options.mapping.empty(),
-                          .batch_rows = options.batch_size.value_or(1),
-                          .read_floor = source_floor(options, kind)};
+  const Source source = TRY(Source::look(options));
+  const auto needs =
+      memory_needs(options, source, options.batch_size.value_or(1), options.all_scales);
   const MemoryPlan plan =
       TRY(MemoryPlan::make_or_refuse(options.job.memory, options.job.threads, needs));
   std::string text = fmt::format("{:<10} {:>10}  ({})\n", "memory", to_string(options.job.memory),

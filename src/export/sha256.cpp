@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cerrno>
+#include <vector>
 
 namespace spillway::exporter {
 
@@ -45,12 +46,12 @@ Result<std::string> sha256_of_file(const std::string& path) {
     return fail_errno("opening " + path);
   }
   Sha256 hash;
-  std::array<uint8_t, 65536> buffer;
+  std::vector<uint8_t> buffer(size_t{256} << 10);
   ssize_t got = 0;
   while ((got = ::read(fd, buffer.data(), buffer.size())) != 0) {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) break;
-    hash.add(std::span(buffer).first(static_cast<size_t>(got)));
+    hash.add(std::span<const uint8_t>(buffer).first(static_cast<size_t>(got)));
   }
   const int error = errno;
   ::close(fd);

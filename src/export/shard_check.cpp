@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "core/pages.hpp"
-#include "export/arrow_source.hpp"
+#include "export/arrow_reader.hpp"
 #include "export/csv_index.hpp"
 
 namespace spillway::exporter {
@@ -27,8 +27,9 @@ tl::unexpected<Error> bad(std::string what) { return fail(Code::kInvalid, std::m
 
 class Check final : public ShardCheck {
  public:
-  Check(Options options, Pages block, Lease others)
+  Check(Options options, std::unique_ptr<ArrowReader> reader, Pages block, Lease others)
       : options_(std::move(options)),
+        reader_(std::move(reader)),
         others_(std::move(others)),
         context_(ZSTD_createDCtx()),
         block_(std::move(block)),
@@ -40,48 +41,45 @@ class Check final : public ShardCheck {
   Result<Figures> check(const std::string& path, const Volume* volume,
                         std::stop_token stop) override {
     Figures figures;
-    auto source = TRY(open_arrow_file(path, options_.account));
+    TRY(reader_->open(path));
     CsvIndex index = TRY(CsvIndex::open(path.substr(0, path.size() - 6) + ".csv"));
+    TRY(index.expect_schema(reader_->schema_size()));
     std::optional<std::array<int32_t, 3>> last;  // z, y, x
-    while (auto unit = TRY(source->next(stop))) {
-      if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while verifying");
-      if (figures.rows == 0) TRY(index.expect_schema(source->schema_size()));
-      for (size_t i = 0; i < unit->items.size(); ++i) {
-        const BlockUnit::Item& item = unit->items[i];
-        const ArrowFile::Message& message = source->messages()[i];
-        TRY(index.expect(item.at, message));
-        const std::array<int32_t, 3> zyx{item.at[2], item.at[1], item.at[0]};
-        auto right = check_row(*unit, item);
-        if (right && last && *last >= zyx) right = bad("not behind the row before, in ZYX order");
-        if (right && volume != nullptr) right = check_place(path, item.at, *volume);
-        if (!right)
-          return fail(std::move(right).error().with(
-              fmt::format("{}: block {},{},{}", path, item.at[0], item.at[1], item.at[2])));
-        last = zyx;
-        ++figures.rows;
-        figures.batches += message.row == 0 ? 1 : 0;
-      }
+    while (auto row = TRY(reader_->next())) {
+      if (figures.rows % 256 == 0 && stop.stop_requested())
+        return fail(Code::kCancelled, "stopped while verifying");
+      TRY(index.expect(row->at, row->message));
+      const std::array<int32_t, 3> zyx{row->at[2], row->at[1], row->at[0]};
+      auto right = check_row(*row);
+      if (right && last && *last >= zyx) right = bad("not behind the row before, in ZYX order");
+      if (right && volume != nullptr) right = check_place(path, row->at, *volume);
+      if (!right)
+        return fail(std::move(right).error().with(
+            fmt::format("{}: block {},{},{}", path, row->at[0], row->at[1], row->at[2])));
+      last = zyx;
+      ++figures.rows;
+      figures.batches += row->message.row == 0 ? 1 : 0;
     }
     TRY(index.expect_end());
     return figures;
   }
 
  private:
-  Result<void> check_row(const BlockUnit& unit, const BlockUnit::Item& item) {
-    const auto bytes = unit.of(item);
-    const size_t table = 8 * size_t{item.labels};
-    const auto supervoxels = bytes.first(table), labels = bytes.last(table);
-    TRY(check_block(item, bytes.subspan(table, bytes.size() - 2 * table), supervoxels));
-    return check_labels(item.labels, supervoxels.data(), labels.data());
+  Result<void> check_row(const ArrowRow& row) {
+    const size_t count = row.supervoxels.size() / 8;
+    if (row.labels.size() != row.supervoxels.size())
+      return bad(fmt::format("{} labels for {} supervoxels", row.labels.size() / 8, count));
+    TRY(check_block(row));
+    return check_labels(static_cast<uint32_t>(count), row.supervoxels.data(), row.labels.data());
   }
 
-  Result<void> check_block(const BlockUnit::Item& item, std::span<const uint8_t> frame,
-                           std::span<const uint8_t> supervoxels) {
+  Result<void> check_block(const ArrowRow& row) {
+    const auto frame = row.frame;
     const unsigned long long size = ZSTD_getFrameContentSize(frame.data(), frame.size());
     if (size == ZSTD_CONTENTSIZE_ERROR || size == ZSTD_CONTENTSIZE_UNKNOWN)
       return bad("no zstd frame that says its size");
-    if (size != item.block_size || size > block_.size())
-      return bad(fmt::format("uncompressed_size {} is not the frame's {}", item.block_size, size));
+    if (size != row.block_size || size > block_.size())
+      return bad(fmt::format("uncompressed_size {} is not the frame's {}", row.block_size, size));
     if (frame.size() < 5 || (frame[4] & 4) == 0) return bad("its zstd frame has no checksum");
     if (ZSTD_findFrameCompressedSize(frame.data(), frame.size()) != frame.size())
       return bad("it is not one zstd frame");
@@ -90,8 +88,8 @@ class Check final : public ShardCheck {
     if (ZSTD_isError(made)) return bad(fmt::format("zstd: {}", ZSTD_getErrorName(made)));
     const LabelBlock block = TRY(LabelBlock::parse({block_.data(), made}));
     if (!block.is_64_cubed()) return bad("its sub-block counts are not 8,8,8");
-    if (block.label_count() != item.labels ||
-        std::memcmp(block.label_bytes(), supervoxels.data(), supervoxels.size()) != 0)
+    if (8 * size_t{block.label_count()} != row.supervoxels.size() ||
+        std::memcmp(block.label_bytes(), row.supervoxels.data(), row.supervoxels.size()) != 0)
       return bad("supervoxels is not its label table");
     return {};
   }
@@ -154,6 +152,7 @@ class Check final : public ShardCheck {
   }
 
   const Options options_;
+  const std::unique_ptr<ArrowReader> reader_;
   const Lease others_;  // zstd's context and small things
   ZSTD_DCtx* const context_;
   Pages block_;
@@ -165,13 +164,18 @@ constexpr Bytes kBlockRoom = Bytes((kMaxBlockBytes + 4095) / 4096 * 4096);
 
 }  // namespace
 
-Bytes ShardCheck::room() { return arrow_file_floor() + kBlockRoom + kOthers; }
+Bytes ShardCheck::room() {
+  return ArrowReader::room(ArrowReader::Labels::kRead) + kBlockRoom + kOthers;
+}
 
 Result<std::unique_ptr<ShardCheck>> ShardCheck::create(Options options, std::stop_token stop) {
+  constexpr auto kLabels = ArrowReader::Labels::kRead;
+  Lease room = TRY(options.account.acquire(ArrowReader::room(kLabels), stop));
+  auto reader = TRY(ArrowReader::create(std::move(room), kLabels));
   Pages block = TRY(Pages::map(TRY(options.account.acquire(kBlockRoom, stop))));
   Lease others = TRY(options.account.acquire(kOthers, stop));
-  return std::unique_ptr<ShardCheck>(
-      std::make_unique<Check>(std::move(options), std::move(block), std::move(others)));
+  return std::unique_ptr<ShardCheck>(std::make_unique<Check>(std::move(options), std::move(reader),
+                                                             std::move(block), std::move(others)));
 }
 
 }  // namespace spillway::exporter

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -24,6 +25,8 @@ constexpr uint64_t kGroupBytes = uint64_t{512} << 20;
 SpillQueue::Options queue_options() {
   return {.segment_bytes = size_t{256} << 10, .frame_bytes = size_t{64} << 10};
 }
+
+uint64_t hash_of(std::string_view text) { return XXH3_64bits(text.data(), text.size()); }
 
 Result<void> sync_file_system(const std::string& folder) {
   const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -76,6 +79,7 @@ Result<std::unique_ptr<ShardPublisher>> ShardPublisher::open(std::string out, st
 
 Result<void> ShardPublisher::same_as_before(const std::string& name, const std::string& value,
                                             const std::string& refusal) {
+  TRY(wait());
   const auto noted = noted_.find(name);
   if (noted != noted_.end() && noted->second == value) return {};
   if (noted != noted_.end() && has_shards_) return fail(Code::kUsage, refusal);
@@ -83,8 +87,8 @@ Result<void> ShardPublisher::same_as_before(const std::string& name, const std::
   return journal_->append(Json{{name, value}}.dump());
 }
 
-std::string ShardPublisher::part(const std::string& extension) const {
-  return fmt::format("{}/parts/{}.{}", work_, number_, extension);
+std::string ShardPublisher::part(uint64_t number, const std::string& extension) const {
+  return fmt::format("{}/parts/{}.{}", work_, number, extension);
 }
 
 Result<bool> ShardPublisher::is_done(const std::string& name) {
@@ -107,7 +111,7 @@ Result<bool> ShardPublisher::is_done(const std::string& name) {
       TRY(matches(out_ + "/" + file, "sha256")) &&
       (!entry.contains("csv_sha256") || TRY(matches(out_ + "/" + stem + ".csv", "csv_sha256")));
   if (!is_whole) {
-    damaged_ = std::move(text);
+    damaged_.insert(hash_of(text));
     ++redone_;
     return false;
   }
@@ -126,23 +130,45 @@ Result<void> ShardPublisher::add(Finished shard) {
   group_bytes_ += shard.bytes;
   bytes_ += shard.bytes;
   // Noted twice, it would stand in the way of those behind it when the run is continued again.
-  const bool is_noted = shard.entry == std::exchange(damaged_, {});
-  group_.push_back({std::move(shard), number_++, is_noted});
-  if (group_.size() >= kGroupShards || group_bytes_ >= kGroupBytes) return flush();
+  shard.is_noted = damaged_.erase(hash_of(shard.entry)) > 0;
+  group_.push_back(std::move(shard));
+  if (group_.size() < kGroupShards && group_bytes_ < kGroupBytes) return {};
+  TRY(wait());
+  publishing_ = std::exchange(group_, {});
+  group_bytes_ = 0;
+  thread_ = std::thread([this] { published_ = publish(publishing_); });
   return {};
 }
 
+Result<void> ShardPublisher::wait() {
+  if (!thread_.joinable()) return {};
+  thread_.join();
+  return std::exchange(published_, Result<void>());
+}
+
 Result<void> ShardPublisher::flush() {
-  if (group_.empty()) return {};
+  TRY(wait());
+  TRY(publish(group_));
+  group_.clear();
+  group_bytes_ = 0;
+  return {};
+}
+
+ShardPublisher::~ShardPublisher() {
+  if (thread_.joinable()) thread_.join();
+}
+
+Result<void> ShardPublisher::publish(const std::vector<Finished>& group) {
+  if (group.empty()) return {};
   TRY(sync_file_system(work_));
   std::set<std::string> folders;
   std::string line = "[";
-  for (const Pending& pending : group_) {
-    for (const std::string& extension : pending.shard.extensions) {
-      const std::string from = fmt::format("{}/parts/{}.{}", work_, pending.number, extension);
+  for (const Finished& shard : group) {
+    for (const std::string& extension : shard.extensions) {
+      const std::string from = fmt::format("{}/parts/{}.{}", work_, shard.number, extension);
       const std::string to = extension.empty()
-                                 ? out_ + "/" + pending.shard.name
-                                 : fmt::format("{}/{}.{}", out_, pending.shard.name, extension);
+                                 ? out_ + "/" + shard.name
+                                 : fmt::format("{}/{}.{}", out_, shard.name, extension);
       const std::string folder = fs::path(to).parent_path().string();
       if (folders.insert(folder).second) {
         std::error_code error;
@@ -151,12 +177,26 @@ Result<void> ShardPublisher::flush() {
       }
       if (::rename(from.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);
     }
-    if (!pending.is_noted) line += (line.size() > 1 ? "," : "") + pending.shard.entry;
+    if (!shard.is_noted) line += (line.size() > 1 ? "," : "") + shard.entry;
   }
   for (const std::string& folder : folders) TRY(sync_folder(folder));
-  if (line.size() > 1) TRY(journal_->append(line + "]"));
-  group_.clear();
-  group_bytes_ = 0;
+  if (line.size() == 1) return {};
+  return journal_->append(line + "]");
+}
+
+Result<void> ShardPublisher::retract() {
+  TRY(flush());
+  TRY(entries([&](std::string_view entry) -> Result<void> {
+    const std::string file = Json::parse(entry).value("file", "");
+    const std::string stem = out_ + "/" + file.substr(0, file.rfind('.'));
+    for (const std::string& path : {out_ + "/" + file, stem + ".csv"}) {
+      if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno("removing " + path);
+    }
+    return {};
+  }));
+  journal_.reset();
+  const std::string journal = work_ + "/journal";
+  if (::unlink(journal.c_str()) != 0) return fail_errno("removing " + journal);
   return {};
 }
 
@@ -164,6 +204,24 @@ Result<void> ShardPublisher::entries(const std::function<Result<void>(std::strin
   while (auto record = TRY(entries_->pop()))
     TRY(take({reinterpret_cast<const char*>(record->data()), record->size()}));
   return {};
+}
+
+ShardPublisher::Finished finished_shard(uint64_t number, const std::string& name, Target target,
+                                        const ShardFigures& figures) {
+  const bool is_arrow = target == Target::kArrow;
+  Json entry;
+  entry["file"] = name + (is_arrow ? ".arrow" : ".shard");
+  entry["rows"] = figures.rows;
+  if (is_arrow) entry["batches"] = figures.batches;
+  entry["bytes"] = figures.bytes;
+  entry["sha256"] = figures.sha256;
+  if (is_arrow) {
+    entry["csv_bytes"] = figures.csv_bytes;
+    entry["csv_sha256"] = figures.csv_sha256;
+  }
+  std::vector<std::string> extensions{"shard"};
+  if (is_arrow) extensions = {"csv", "arrow"};
+  return {number, name, extensions, entry.dump(), figures.bytes};
 }
 
 }  // namespace spillway::exporter

@@ -5,9 +5,11 @@
 // the journal. A run that is started again walks the shards in the same order and skips those that
 // the journal knows and whose files still have their hashes.
 //
-// Memory   Two queues of 1 MiB that spill, and the names of one group.
-// Cost     One sync of the file system a group of 512 files or 512 MiB, not one a file.
-// Threads  One.
+// Memory   Two queues of 1 MiB that spill, the names of two groups, and 8 bytes a shard that is made
+//          again.
+// Cost     One sync of the file system a group of 512 files or 512 MiB, not one a file; a thread of
+//          its own waits for the disk while the next group is written.
+// Threads  One at a time.
 // Fails    kIo, kDiskFull, kScratchFull; open: kUsage when the journal is of another configuration;
 //          same_as_before: kUsage.
 #pragma once
@@ -15,7 +17,9 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "core/budget.hpp"
@@ -23,12 +27,15 @@
 #include "core/journal.hpp"
 #include "core/scratch.hpp"
 #include "core/spill_queue.hpp"
+#include "export/arrow_shard.hpp"
+#include "export/block_worker.hpp"
 
 namespace spillway::exporter {
 
 class ShardPublisher {
  public:
   static Bytes room();
+  ~ShardPublisher();
   [[nodiscard]] static Result<std::unique_ptr<ShardPublisher>> open(
       std::string out, std::string work, const std::string& configuration, Account account,
       std::shared_ptr<ScratchSpace> space);
@@ -41,16 +48,21 @@ class ShardPublisher {
   // Whether the next shard, in the order of all runs, stands there already and is whole.
   [[nodiscard]] Result<bool> is_done(const std::string& name);
 
-  // Where to write the next shard. "arrow", "csv", "shard".
-  std::string part(const std::string& extension) const;
+  // A number for the next shard's files, and where to write them: "arrow", "csv", "shard".
+  uint64_t take_number() { return number_++; }
+  std::string part(uint64_t number, const std::string& extension) const;
   struct Finished {
+    uint64_t number = 0;
     std::string name;                     // within the output folder, without extension
     std::vector<std::string> extensions;  // in the order in which they become visible
     std::string entry;                    // its line of the manifest, JSON; "file" and hashes
     uint64_t bytes = 0;
+    bool is_noted = false;  // in the journal already; set by add()
   };
   [[nodiscard]] Result<void> add(Finished shard);
-  [[nodiscard]] Result<void> flush();
+  [[nodiscard]] Result<void> flush();  // all that was added is visible
+  // Takes back what this and earlier runs published, and the journal's memory of it.
+  [[nodiscard]] Result<void> retract();
 
   // Calls `take` with the manifest's entry of every shard, in order. Once, after flush().
   [[nodiscard]] Result<void> entries(const std::function<Result<void>(std::string_view)>& take);
@@ -61,6 +73,8 @@ class ShardPublisher {
 
  private:
   ShardPublisher() = default;
+  Result<void> publish(const std::vector<Finished>& group);
+  Result<void> wait();  // for the group that is being published
   Result<void> remember(std::string_view entry);
 
   std::string out_, work_;
@@ -68,17 +82,18 @@ class ShardPublisher {
   std::unique_ptr<SpillQueue> known_;         // the journal's entries, oldest first
   std::unique_ptr<SpillQueue> entries_;       // for the manifest
   std::string next_known_;                    // taken from known_, not yet met
-  std::string damaged_;                       // the journal's entry of a shard that is made again
+  std::set<uint64_t> damaged_;                // hashes of the entries of shards that are made again
   std::map<std::string, std::string> noted_;  // by same_as_before(): a few
   bool has_shards_ = false;                   // in the journal
-  struct Pending {
-    Finished shard;
-    uint64_t number;
-    bool is_noted;  // in the journal already
-  };
-  std::vector<Pending> group_;
+  std::vector<Finished> group_, publishing_;
+  Result<void> published_;  // of the thread
+  std::thread thread_;
   uint64_t group_bytes_ = 0;
   uint64_t number_ = 0, shards_ = 0, skipped_ = 0, redone_ = 0, bytes_ = 0;
 };
+
+// A shard as the manifest tells of it.
+ShardPublisher::Finished finished_shard(uint64_t number, const std::string& name, Target target,
+                                        const ShardFigures& figures);
 
 }  // namespace spillway::exporter

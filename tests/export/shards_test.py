@@ -21,17 +21,10 @@ import sys
 import time
 import unittest
 
-import exporting
-from exporting import read_shard, run, tree
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "memcap"))
+import exported  # noqa: E402
 import memcap  # noqa: E402
-
-try:
-    import numpy  # noqa: E402
-    import volumes  # noqa: E402
-    import zstandard  # noqa: E402
-except ImportError as missing:
-    print(f"skipped: {missing}", file=sys.stderr)
-    sys.exit(77)
+from exported import numpy, pyarrow, read_shard, run, run_spec, tree, volumes, zstandard  # noqa: E402
 
 SPILLWAY = ""
 WORK = pathlib.Path()
@@ -291,16 +284,7 @@ class Volumes(unittest.TestCase):
         cls.folder.mkdir(parents=True)
 
     def voxels_of_shards(self, out, shape):
-        """The (Z, Y, X) voxels of all shards, blocks decoded by the tests' own decoder."""
-        got = numpy.zeros([(n + 63) // 64 * 64 for n in shape], dtype=numpy.uint64)
-        for path in out.glob("s0/*.arrow"):
-            for row in read_shard(path):
-                block = volumes.decode(zstandard.ZstdDecompressor().decompress(row["dvid_compressed_block"]))
-                z, y, x = (row[f"chunk_{c}"] * 64 for c in "zyx")
-                got[z:z + 64, y:y + 64, x:x + 64] = block
-        self.assertEqual(got[shape[0]:].max(initial=0) + got[:, shape[1]:].max(initial=0)
-                         + got[:, :, shape[2]:].max(initial=0), 0)
-        return got[:shape[0], :shape[1], :shape[2]]
+        return exported.voxels_of_shards(out / "s0", shape)
 
     def check(self, source, zyx, *more):
         """`source` to Arrow and precomputed; every voxel must come back."""
@@ -406,12 +390,6 @@ class Volumes(unittest.TestCase):
             run("verify", out, progress=False)
 
 
-def run_spec(source, *more):
-    done = subprocess.run([SPILLWAY, "export", "spec", str(source), "--target-shard-size", "64KiB", *map(str, more)],
-                          capture_output=True, text=True, check=True)
-    return done.stdout
-
-
 def main():
     global SPILLWAY, WORK, DATA
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -420,7 +398,7 @@ def main():
     parser.add_argument("--data", type=pathlib.Path, help="a folder with blocks/fib19-*: not part of the repository")
     options, rest = parser.parse_known_args()
     DATA = options.data
-    SPILLWAY = exporting.SPILLWAY = os.path.abspath(options.spillway)
+    SPILLWAY = exported.SPILLWAY = os.path.abspath(options.spillway)
     WORK = options.work.absolute() / "export" / "_".join(rest or ["all"])
     WORK.mkdir(parents=True, exist_ok=True)
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

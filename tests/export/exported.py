@@ -1,7 +1,4 @@
-"""What the export tests share: running `spillway export`, comparing folders, reading shards by pyarrow.
-
-Set SPILLWAY to the binary under test first.
-"""
+"""What the tests of `spillway export` share: running it, and reading its output with pyarrow and the tests' own decoder."""
 import csv
 import hashlib
 import pathlib
@@ -13,8 +10,16 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "data"))
 sys.path.insert(0, str(HERE.parent / "memcap"))
 
-SPILLWAY = ""
-MAY_DIFFER = {"report.json", "report.html"}
+try:
+    import numpy
+    import pyarrow.ipc
+    import volumes
+    import zstandard
+except ImportError as missing:
+    print(f"skipped: {missing}", file=sys.stderr)
+    sys.exit(77)
+
+SPILLWAY = ""  # the binary; set by the test's main
 
 
 def run(*words, expect=0, files=None, file_size=None, progress=True, **more):
@@ -24,26 +29,22 @@ def run(*words, expect=0, files=None, file_size=None, progress=True, **more):
             resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
         if file_size:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, resource.RLIM_INFINITY))
-    if "input" in more:
-        more["text"] = False
     done = subprocess.run([SPILLWAY, "export", *map(str, words), *(["--progress", "none"] if progress else [])],
-                          capture_output=True, preexec_fn=limit, **{"text": True, **more})
+                          capture_output=True, preexec_fn=limit, **{"text": "input" not in more, **more})
     said = done.stdout + done.stderr
     said = said if isinstance(said, str) else said.decode()
-    wanted = expect if isinstance(expect, tuple) else (expect,)
-    assert done.returncode in wanted, f"exit {done.returncode}: {said}"
+    assert done.returncode in (expect if isinstance(expect, tuple) else (expect,)), f"exit {done.returncode}: {said}"
     return said
 
 
 def tree(folder: pathlib.Path) -> dict:
     """The SHA-256 of every file that must repeat, by name."""
     return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
-            for p in sorted(folder.rglob("*")) if p.is_file() and p.name not in MAY_DIFFER}
+            for p in sorted(folder.rglob("*")) if p.is_file() and p.name not in ("report.json", "report.html")}
 
 
 def read_shard(path: pathlib.Path):
     """All rows of a shard by pyarrow, checked against the CSV byte for byte."""
-    import pyarrow.ipc
     data = path.read_bytes()
     lines = path.with_suffix(".csv").read_text().splitlines()
     schema_size = int(lines[0].removeprefix("# schema_size="))
@@ -62,3 +63,21 @@ def read_shard(path: pathlib.Path):
         at = batch.slice(int(row["batch_idx"]), 1).to_pylist()[0]
         assert (at["chunk_x"], at["chunk_y"], at["chunk_z"]) == tuple(int(row[k]) for k in "xyz"), index
     return table.to_pylist()
+
+
+def voxels_of_shards(folder, shape):
+    """The (Z, Y, X) voxels of all shards of s<S>, blocks decoded by the tests' own decoder; 0 outside."""
+    got = numpy.zeros([(n + 63) // 64 * 64 for n in shape], dtype=numpy.uint64)
+    for path in folder.glob("*.arrow"):
+        for row in read_shard(path):
+            block = volumes.decode(zstandard.ZstdDecompressor().decompress(row["dvid_compressed_block"]))
+            z, y, x = (row[f"chunk_{c}"] * 64 for c in "zyx")
+            got[z:z + 64, y:y + 64, x:x + 64] = block
+    assert not got[shape[0]:].any() and not got[:, shape[1]:].any() and not got[:, :, shape[2]:].any()
+    return got[:shape[0], :shape[1], :shape[2]]
+
+
+def run_spec(source, *more):
+    done = subprocess.run([SPILLWAY, "export", "spec", str(source), "--target-shard-size", "64KiB", *map(str, more)],
+                          capture_output=True, text=True, check=True)
+    return done.stdout

@@ -1,0 +1,52 @@
+// Reads an Arrow shard row by row, without copying what a row holds.
+//
+// Small batches are read many at a time through one window; of a batch that is larger than that
+// each column has a window of its own.
+//
+// Memory   room(), for life: the windows, and one row of any size. With Labels::kRead a window more.
+// Threads  One.
+// Cost     One read of 512 KiB for as many batches as it holds; about 0.1 us a row.
+// Fails    open, next: kInvalid, with file and byte, on what is no shard; kIo.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "core/budget.hpp"
+#include "core/pages.hpp"
+#include "export/volume_spec.hpp"
+
+namespace spillway::exporter {
+
+struct ArrowRow {
+  BlockAt at{};
+  uint32_t block_size = 0;
+  uint64_t offset = 0;  // of the frame in the file
+  std::span<const uint8_t> supervoxels, frame;
+  std::span<const uint8_t> labels;  // with Labels::kRead
+  struct Message {
+    uint64_t offset = 0, size = 0;  // of the whole record batch, its metadata included
+    uint64_t row = 0;               // in it
+  } message;
+  size_t bytes() const { return supervoxels.size() + frame.size(); }
+};
+
+class ArrowReader {
+ public:
+  enum class Labels { kSkip, kRead };
+  static Bytes room(Labels labels = Labels::kSkip);
+  // `lease`: room().
+  [[nodiscard]] static Result<std::unique_ptr<ArrowReader>> create(Lease lease,
+                                                                   Labels labels = Labels::kSkip);
+  virtual ~ArrowReader() = default;
+
+  [[nodiscard]] virtual Result<void> open(const std::string& path) = 0;  // the next file
+  // Valid until the next call; none at the end of the file.
+  [[nodiscard]] virtual Result<std::optional<ArrowRow>> next() = 0;
+  virtual uint64_t schema_size() const = 0;  // of the whole first message of the file
+};
+
+}  // namespace spillway::exporter

@@ -1,0 +1,60 @@
+// Arrow shards to the same shards with another mapping: each file is read once from begin to end and
+// written once, its zstd frames as they are. Nothing is sorted.
+//
+// This is right where every file holds the rows of the cell that its name says, in ZYX order, each
+// once: what an export writes. open() looks at the names, run() at every row; at the first one that is
+// elsewhere run() gives up, and the caller has to sort.
+//
+// Memory   room() a thread: the first from `reader` and `writer`, further ones from `more` while that
+//          lends.
+// Threads  run(): as many as fit, a file each at a time; shards are published in the order of cells.
+// Cost     About 5 us a row of 4 KB, of which SHA-256 takes half.
+// Fails    As ArrowReader, ArrowShardWriter and ShardPublisher do.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "core/budget.hpp"
+#include "core/scratch.hpp"
+#include "export/block_worker.hpp"
+#include "export/shard_publisher.hpp"
+
+namespace spillway::exporter {
+
+class ShardRewrite {
+ public:
+  struct Counts {  // read by others while it runs
+    std::atomic<uint64_t>&blocks, &bytes, &written, &empty, &shards;
+  };
+  struct Options {
+    const WorkPlan& plan;
+    const Scale& scale;
+    uint32_t scale_index;
+    uint64_t batch_rows;
+    unsigned threads;
+    Account reader, writer, more;
+    std::shared_ptr<ScratchSpace> space;
+    ShardPublisher& publisher;
+    Counts counts;
+  };
+  // None when a file of `folder` has not the name of a cell, or two have the same.
+  [[nodiscard]] static Result<std::unique_ptr<ShardRewrite>> open(const std::string& folder,
+                                                                  const Options& options,
+                                                                  const std::stop_token& stop);
+  virtual ~ShardRewrite() = default;
+
+  // False when the rows have to be sorted; what was published until then is to be taken back.
+  [[nodiscard]] virtual Result<bool> run(const std::stop_token& stop) = 0;
+
+  const std::array<uint64_t, 32>& size_histogram() const { return histogram_; }  // after run()
+
+ protected:
+  std::array<uint64_t, 32> histogram_{};  // of blocks before compression, by bit width
+};
+
+}  // namespace spillway::exporter

@@ -1,0 +1,40 @@
+// Writes large files while the next part of them is made: full buffers go to a thread that writes them
+// past the page cache.
+//
+// A finished file is synced before it gets its name, so the disk sets the pace in any case; without
+// the page cache a byte is not copied again, and what others hold there stays.
+//
+// Memory   room(): three buffers.
+// Threads  One caller; a thread of its own that only waits for the disk.
+// Cost     No copy. A file system that has no such writes gets ordinary ones.
+// Fails    kIo, kDiskFull, told by the next call.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/budget.hpp"
+#include "core/bytes.hpp"
+#include "core/result.hpp"
+
+namespace spillway::exporter {
+
+class WriteBehind {
+ public:
+  static constexpr size_t kBufferBytes = size_t{512} << 10;
+  static Bytes room();
+  // `lease`: room().
+  [[nodiscard]] static Result<std::unique_ptr<WriteBehind>> create(Lease lease);
+  virtual ~WriteBehind() = default;
+
+  // A buffer of kBufferBytes to fill; waits until one is free. One is out at a time.
+  virtual std::span<uint8_t> buffer() = 0;
+  // Takes the buffer, which is full, as the bytes of `fd` at `offset`, a multiple of kBufferBytes.
+  [[nodiscard]] virtual Result<void> write(int fd, uint64_t offset, const std::string& path) = 0;
+  // Waits for all that was given; `fd` then writes through the page cache again.
+  [[nodiscard]] virtual Result<void> finish(int fd) = 0;
+};
+
+}  // namespace spillway::exporter
