@@ -384,7 +384,8 @@ class Worker final : public BlockWorker {
     head.labels = item.labels;
     const size_t table = 8 * size_t{item.labels};
     const auto frame = bytes.subspan(table);
-    if (plan_.pictures != nullptr && plan_.pictures->wants(*g)) paint_frame(*g, frame);
+    if (plan_.pictures != nullptr && plan_.pictures->wants(*g))
+      plan_.pictures->paint_frame(*g, frame, *plan_.mapping);
     head.frame_size = static_cast<uint32_t>(frame.size());
     if (parts_) {
       if (item.block_size > kMaxBlockBytes)
@@ -422,15 +423,6 @@ class Worker final : public BlockWorker {
     for (size_t d = 0; d < 3; ++d)
       extent[d] = static_cast<uint32_t>(std::min<int64_t>(64, plan_.size[d] - int64_t{64} * g[d]));
     return extent;
-  }
-  // The only frames of rows that are opened. A damaged one is not of the picture's business.
-  void paint_frame(GridAt g, std::span<const uint8_t> frame) {
-    MutexLock lock(large_.mutex);
-    const size_t made =
-        ZSTD_decompress(large_.block.data(), large_.block.size(), frame.data(), frame.size());
-    if (ZSTD_isError(made)) return;
-    const auto block = LabelBlock::parse({large_.block.data(), made});
-    if (block && block->is_64_cubed()) plan_.pictures->paint(g, *block, *plan_.mapping);
   }
 
   // ---- records

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/file_io.hpp"
+#include "export/sha256.hpp"
 
 namespace spillway::exporter {
 namespace {
@@ -24,10 +25,14 @@ bool can_be_looked_at(const std::string& source) {
          (fs::is_regular_file(source, error) || fs::is_directory(source, error));
 }
 
-// Calls `take(file)` for the files right in the folder, or in folders of it.
+// Calls `take(file)` for what tells a folder from another: its info, or all files in it.
 template <class Take>
 Result<void> for_each_file(const std::string& folder, Take&& take) {
   std::error_code error;
+  if (fs::exists(folder + "/info", error)) {  // neuroglancer precomputed: maybe a file a chunk
+    take(fs::path(folder + "/info"));
+    return {};
+  }
   auto at = fs::recursive_directory_iterator(folder, error);
   for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
     if (at->path().filename() == ".spillway") {
@@ -72,7 +77,12 @@ Result<std::string> glance_at(const std::string& source) {
     sum.add({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
     ++files;
   }));
-  return fmt::format("{} files, {}", files, sum.hex());
+  std::string seen = fmt::format("{} files, {}", files, sum.hex());
+  for (const std::string& known : {source + "/info", source + "/manifest.json"}) {
+    if (fs::exists(known, error))
+      seen += fmt::format("; {}", TRY(sha256_of_file(known)).substr(0, 32));
+  }
+  return seen;
 }
 
 std::optional<fs::file_time_type> last_change(const std::string& source) {

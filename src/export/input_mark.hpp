@@ -1,11 +1,12 @@
 // What tells one input from another, so that a run is only continued over the input it began with.
 //
 // glance   Before reading: the size of a file and a hash of its first and last 64 KiB; of a folder,
-//          the names and sizes of its files. Not the time of change: a copy is the same input.
+//          its info, or else the names and sizes of its files, and its manifest.json, which has
+//          their hashes. Not the time of change: a copy is the same input.
 // sum      Of what was read: a hash of each block's coordinates and content, added up, so that it is
 //          the same for any threads; and for any order where the order makes no difference.
 // Threads  glance: any. ContentSum: one owner; sums of several threads are joined.
-// Cost     glance: two reads a file, one listing a folder. sum: about 10 ns a block.
+// Cost     glance: two reads a file, one listing of a folder without info. sum: 10 ns a block.
 // Fails    kIo.
 #pragma once
 
@@ -23,7 +24,7 @@ namespace spillway::exporter {
 
 // Empty for what cannot be looked at twice: stdin, an address.
 [[nodiscard]] Result<std::string> glance_at(const std::string& source);
-// The newest time of change of the file, or of the folder's files; none as above.
+// The newest time of change of the file, or of what is looked at of a folder; none as above.
 std::optional<std::filesystem::file_time_type> last_change(const std::string& source);
 
 class ContentSum {

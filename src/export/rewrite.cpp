@@ -176,6 +176,8 @@ class Rewrite final : public ShardRewrite {
         if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while writing shards");
         if (gave_up_) return std::optional<ShardFigures>();
       }
+      if (plan.pictures != nullptr && plan.pictures->wants(*g))
+        plan.pictures->paint_frame(*g, row->frame, *plan.mapping);
       const size_t table = row->supervoxels.size();
       const bool any = plan.mapping->map(row->supervoxels.data(), table / 8, seat.mapped.data());
       if (!any && !plan.keep_empty) {

@@ -257,8 +257,10 @@ Result<void> Job::prepare(const std::stop_token& stop) {
   identity_ = TRY(Mapping::load({.sort = mapping, .table = table, .space = space_}, stop));
   budget_->retire(mapping);
   if (wants_page(options_))
-    pictures_ = SlicePictures::create(spec_.scales[first_scale_].size,
-                                      TRY(budget_->open({"pictures", 3, Bytes(0), std::nullopt})));
+    pictures_ = SlicePictures::create(
+        {.size = spec_.scales[first_scale_].size,
+         .opens_frames = TRY(source_kind(options_)) == SourceKind::kArrowShards},
+        TRY(budget_->open({"pictures", 3, Bytes(0), std::nullopt})));
   config_ = configuration(options_, spec_, batch_rows_, mapping_->sha256()).dump();
   TRY(plan_scale(first_scale_));
   source_ = TRY(open_scale());
@@ -292,11 +294,11 @@ Result<void> Job::same_glance() const {
 
 // ---- shards to the same shards with another mapping ------------------------------------------------
 
-// False when the source is none that can be rewritten shard by shard, or more is wanted of its blocks
-// than their labels: pictures, or the place in the source of each.
+// False when the source is none that can be rewritten shard by shard, or the place in it of each block
+// makes a difference.
 Result<bool> Job::rewrite(const std::stop_token& stop) {
   if (options_.all_scales || TRY(source_kind(options_)) != SourceKind::kArrowShards ||
-      options_.to != Target::kArrow || pictures_ || plan_.order_matters)
+      options_.to != Target::kArrow || plan_.order_matters)
     return false;
   const ShardRewrite::Options how{
       .plan = plan_,

@@ -54,7 +54,7 @@ Result<void> ShardOutput::add(const RowHead& head, const Place& place,
 
 Result<void> ShardOutput::add_made(const RowHead& head, const Place& place,
                                    std::span<const uint8_t> content) {
-  if (!is_arrow() && !options_.plan.sharding) return add_file(head, place, content);
+  if (!is_arrow() && !options_.plan.sharding) return add_file(place, content);
   if (open_group_ != group_of(place)) {
     TRY(end_shard());
     TRY(begin_shard(place));
@@ -77,8 +77,7 @@ Result<void> ShardOutput::add_made(const RowHead& head, const Place& place,
 }
 
 // Not sharded: a file a chunk.
-Result<void> ShardOutput::add_file(const RowHead& head, const Place& place,
-                                   std::span<const uint8_t> content) {
+Result<void> ShardOutput::add_file(const Place& place, std::span<const uint8_t> content) {
   ShardPublisher& publisher = options_.publisher;
   const std::string name = name_of(place);
   options_.figures.shards_done.fetch_add(1, std::memory_order_relaxed);

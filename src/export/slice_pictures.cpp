@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <png.h>
+#include <zstd.h>
 
 #include <algorithm>
 #include <cmath>
@@ -65,8 +66,16 @@ Bytes SlicePictures::room(std::array<uint32_t, 3> pixels) {
   return Bytes(area(0, 1) + area(0, 2) + area(1, 2));
 }
 
-std::unique_ptr<SlicePictures> SlicePictures::create(std::array<int64_t, 3> size, Account account) {
+std::unique_ptr<SlicePictures> SlicePictures::create(const Options& options, Account account) {
+  const auto size = options.size;
   std::unique_ptr<SlicePictures> made(new SlicePictures(size));
+  if (options.opens_frames) {
+    auto lease = account.try_acquire(Bytes(kMaxBlockBytes));
+    if (!lease) return nullptr;
+    auto pages = Pages::map(std::move(*lease));
+    if (!pages) return nullptr;
+    made->block_ = std::move(*pages);
+  }
   for (uint32_t side = kMostSide; side >= 64; side /= 2) {
     for (size_t d = 0; d < 3; ++d) {
       made->middle_[d] = size[d] / 2;
@@ -98,6 +107,14 @@ void SlicePictures::paint(GridAt g, const LabelBlock& block, const Mapping& mapp
     if (g[axis] == static_cast<uint64_t>(middle_[axis]) / kBlockSide)
       paint_axis(axis, g, block, mapping);
   }
+}
+
+void SlicePictures::paint_frame(GridAt g, std::span<const uint8_t> frame, const Mapping& mapping) {
+  MutexLock lock(block_mutex_);
+  const size_t made = ZSTD_decompress(block_.data(), block_.size(), frame.data(), frame.size());
+  if (ZSTD_isError(made)) return;
+  const auto block = LabelBlock::parse({block_.data(), made});
+  if (block && block->is_64_cubed()) paint(g, *block, mapping);
 }
 
 int64_t SlicePictures::voxel_of(size_t axis, uint32_t pixel) const {

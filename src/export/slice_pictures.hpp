@@ -5,7 +5,8 @@
 // it stands for. Its colour comes from a hash of the mapped id, the same in every run; 0 is black, as
 // is what no block was seen of. Of a block that comes twice either may show.
 //
-// Memory   3 bytes a pixel, leased: 2.3 MiB at most. Fewer pixels where the account lends less.
+// Memory   3 bytes a pixel, leased: 2.3 MiB at most, and one block to open frames. Fewer pixels where
+//          the account lends less.
 // Threads  wants, paint: any. html: one, after the last paint.
 // Cost     None for a block that no middle crosses; else one layer of its sub-blocks, about 30 us.
 // Fails    Where not even small pictures have room there are none: create gives nullptr.
@@ -33,11 +34,16 @@ class SlicePictures {
  public:
   static constexpr uint32_t kMostSide = 512;
 
-  // `size`: of the volume in voxels.
-  static std::unique_ptr<SlicePictures> create(std::array<int64_t, 3> size, Account account);
+  struct Options {
+    std::array<int64_t, 3> size{};  // of the volume, in voxels
+    bool opens_frames = false;      // room for paint_frame()
+  };
+  static std::unique_ptr<SlicePictures> create(const Options& options, Account account);
 
   bool wants(GridAt g) const;
   void paint(GridAt g, const LabelBlock& block, const Mapping& mapping);
+  // A block as Arrow shards have it. A damaged one is left out: it is not a picture's business.
+  void paint_frame(GridAt g, std::span<const uint8_t> frame, const Mapping& mapping);
 
   // The three side by side, each a PNG inside the element. `scale` gives the voxels' shape and the
   // numbers in the captions.
@@ -70,6 +76,8 @@ class SlicePictures {
   std::array<size_t, 3> begin_{};     // of each picture in the pages
   Pages pages_;                       // three bytes a pixel; written with mutex_ held
   Mutex mutex_;
+  Mutex block_mutex_;
+  Pages block_;  // GUARDED by block_mutex_
 };
 
 }  // namespace spillway::exporter

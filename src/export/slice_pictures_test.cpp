@@ -19,8 +19,8 @@ class SlicePicturesTest : public ::testing::Test {
   void SetUp() override { identity_ = std::move(*Mapping::load({}, {})); }
   std::unique_ptr<SlicePictures> painted(std::array<int64_t, 3> size, Bytes room = 8_MiB) {
     budget_ = Budget::create(room);
-    auto pictures =
-        SlicePictures::create(size, *budget_->open({"pictures", 1, Bytes(0), std::nullopt}));
+    auto pictures = SlicePictures::create({.size = size},
+                                          *budget_->open({"pictures", 1, Bytes(0), std::nullopt}));
     if (!pictures) return nullptr;
     GridAt g;
     for (g[2] = 0; g[2] * 64 < size[2]; ++g[2])

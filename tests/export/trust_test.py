@@ -426,11 +426,22 @@ class Resume(unittest.TestCase):
         last = pyarrow.ipc.open_stream(data).read_next_batch().column("dvid_compressed_block")[0].as_py()
         patch(shard, data.index(last) + len(last) - 1, bytes([last[-1] ^ 1]))
         self.refused(*words, out, command=None, word="its blocks differ")
-        # With a page all rows are sorted: nothing that was made shard by shard is kept, the result is the same.
+        # Slices are painted on the way.
         copy(self.folder / "whole", source)
         copy(kept, out)
-        run(*words, out, "--report", self.folder / "page.html")
+        self.assertIn("3 shards stood there already", run(*words, out, "--report", self.folder / "page.html"))
+        self.assertIn("The middle of the volume", (self.folder / "page.html").read_text())
         self.assertEqual(tree(out), tree(whole))
+        # Sorted or not: the same sum of all rows.
+        moved = copy(source, self.folder / "rows.moved")
+        for path in sorted(moved.glob("s0/0_0_0.*")):
+            path.rename(path.with_name("0_0_1" + path.suffix))
+        again = self.folder / "remapped.sorted"
+        shutil.rmtree(again, ignore_errors=True)
+        run("remap", moved, *words[2:], again)
+        same = [json.loads((p / "manifest.json").read_text()) for p in (whole, again)]
+        self.assertEqual(same[0]["input"]["content"], same[1]["input"]["content"])
+        self.assertEqual(same[0]["shards"], same[1]["shards"])
 
     def test_resume_never_leaves_nothing_of_the_run_before(self):
         out = self.stopped("never")
