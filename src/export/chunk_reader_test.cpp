@@ -1,9 +1,16 @@
 #include "export/chunk_reader.hpp"
 
 #include <gtest/gtest.h>
+#include <libdeflate.h>
 
 #include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <random>
+
+#include "core/test_folder.hpp"
+#include "export/precomputed_shard.hpp"
 
 namespace spillway::exporter {
 namespace {
@@ -66,6 +73,90 @@ TEST(ChunkFormat, ReadsLabelsOf32BitsInBlocksOfAnyShape) {
   EXPECT_GE(format.bound({3, 2, 1}), bytes.size());
   for (size_t less = 0; less < bytes.size(); ++less)
     EXPECT_FALSE(decode_chunk(format, std::span(bytes).first(less), {3, 2, 1}, {3, 2, 1}, out));
+}
+
+// A reader over `bytes`, the one shard of a volume of 4 x 4 x 4 chunks.
+struct OneShard {
+  TestFolder folder;
+  VolumeSpec spec;
+  std::unique_ptr<Budget> budget = Budget::create(64_MiB);
+  Account account = *budget->open({"read", 1, 32_MiB, std::nullopt});
+
+  explicit OneShard(bool gzip) {
+    Scale scale = scale_of({4, 4, 4});
+    scale.encoding = "raw";
+    scale.sharding = Sharding{.preshift_bits = 1,
+                              .minishard_bits = 2,
+                              .shard_bits = 0,
+                              .gzip_index = gzip,
+                              .gzip_data = gzip};
+    spec.data_type = "uint8";
+    spec.scales.push_back(scale);
+    std::filesystem::create_directories(folder.path() + "/key");
+  }
+  std::string file() const { return folder.path() + "/key/0.shard"; }
+  Result<std::vector<std::vector<uint8_t>>> read() {
+    auto reader = TRY(ChunkReader::open(
+        TRY(VolumeStore::open(folder.path())), spec, spec.scales[0],
+        *account.acquire(ChunkReader::room(spec, spec.scales[0]), std::stop_token())));
+    std::vector<std::vector<uint8_t>> chunks;
+    while (const auto chunk = TRY(reader->next({}))) {
+      chunks.emplace_back(chunk->bytes.begin(), chunk->bytes.end());
+      chunks.back().push_back(static_cast<uint8_t>(chunk->at[0] + 4 * chunk->at[1]));
+    }
+    return chunks;
+  }
+  void write(std::span<const uint8_t> bytes) const {
+    std::ofstream(file(), std::ios::binary)
+        .write(reinterpret_cast<const char*>(bytes.data()),
+               static_cast<std::streamsize>(bytes.size()));
+  }
+};
+
+TEST(ChunkReader, ReadsItsShardsAndRefusesDamage) {
+  std::mt19937_64 random(8);
+  for (const bool gzip : {false, true}) {
+    OneShard one(gzip);
+    auto* const deflate = libdeflate_alloc_compressor(1);
+    {
+      auto writer = *PrecomputedShardWriter::create(*one.spec.scales[0].sharding);
+      ASSERT_TRUE(writer->begin(one.file()));
+      for (uint64_t minishard = 0; minishard < 4; ++minishard) {
+        for (uint64_t id = 0; id < 64; ++id) {
+          if (shard_of(id, *one.spec.scales[0].sharding).minishard != minishard) continue;
+          std::vector<uint8_t> chunk(100 + id, static_cast<uint8_t>(id)), packed(1000);
+          if (gzip) {
+            packed.resize(libdeflate_gzip_compress(deflate, chunk.data(), chunk.size(),
+                                                   packed.data(), packed.size()));
+            chunk = packed;
+          }
+          ASSERT_TRUE(writer->add(minishard, id, chunk));
+        }
+      }
+      ASSERT_TRUE(writer->end());
+    }
+    libdeflate_free_compressor(deflate);
+    const auto chunks = one.read();
+    ASSERT_TRUE(chunks) << chunks.error().message();
+    ASSERT_EQ(chunks->size(), 64u);
+    for (const auto& chunk : *chunks) ASSERT_EQ(chunk.size(), 101u + chunk[0]);
+
+    std::ifstream stream(one.file(), std::ios::binary);
+    const std::vector<uint8_t> good((std::istreambuf_iterator<char>(stream)), {});
+    for (size_t size = 0; size < good.size(); size += 1 + size / 40) {
+      one.write(std::span(good).first(size));
+      EXPECT_FALSE(one.read()) << size;
+    }
+    int refused = 0;
+    for (int i = 0; i < 300; ++i) {
+      auto damaged = good;
+      damaged[random() % (i % 2 == 0 ? 64 : good.size())] ^=
+          static_cast<uint8_t>(1 << random() % 8);
+      one.write(damaged);
+      refused += one.read().has_value() ? 0 : 1;
+    }
+    EXPECT_GT(refused, 100);
+  }
 }
 
 constexpr const char* kInfo = R"({"data_type": "uint32", "num_channels": 1, "scales": [{"key": "a",

@@ -316,13 +316,13 @@ std::optional<std::string> precomputed_place(const std::string& source) {
   return std::nullopt;
 }
 
-Result<VolumeSpec> read_precomputed_info(const std::string& place) {
+Result<VolumeSpec> read_precomputed_info(const std::string& place, const std::stop_token& stop) {
   if (place.find("://") != std::string::npos && !net::is_http(place))
     return fail(Code::kUsage, place + ": only folders, http and https are read; copy it to a disk");
   auto store = TRY(VolumeStore::open(place));
   std::string text(kMostInfo, '\0');  // given back before anything is leased
-  const auto whole = TRY(store->read_whole(
-      "info", {reinterpret_cast<uint8_t*>(text.data()), text.size()}, std::stop_token()));
+  const auto whole =
+      TRY(store->read_whole("info", {reinterpret_cast<uint8_t*>(text.data()), text.size()}, stop));
   if (!whole) return fail(Code::kNotFound, place + "/info: no such thing");
   if (whole->is_gzip) return fail(Code::kInvalid, place + "/info.gz: unpack it first");
   text.resize(whole->bytes);

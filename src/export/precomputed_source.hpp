@@ -21,7 +21,8 @@ namespace spillway::exporter {
 
 // "precomputed://PLACE" or a folder with an info: the folder or address in it. none: no such thing.
 std::optional<std::string> precomputed_place(const std::string& source);
-[[nodiscard]] Result<VolumeSpec> read_precomputed_info(const std::string& place);
+[[nodiscard]] Result<VolumeSpec> read_precomputed_info(const std::string& place,
+                                                       const std::stop_token& stop);
 
 // The source's scale that is the same box at the same resolution; none when there is none.
 std::optional<size_t> matching_scale(const VolumeSpec& source, const Scale& wanted);

@@ -220,7 +220,7 @@ Result<void> Job::prepare(const std::stop_token& stop) {
   plan_.order_matters = options_.duplicates != Duplicates::kError;
   plan_.payload = options_.payload;
   plan_.source = options_.source == "-" ? "stdin" : options_.source;
-  origin_.emplace(TRY(Source::look(options_)));
+  origin_.emplace(TRY(Source::look(options_, stop)));
   bool downscales = false;
   for (uint32_t s = end_scale_; s-- > first_scale_;) {  // all are looked at before anything is done
     TRY(plan_scale(s));

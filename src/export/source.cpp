@@ -58,11 +58,11 @@ Result<SourceKind> source_kind(const ExportOptions& options) {
   return SourceKind::kBlockStream;
 }
 
-Result<Source> Source::look(const ExportOptions& options) {
+Result<Source> Source::look(const ExportOptions& options, const std::stop_token& stop) {
   Source source(options, TRY(source_kind(options)));
   if (source.kind_ == SourceKind::kPrecomputed) {
     source.place_ = *precomputed_place(options.source);
-    source.volume_ = std::make_unique<VolumeSpec>(TRY(read_precomputed_info(source.place_)));
+    source.volume_ = std::make_unique<VolumeSpec>(TRY(read_precomputed_info(source.place_, stop)));
   }
   return source;
 }

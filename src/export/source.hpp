@@ -22,7 +22,8 @@ VoxelOptions voxel_options(const ExportOptions& options, SourceKind kind);
 // The source of a run, looked at once. `options` outlives it, and it what it opened.
 class Source {
  public:
-  [[nodiscard]] static Result<Source> look(const ExportOptions& options);
+  [[nodiscard]] static Result<Source> look(const ExportOptions& options,
+                                           const std::stop_token& stop = {});
 
   SourceKind kind() const { return kind_; }
   const VolumeSpec* volume() const { return volume_.get(); }  // of a precomputed volume

@@ -20,6 +20,8 @@ using std::chrono::milliseconds;
 
 constexpr size_t kStreamBuffer = size_t{256} << 10;
 constexpr milliseconds kLongestWait{30'000};
+constexpr const char* kNoEnd =
+    "the reply has neither a length nor chunks, so that a cut would not be seen";
 
 void start_curl() {
   static const CURLcode started = ::curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -232,6 +234,8 @@ class Client final : public HttpClient {
                       "check the address and the network, then run the same command again");
       if (status == 404 || status == 410) return std::optional<size_t>();
       if (status == 416 && offset) return std::optional<size_t>(0);
+      if ((status == 200 || status == 206) && !easy_.head.chunked && !easy_.head.length)
+        return broken(address, kNoEnd, 1, "copy it to a disk first");
       if (status == 206 && offset) {
         if (easy_.head.range_begin != offset)
           return broken(address, "the server sent another range than it was asked for", 1,
@@ -326,9 +330,7 @@ class Stream final : public HttpStream {
                       "check the address and the network, then run the same command again");
       if (status != 200) return refused(address_, status, easy_.head, tries.tries());
       if (!easy_.head.chunked && !easy_.head.length)
-        return broken(address_,
-                      "the reply has neither a length nor chunks, so that a cut would not be seen",
-                      1, "fetch it to a file first");
+        return broken(address_, kNoEnd, 1, "fetch it to a file first");
       return {};
     }
   }

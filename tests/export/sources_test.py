@@ -721,6 +721,10 @@ class Http(unittest.TestCase):
             text = self.again(f"precomputed://{server.address}/volume", expect=1)[1]
             self.assertIn("does not serve byte ranges", text)
             self.assertEqual(len(text.strip().splitlines()), 1)
+            server.ranges, server.style = True, "close"
+            text = self.again(f"precomputed://{server.address}/volume", expect=1)[1]
+            self.assertIn("neither a length nor chunks", text)
+            server.style = "length"
             text = self.again(f"precomputed://{server.address}/nothing", expect=1)[1]
             self.assertIn("nothing/info", text)
 
