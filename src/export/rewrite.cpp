@@ -145,7 +145,7 @@ class Rewrite final : public ShardRewrite {
     const uint64_t cell = files_[task.file].cell;
     TRY(seat.reader->open(folder_ + "/" + files_[task.file].name));
     const Open open(options_.counts.shards_open);
-    uint64_t blocks = 0, written = 0, empty = 0, bytes = 0, bytes_out = 0, rows = 0;
+    uint64_t blocks = 0, written = 0, empty = 0, bytes = 0, bytes_out = 0, rows = 0, read = 0;
     ContentSum seen;
     const auto tell = [&] {
       const Counts& counts = options_.counts;
@@ -169,7 +169,9 @@ class Rewrite final : public ShardRewrite {
       }
       last = zyx;
       ++blocks;
-      bytes += row->bytes();
+      // The file up to here; what is behind the frame comes with the next one.
+      bytes +=
+          row->offset + row->frame.size() - std::exchange(read, row->offset + row->frame.size());
       seen.add_block(row->at, hash_of(*row));
       if (blocks == 1024) {
         tell();
