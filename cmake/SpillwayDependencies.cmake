@@ -21,6 +21,10 @@ find_package(pugixml REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 target_link_libraries(spillway_expand_deps INTERFACE pugixml::pugixml PkgConfig::UTF8PROC ${CMAKE_DL_LIBS})
 
+add_library(spillway_net_deps INTERFACE)
+find_package(CURL REQUIRED)
+target_link_libraries(spillway_net_deps INTERFACE CURL::libcurl)
+
 # zlib for streams of any length, libdeflate for blocks; libcrypto for SHA-256; libmurmurhash for shard numbers.
 add_library(spillway_export_deps INTERFACE)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)

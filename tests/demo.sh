@@ -33,4 +33,17 @@ if "$spillway" transform --help >/dev/null 2>&1; then
   "$spillway" transform stats "$out/products.parquet" | head -8
 fi
 
+atlas=/usr/share/mricron/templates/aal.nii.gz
+if [ -f "$atlas" ]; then
+  printf '\n%sA labelled brain atlas, 181 x 217 x 181 voxels, to a neuroglancer volume and to Arrow shards%s\n' "$bold" "$plain"
+  "$spillway" export spec "$atlas" >"$out/info.json"
+  for format in precomputed arrow; do
+    printf '$ spillway export run aal.nii.gz --spec info.json --to %s --memory 64MiB\n' "$format"
+    python3 "$here/memcap/memcap.py" --limit 64MiB -- "$spillway" export run "$atlas" --spec "$out/info.json" --to "$format" \
+      --memory 64MiB --threads "$(nproc)" --out "$out/$format"
+  done
+  printf '$ spillway export verify arrow\n'
+  "$spillway" export verify "$out/arrow"
+fi
+
 printf '\nNext: %s expand --help\n' "${spillway#"$PWD"/}"

@@ -24,9 +24,14 @@ from pathlib import Path
 from export_jobs import ExportJobs
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/memcap"))
+import memcap  # noqa: E402
 KANBAN = {4: 454475, 5: 2546432, 6: 11261376, 8: 133865325}
 ASCP = {10: None, 13: 30448786}
 TIMEOUT_SECONDS = 3600
+DATA = Path("/usr/share/RDKit/Data")
+NIBR = Path("/usr/share/RDKit/Contrib/NIBRSubstructureFilters/SubstructureFilter_HitTriaging_wPubChemExamples.csv")
+NIBR_COLUMNS = ["EX1", "EX2", "EX3", "EX4", "EX5"]
 DEBIAN_PYTHON = "/usr/bin/python3"  # python3-rdkit is Debian's
 
 
@@ -196,7 +201,6 @@ class Bench:
         for memory in memories:
             self.spillway(job, ["petri", net], memory, KANBAN[n], "plain C++, 1 thread")
 
-
     def dedup(self, rows, memory):
         """Rows with unique 128-bit keys, exactly; the time of writing and reading the same bytes is the reference."""
         job, scratch = f"dedup {rows:,} rows", self.work / "dedup"
@@ -215,7 +219,6 @@ class Bench:
             who = f"DuckDB count(distinct key), {limit}"
             self.add(judged(Outcome(job, who, seconds, peak, matched(r"distinct (\d+)", output)), code, output, rows))
         shutil.rmtree(scratch, ignore_errors=True)
-
 
     def transform(self, rows):
         """OH to OMe over halogenated polyphenols, each program alone on one core; the figure a second is products."""
@@ -245,6 +248,47 @@ class Bench:
         products = matched(r'"products"?\D+(\d+)', output)
         self.add(judged(Outcome(job, "Python script: RDKit, multiprocessing, pyarrow", seconds, peak, products, plain=plain),
                         code, output, want))
+
+    def library(self, steps):
+        """Millions of molecules to their iodides under a memory cgroup; DuckDB, without one, counts what came out."""
+        columns = [word for name in NIBR_COLUMNS for word in ("--smiles-column", name)]
+        inputs = {DATA / "NCI/first_5K.smi": [], DATA / "Pains/test_data/wehi_mols.csv": ["--no-header", "--smiles-column", 1], NIBR: columns}
+        made, out = self.work / "library.parquet", self.work / "iodides.parquet"
+        apply = [self.binary, "transform", "apply", "--memory", "128MiB", "--threads", 2, "--progress", "none", "--resume", "never"]
+        sources = []
+        for number, (path, more) in enumerate(inputs.items()):
+            sources.append(self.work / f"halogenated{number}.parquet")
+            self.prepared([*apply, path, *more, "--rule", "R1_F,R1_Cl,R1_Br,phenol,amine_aromatic,amine_aliphatic,carboxyl", "--steps", steps, "--out", sources[-1]])
+        self.prepared([self.binary, "transform", "merge", *sources, "--out", made, "--memory", "128MiB", "--progress", "none"])
+        rows = self.counted(made, "rows")
+        job = f"iodides of {rows:,} molecules"
+        outcome, output = self.capped(job, [*apply, made, "--rule", "R1_I", "--out", out])
+        outcome.states = matched(r"sites: ([\d,]+) products", output)
+        unique = matched(r"([\d,]+) unique", output)
+        self.add(outcome)
+        start = time.monotonic()
+        distinct = self.counted(out, "distinct")
+        counted = Outcome(job, "DuckDB count(distinct smiles) of the result, no limit", time.monotonic() - start, 0, distinct)
+        self.add(judged(counted, 0, "", unique))
+
+    def capped(self, job, command):
+        """A run of spillway at 128MiB in a memory cgroup."""
+        run = memcap.run([str(part) for part in command], memcap.parse_size("128MiB"))
+        output = (run.stdout + run.stderr).decode()
+        outcome = Outcome(job, f"spillway, 128MiB, {run.method}", run.seconds, run.peak / 2**20)
+        if not run.within:
+            outcome.note = run.text()
+        return judged(outcome, run.exit_code, output, None), output
+
+    def prepared(self, command):
+        outcome, output = self.capped("preparing", command)
+        if outcome.failed:
+            sys.exit(f"{' '.join(map(str, command))}: {outcome.note}\n{output}")
+
+    def counted(self, parquet, what):
+        expression = "count(*)" if what == "rows" else "count(distinct smiles)"
+        code = f"import duckdb; print(duckdb.sql(\"select {expression} from '{parquet}'\").fetchall()[0][0])"
+        return int(subprocess.run([ROOT / ".venv/bin/python", "-c", code], check=True, stdout=subprocess.PIPE).stdout)
 
 
     def export(self, grid, volume):
@@ -283,7 +327,7 @@ end;
 
 def rate(outcome):
     each = outcome.states / outcome.seconds
-    return f"{each:,.0f}" if outcome.cpu else f"{each / 1e6:.2f} M"
+    return f"{each / 1e6:.2f} M" if each > 100_000 else f"{each:,.0f}"
 
 
 def line(outcome, outcomes):
@@ -297,7 +341,7 @@ def line(outcome, outcomes):
             f"| {rate(outcome)} | {ratio} | {spilled} |")
 
 
-HEADER = "| job | who | time | peak | states/s | ratio to plain | spilled |\n|---|---|---|---|---|---|---|"
+HEADER = "| job | who | time | peak | states, products or blocks/s | ratio to plain | spilled |\n|---|---|---|---|---|---|---|"
 
 
 def main() -> int:
@@ -309,7 +353,7 @@ def main() -> int:
     parser.add_argument("--no-stateright", action="store_true")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_true", help="small sizes, to see that all of it works")
-    size.add_argument("--long", action="store_true", help="pancake 12 and Kanban 8 at 256MiB as well")
+    size.add_argument("--long", action="store_true", help="also pancake 12, Kanban 8, and a library of millions of molecules")
     options = parser.parse_args()
     if not options.binary.exists():
         sys.exit(f"{options.binary} is not there: ./run bench builds it")
@@ -325,6 +369,7 @@ def main() -> int:
             "dedup": lambda: bench.dedup(10**6 if options.quick else 10**8, "64MiB")}
     if options.long:
         jobs["long pancake"] = lambda: bench.pancake(12, ["256MiB"], peers=False)
+        jobs["long library"] = lambda: bench.library(2)
         jobs["long kanban"] = lambda: bench.kanban(8, ["256MiB"])
     print(HEADER)
     for name, job in jobs.items():

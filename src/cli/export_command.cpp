@@ -21,7 +21,8 @@ constexpr const char* kDescription =
 
 constexpr const char* kFooter = R"(Examples:
   spillway export run blocks.bin --spec info.json --out shards --mapping bodies.txt --memory 1GiB
-  curl -s http://host/api/node/.../blocks/... | spillway export run - --spec info.json --out shards
+  spillway export run http://host/api/node/.../blocks/... --spec info.json --out shards
+  spillway export run precomputed://https://host/volume --spec info.json --out shards --scale all
   spillway export run blocks.bin --spec info.json --out volume --to precomputed
 
 Results, in the output folder: s<S>/<x>_<y>_<z>.arrow and .csv (or info and <key>/), manifest.json, report.json. A run
@@ -43,8 +44,9 @@ void ExportCommand::add_voxel_options(CLI::App& app) {
 void ExportCommand::add_run_options(CLI::App& app, bool is_remap) {
   app.add_option("SOURCE", source_,
                  is_remap ? "the folder of an export to Arrow shards"
-                          : "a blocks stream (a file, or - for stdin), .npy, NIfTI, raw voxels "
-                            "with --shape, or a folder of Arrow shards")
+                          : "a blocks stream (a file, - for stdin, or an http(s) address), .npy, "
+                            "NIfTI, raw voxels with --shape, a folder of Arrow shards, or a "
+                            "precomputed volume (its folder, or precomputed://ADDRESS)")
       ->required();
   auto* const spec = app.add_option("--spec", spec_,
                                     is_remap ? "the volume (default: the folder's spec.json)"
@@ -61,8 +63,10 @@ void ExportCommand::add_run_options(CLI::App& app, bool is_remap) {
   app.add_option("--mapping-format", mapping_format_, "auto tells text and Parquet by content")
       ->type_name("auto|binary")
       ->check(CLI::IsMember({"auto", "binary"}));
-  app.add_option("--scale", scale_, "index in the spec's scales of what the source holds")
-      ->type_name("S");
+  app.add_option("--scale", scale_,
+                 "index in the spec's scales of what the source holds; all: the source has "
+                 "scale 0, the others are built from it")
+      ->type_name("S|all");
   app.add_option("--to", to_, "what to write")
       ->type_name("arrow|precomputed")
       ->check(CLI::IsMember({"arrow", "precomputed"}));
@@ -101,7 +105,8 @@ void ExportCommand::add_to(CLI::App& app) {
   add_run_options(*remap_, true);
   verify_ = app_->add_subcommand("verify", "check Arrow shards: CSV, Arrow, zstd and label blocks");
   verify_->add_option("DIR", source_, "the folder of an export")->required();
-  make_spec_ = app_->add_subcommand("spec", "print an info JSON for a .npy, NIfTI or raw volume");
+  make_spec_ = app_->add_subcommand(
+      "spec", "print an info JSON for a precomputed, .npy, NIfTI or raw volume");
   make_spec_->add_option("SOURCE", source_, "the volume")->required();
   add_voxel_options(*make_spec_);
   make_spec_->add_option("--scales", scales_, "how many, each half of the one before")
@@ -147,10 +152,13 @@ Result<exporter::ExportOptions> ExportCommand::options() const {
   options.mapping = mapping_;
   options.mapping_format =
       mapping_format_ == "binary" ? MappingFormat::kBinary : MappingFormat::kAuto;
-  const auto [end, error] =
-      std::from_chars(scale_.data(), scale_.data() + scale_.size(), options.scale);
-  if (error != std::errc() || end != scale_.data() + scale_.size())
-    return fail(Code::kUsage, fmt::format("--scale {}: must be a number", scale_));
+  options.all_scales = scale_ == "all";
+  if (!options.all_scales) {
+    const auto [end, error] =
+        std::from_chars(scale_.data(), scale_.data() + scale_.size(), options.scale);
+    if (error != std::errc() || end != scale_.data() + scale_.size())
+      return fail(Code::kUsage, fmt::format("--scale {}: must be a number or all", scale_));
+  }
   options.to = to_ == "arrow" ? Target::kArrow : Target::kPrecomputed;
   options.batch_size = batch_size_;
   options.payload = payload_ == "lz4"   ? Payload::kLz4
@@ -174,8 +182,18 @@ Result<void> ExportCommand::print_spec() const {
   const exporter::SourceKind kind = TRY(exporter::source_kind(source));
   if (kind == exporter::SourceKind::kBlockStream || kind == exporter::SourceKind::kArrowShards)
     return fail(Code::kUsage,
-                source_ + ": only .npy, NIfTI and raw volumes (with --shape) say their size");
+                source_ +
+                    ": only precomputed, .npy, NIfTI and raw volumes (with --shape) say "
+                    "their size");
   exporter::SpecOptions options;
+  if (kind == exporter::SourceKind::kPrecomputed) {
+    const exporter::Scale scale = TRY(exporter::Source::look(source)).volume()->scales.front();
+    exporter::VoxelLayout layout;
+    layout.size = scale.size;
+    layout.resolution = scale.resolution;
+    options.layout = layout;
+    options.voxel_offset = scale.voxel_offset;
+  }
   options.source = exporter::voxel_options(source, kind);
   options.scales = scales_;
   options.target_shard = TRY(parse_bytes(target_shard_));
@@ -215,6 +233,12 @@ Result<void> ExportCommand::run_export(std::stop_token stop) {
   fmt::print("{} blocks in: {} written, {} empty, {} rejected, {} duplicates; {} shards\n",
              grouped(done.blocks_in), grouped(done.written), grouped(done.empty),
              grouped(done.rejected), grouped(done.duplicates), grouped(done.shards));
+  for (const exporter::ScaleSummary& scale : done.scales) {
+    if (!options.all_scales) break;
+    fmt::print("  scale {}: {} blocks {}: {} written, {} empty; {} shards\n", scale.scale,
+               grouped(scale.blocks_in), scale.scale == 0 ? "in" : "built", grouped(scale.written),
+               grouped(scale.empty), grouped(scale.shards));
+  }
   if (done.was_finished) {
     fmt::print("finished before; results in {} (--resume never does it again)\n", done.out);
     return {};

@@ -386,7 +386,7 @@ Result<std::unique_ptr<ExternalSort::Run>> ExternalSort::write_run(Input& input)
   } else {
     uint64_t number = 0;
     {
-      std::lock_guard lock(mutex_);
+      MutexLock lock(mutex_);
       number = next_file_++;
     }
     run->blob = Blob::create(fmt::format("{}/run-{}", options_.folder, number), Account(), space_);
@@ -410,7 +410,7 @@ Result<std::optional<DurableRun>> ExternalSort::Input::flush() {
   count_ = 0;
   DurableRun told = run->durable(owner_->options_.folder);
   {
-    std::lock_guard lock(owner_->mutex_);
+    MutexLock lock(owner_->mutex_);
     ++owner_->runs_written_;
     owner_->spilled_bytes_ += run->bytes;
     owner_->runs_.push_back(std::move(run));

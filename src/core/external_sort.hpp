@@ -29,7 +29,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -39,6 +38,7 @@
 #include "core/budget.hpp"
 #include "core/frame.hpp"
 #include "core/growing_pages.hpp"
+#include "core/mutex.hpp"
 #include "core/pages.hpp"
 #include "core/scratch.hpp"
 
@@ -152,7 +152,7 @@ class ExternalSort {
   Lease workspace_;  // of their codecs
   Pages merge_memory_;
   std::vector<Input> inputs_;
-  std::mutex mutex_;  // runs_ and the counters, while inputs work
+  Mutex mutex_;  // runs_ and the counters, while inputs work
   std::vector<std::unique_ptr<Run>> runs_;
   uint64_t next_file_ = 0;
   std::atomic<uint64_t> runs_written_{0};

@@ -2,6 +2,7 @@
 
 #ifdef SPILLWAY_FAULTS
 #include <array>
+#include <thread>
 
 #include "core/mutex.hpp"
 
@@ -11,6 +12,7 @@ struct Armed {
   uint64_t remaining = 0;
   int error = 0;
   bool sticky = false;
+  std::chrono::microseconds delay{0};
 };
 Mutex mutex;
 std::array<Armed, static_cast<size_t>(Site::kCount)> sites GUARDED_BY(mutex);
@@ -18,7 +20,18 @@ std::array<Armed, static_cast<size_t>(Site::kCount)> sites GUARDED_BY(mutex);
 
 void arm(Site site, uint64_t nth, int error, bool sticky) {
   MutexLock lock(mutex);
-  sites[static_cast<size_t>(site)] = Armed{nth, error, sticky};
+  Armed& armed = sites[static_cast<size_t>(site)];
+  armed = Armed{nth, error, sticky, armed.delay};
+}
+
+uint64_t remaining(Site site) {
+  MutexLock lock(mutex);
+  return sites[static_cast<size_t>(site)].remaining;
+}
+
+void slow_down(Site site, std::chrono::microseconds each) {
+  MutexLock lock(mutex);
+  sites[static_cast<size_t>(site)].delay = each;
 }
 
 void disarm_all() {
@@ -27,6 +40,12 @@ void disarm_all() {
 }
 
 int hit(Site site) {
+  std::chrono::microseconds delay{0};
+  {
+    MutexLock lock(mutex);
+    delay = sites[static_cast<size_t>(site)].delay;
+  }
+  if (delay.count() > 0) std::this_thread::sleep_for(delay);
   MutexLock lock(mutex);
   Armed& armed = sites[static_cast<size_t>(site)];
   if (armed.remaining == 0) return 0;

@@ -22,7 +22,7 @@ Pipeline::Stage& Pipeline::add(std::string name, unsigned threads) {
 
 void Pipeline::stop_with(Error error) {
   {
-    std::lock_guard lock(error_mutex_);
+    MutexLock lock(error_mutex_);
     if (!error_) error_ = std::move(error);
   }
   stop_.request_stop();
@@ -58,6 +58,7 @@ Result<void> Pipeline::run() {
   for (const auto& stage : stages_) {
     if (stage->abandon) stage->abandon();
   }
+  MutexLock lock(error_mutex_);
   if (error_) return fail(std::move(*error_));
   if (outer_.stop_requested()) return fail(Code::kCancelled, "stopped");
   return {};

@@ -30,7 +30,6 @@
 #include <exception>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <optional>
 #include <stop_token>
@@ -40,6 +39,7 @@
 
 #include "core/budget.hpp"
 #include "core/channel.hpp"
+#include "core/mutex.hpp"
 #include "core/result.hpp"
 #include "core/turn.hpp"
 
@@ -137,10 +137,10 @@ class Pipeline {
     std::function<void()> finish;          // after the last thread: closes the way out
     std::function<void()> abandon;         // after the run: drops what never reached the next stage
     Turn turn;                             // of preserving stages
-    std::mutex intake;                     // a unit and its lease are taken together
+    Mutex intake;                          // a unit and its lease are taken together
     uint64_t taken = 0;                    // tickets drawn
     std::atomic<unsigned> running{0};
-    std::mutex figures_mutex;
+    Mutex figures_mutex;
     StageFigures figures;
   };
   // A unit with its lease and ticket; none at the end.
@@ -161,8 +161,8 @@ class Pipeline {
   std::stop_token outer_;
   std::stop_source stop_;
   std::vector<std::unique_ptr<Stage>> stages_;
-  std::mutex error_mutex_;
-  std::optional<Error> error_;
+  Mutex error_mutex_;
+  std::optional<Error> error_ GUARDED_BY(error_mutex_);
 };
 
 // ---- templates -----------------------------------------------------------------------------------
@@ -194,7 +194,7 @@ template <class In>
 Result<std::optional<Pipeline::Taken<In>>> Pipeline::take(Stage& stage, Channel<Unit<In>>& channel,
                                                           StageOptions<In>& options) {
   const std::stop_token stop = stop_.get_token();
-  std::lock_guard lock(stage.intake);
+  MutexLock lock(stage.intake);
   const double begin = now();
   std::optional<Unit<In>> unit = channel.pop(stop);
   const double got = now();
@@ -205,7 +205,7 @@ Result<std::optional<Pipeline::Taken<In>>> Pipeline::take(Stage& stage, Channel<
     taken.lease = TRY(options.account.acquire(peak, stop));
   }
   const double leased = now();
-  std::lock_guard figures_lock(stage.figures_mutex);
+  MutexLock figures_lock(stage.figures_mutex);
   ++stage.figures.units;
   stage.figures.input_seconds += got - begin;
   stage.figures.lease_seconds += leased - got;
@@ -231,7 +231,7 @@ Flow<Out> Pipeline::stage(Flow<In> in, StageOptions<In> options,
       TRY(work(std::move(taken->unit), std::move(taken->lease), emit));
       if (!wait_turn()) return {};  // somebody failed
       if (shared->order == Order::kPreserve) stage.turn.pass(taken->ticket);
-      std::lock_guard lock(stage.figures_mutex);
+      MutexLock lock(stage.figures_mutex);
       stage.figures.busy_seconds += now() - begin;
     }
     return {};
@@ -249,7 +249,7 @@ void Pipeline::sink(Flow<In> in, StageOptions<In> options,
     while (auto taken = TRY(take(stage, *from, *shared))) {
       const double begin = now();
       TRY(work(std::move(taken->unit), std::move(taken->lease)));
-      std::lock_guard lock(stage.figures_mutex);
+      MutexLock lock(stage.figures_mutex);
       stage.figures.busy_seconds += now() - begin;
     }
     return {};

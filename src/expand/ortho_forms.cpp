@@ -142,7 +142,7 @@ uint32_t FormTable::canonical(uint32_t form, uint32_t words) const {
 }
 
 const Form& FormTable::make(uint32_t form) const {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   if (const Form* ready = ready_[form].load(std::memory_order_acquire)) return *ready;
   skeleton(form);
   Form& made = *skeletons_[form];

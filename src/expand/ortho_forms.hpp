@@ -17,10 +17,10 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <vector>
 
+#include "core/mutex.hpp"
 #include "expand/ortho_rules.hpp"
 #include "expand/siphash13.hpp"
 
@@ -107,7 +107,7 @@ class FormTable {
   std::vector<FormKey> keys_;
   std::map<Dims, std::vector<uint32_t>> by_dims_;
 
-  mutable std::mutex mutex_;  // guards skeletons_ and the making of forms
+  mutable Mutex mutex_;  // guards skeletons_ and the making of forms
   mutable std::vector<std::unique_ptr<Form>> skeletons_;
   mutable std::vector<std::atomic<const Form*>> ready_;
 };

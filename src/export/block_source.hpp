@@ -31,6 +31,7 @@ struct BlockUnit {
     kPayload,  // as a blocks stream has them
     kVoxels,   // 2 MiB of u64, x fastest
     kRow,      // label table, then the zstd frame of the block
+    kChunk,    // of a precomputed volume, gzip taken off
   };
   struct Item {
     BlockAt at{};
@@ -67,7 +68,7 @@ class BlockSource {
 };
 
 // A blocks stream: i32 x, y, z, length, then the payload; again and again until the end of file.
-// "-" is stdin.
+// `path`: a file, "-" for stdin, or an http(s) address.
 [[nodiscard]] Result<std::unique_ptr<BlockSource>> open_block_stream(const std::string& path,
                                                                      Account account);
 Bytes block_stream_floor();

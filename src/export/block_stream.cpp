@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <cstring>
-#include <filesystem>
 
 #include "export/block_source.hpp"
 #include "export/byte_source.hpp"
@@ -15,12 +14,11 @@ class BlockStream final : public BlockSource {
  public:
   BlockStream(std::unique_ptr<ByteSource> source, Account account)
       : source_(std::move(source)), account_(std::move(account)) {
-    std::error_code error;
-    const auto size = std::filesystem::file_size(source_->path(), error);
-    if (!error) bytes_total_ = size;
+    bytes_total_ = source_->size();
   }
 
   Result<std::optional<BlockUnit>> next(std::stop_token stop) override {
+    source_->end_on(stop);
     if (!TRY(read_header())) return std::nullopt;
     const size_t room = std::max(kChunkBytes, size_t{length_});
     BlockUnit unit;

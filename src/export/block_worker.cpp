@@ -50,14 +50,16 @@ struct Opened {
 
 class Worker final : public BlockWorker {
  public:
-  Worker(const WorkPlan& plan, LargeRoom& large, Pages pages, bool from_voxels)
+  Worker(const WorkPlan& plan, LargeRoom& large, Pages pages, bool from_voxels,
+         std::unique_ptr<PartMaker> parts)
       : plan_(plan),
         large_(large),
         pages_(std::move(pages)),
         inflate_(libdeflate_alloc_decompressor()),
         deflate_(plan.sharding && plan.sharding->gzip_data ? libdeflate_alloc_compressor(6)
                                                            : nullptr),
-        context_(make_context()) {
+        context_(make_context()),
+        parts_(std::move(parts)) {
     CHECK(inflate_ != nullptr);
     if (from_voxels) encoder_ = std::make_unique<BlockEncoder>();
     uint8_t* at = pages_.data();
@@ -73,6 +75,7 @@ class Worker final : public BlockWorker {
     libdeflate_free_decompressor(inflate_);
     if (deflate_ != nullptr) libdeflate_free_compressor(deflate_);
     ZSTD_freeCCtx(context_);
+    ZSTD_freeDCtx(open_);
   }
 
   Result<void> take(const BlockUnit& unit, ExternalSort::Input& out) override {
@@ -86,6 +89,9 @@ class Worker final : public BlockWorker {
           break;
         case BlockUnit::Kind::kRow:
           TRY(take_row(item, unit.of(item), out));
+          break;
+        case BlockUnit::Kind::kChunk:
+          TRY(take_chunk(item, unit.of(item), out));
           break;
       }
     }
@@ -172,6 +178,15 @@ class Worker final : public BlockWorker {
     return encode_voxels(
         item, {reinterpret_cast<const uint64_t*>(voxels.data()), voxels.size() / 8}, out);
   }
+  Result<void> take_chunk(const BlockUnit::Item& item, std::span<const uint8_t> bytes,
+                          ExternalSort::Input& out) {
+    const auto g = plan_.grid.place(item.at);
+    if (!g) return reject(item, "outside the volume", out);
+    constexpr std::array<uint32_t, 3> kWhole{64, 64, 64};
+    const auto done = decode_chunk(*plan_.chunk, bytes, extent_at(*g), kWhole, voxel_room_);
+    if (!done) return reject(item, done.error().message(), out);
+    return encode_voxels(item, voxel_room_, out);
+  }
   Result<void> encode_voxels(const BlockUnit::Item& item, std::span<const uint64_t> voxels,
                              ExternalSort::Input& out) {
     const auto block = encoder_->encode(voxels);
@@ -197,8 +212,22 @@ class Worker final : public BlockWorker {
     head.hash[0] = hash.low64;
     head.hash[1] = hash.high64;
     const bool is_small = bytes.size() <= kSmallBlock;
-    return plan_.target == Target::kArrow ? arrow_row(item, *parsed, *g, head, is_small, out)
-                                          : chunk_row(item, *parsed, *g, head, is_small, out);
+    if (parts_) {  // before the row: the part's voxels are made of the block, its encoding after it
+      if (plan_.target == Target::kPrecomputed) {
+        parts_->reduce(*parsed, map_table(*parsed), *g, voxel_room_);
+      } else {
+        parts_->reduce(*parsed, parsed->label_bytes(), *g, voxel_room_);
+      }
+    }
+    TRY(plan_.target == Target::kArrow ? arrow_row(item, *parsed, *g, head, is_small, out)
+                                       : chunk_row(item, *parsed, *g, head, is_small, out));
+    return parts_ ? parts_->add(*encoder_, item.ordinal, record_room_) : Result<void>();
+  }
+  const uint8_t* map_table(const LabelBlock& block) {
+    const size_t table = 8 * size_t{block.label_count()};
+    if (mapped_.size() < table) mapped_.resize(table);  // at most the block's own table
+    (void)plan_.mapping->map(block.label_bytes(), block.label_count(), mapped_.data());
+    return mapped_.data();
   }
 
   bool has_any(const LabelBlock& block) {
@@ -296,18 +325,29 @@ class Worker final : public BlockWorker {
   // The chunk as it is written, in `room` or in packed_.
   std::span<const uint8_t> encode_chunk(const LabelBlock& block, GridAt g,
                                         std::span<uint8_t> room) {
-    std::array<uint32_t, 3> extent;
-    for (size_t d = 0; d < 3; ++d)
-      extent[d] = static_cast<uint32_t>(std::min<int64_t>(64, plan_.size[d] - int64_t{64} * g[d]));
-    const size_t table = 8 * size_t{block.label_count()};
-    if (mapped_.size() < table) mapped_.resize(table);  // at most the block's own table
-    (void)plan_.mapping->map(block.label_bytes(), block.label_count(), mapped_.data());
-    size_t made = encode_compressed_segmentation(block, mapped_.data(), extent, room);
+    size_t made = encode_compressed_segmentation(block, map_table(block), extent_at(g), room);
     if (deflate_ == nullptr) return room.first(made);
     packed_.resize(libdeflate_gzip_compress_bound(deflate_, made));
     made = libdeflate_gzip_compress(deflate_, room.data(), made, packed_.data(), packed_.size());
     CHECK(made > 0);
     return std::span<const uint8_t>(packed_).first(made);
+  }
+
+  // A row of an Arrow shard whose block is needed for the next scale. Its frame stays as it is.
+  Result<void> part_of_row(const BlockUnit::Item& item, GridAt g, std::span<const uint8_t> frame,
+                           std::span<uint8_t> room) {
+    if (open_ == nullptr) open_ = ZSTD_createDCtx();
+    const size_t made =
+        ZSTD_decompressDCtx(open_, room.data(), room.size(), frame.data(), frame.size());
+    if (ZSTD_isError(made) || made != room.size())
+      return fail(Code::kInvalid, fmt::format("{}: block {},{},{}: its zstd frame is damaged",
+                                              plan_.source, item.at[0], item.at[1], item.at[2]));
+    auto parsed = LabelBlock::parse(room);
+    if (!parsed || !parsed->is_64_cubed())
+      return fail(Code::kInvalid, fmt::format("{}: block {},{},{}: no label block", plan_.source,
+                                              item.at[0], item.at[1], item.at[2]));
+    parts_->reduce(*parsed, parsed->label_bytes(), g, voxel_room_);
+    return parts_->add(*encoder_, item.ordinal, record_room_);
   }
 
   // A row of an Arrow shard: only its labels are made anew.
@@ -323,6 +363,16 @@ class Worker final : public BlockWorker {
     const size_t table = 8 * size_t{item.labels};
     const auto frame = bytes.subspan(table);
     head.frame_size = static_cast<uint32_t>(frame.size());
+    if (parts_) {
+      if (item.block_size > kMaxBlockBytes)
+        return reject(item, "longer than the largest block", out);
+      if (item.block_size <= kSmallBlock) {
+        TRY(part_of_row(item, *g, frame, block_room_.first(item.block_size)));
+      } else {
+        MutexLock lock(large_.mutex);
+        TRY(part_of_row(item, *g, frame, {large_.block.data(), item.block_size}));
+      }
+    }
     const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
     head.hash[0] = hash.low64;
     head.hash[1] = hash.high64;
@@ -342,6 +392,13 @@ class Worker final : public BlockWorker {
     }
     MutexLock lock(large_.mutex);
     return large_arrow_row(item, bytes.data(), *g, head, frame, out);
+  }
+
+  std::array<uint32_t, 3> extent_at(GridAt g) const {  // voxels of a block inside the volume
+    std::array<uint32_t, 3> extent;
+    for (size_t d = 0; d < 3; ++d)
+      extent[d] = static_cast<uint32_t>(std::min<int64_t>(64, plan_.size[d] - int64_t{64} * g[d]));
+    return extent;
   }
 
   // ---- records
@@ -393,6 +450,8 @@ class Worker final : public BlockWorker {
   libdeflate_decompressor* inflate_;
   libdeflate_compressor* deflate_;
   ZSTD_CCtx* context_;
+  ZSTD_DCtx* open_ = nullptr;  // only for parts of Arrow rows
+  std::unique_ptr<PartMaker> parts_;
   std::unique_ptr<BlockEncoder> encoder_;
   std::span<uint8_t> block_room_, frame_room_, record_room_;
   std::span<uint64_t> voxel_room_;
@@ -435,16 +494,18 @@ size_t BlockWorker::chunk_bound(size_t block_bytes) {
 Bytes BlockWorker::room(Target target, bool from_voxels) {
   size_t bytes = kSmallBlock + small_frame_room() + kSortFrame / 2 + context_bytes(kSmallBlock) +
                  (size_t{192} << 10);  // the object, libdeflate
-  if (from_voxels) bytes += kBlockVoxels * 8 + BlockEncoder::room().count();
+  if (from_voxels) bytes += kBlockVoxels * 8 + BlockEncoder::room().count() + (size_t{256} << 10);
   if (target == Target::kPrecomputed) bytes += size_t{512} << 10;
   return Bytes(bytes);
 }
 
 Result<std::unique_ptr<BlockWorker>> BlockWorker::create(const WorkPlan& plan, LargeRoom& large,
-                                                         Lease lease, bool from_voxels) {
+                                                         Lease lease, bool from_voxels,
+                                                         std::unique_ptr<PartMaker> parts) {
+  CHECK(from_voxels || !parts);  // it needs their room and the encoder
   Pages pages = TRY(Pages::map(std::move(lease)));
   return std::unique_ptr<BlockWorker>(
-      std::make_unique<Worker>(plan, large, std::move(pages), from_voxels));
+      std::make_unique<Worker>(plan, large, std::move(pages), from_voxels, std::move(parts)));
 }
 
 }  // namespace spillway::exporter

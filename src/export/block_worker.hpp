@@ -21,6 +21,8 @@
 #include "core/mutex.hpp"
 #include "core/pages.hpp"
 #include "export/block_source.hpp"
+#include "export/chunk_format.hpp"
+#include "export/downscale.hpp"
 #include "export/mapping.hpp"
 #include "export/row.hpp"
 #include "export/volume_spec.hpp"
@@ -44,6 +46,7 @@ struct WorkPlan {
   bool reject = false;     // rather than stop
   bool last_wins = false;  // of duplicates
   Payload payload = Payload::kByContent;
+  std::optional<ChunkFormat> chunk;  // what kChunk items are
   std::string source;
 };
 
@@ -67,9 +70,10 @@ class LargeRoom {
 class BlockWorker {
  public:
   static Bytes room(Target target, bool from_voxels);
-  [[nodiscard]] static Result<std::unique_ptr<BlockWorker>> create(const WorkPlan& plan,
-                                                                   LargeRoom& large, Lease lease,
-                                                                   bool from_voxels);
+  // `parts`: makes the next scale's parts of all blocks taken; needs from_voxels.
+  [[nodiscard]] static Result<std::unique_ptr<BlockWorker>> create(
+      const WorkPlan& plan, LargeRoom& large, Lease lease, bool from_voxels,
+      std::unique_ptr<PartMaker> parts = nullptr);
   virtual ~BlockWorker() = default;
   // All items of the unit into `out`. kInvalid for a bad block, unless the plan says reject.
   [[nodiscard]] virtual Result<void> take(const BlockUnit& unit, ExternalSort::Input& out) = 0;

@@ -10,8 +10,28 @@
 #include <cstring>
 #include <vector>
 
+#include "net/http.hpp"
+
 namespace spillway::exporter {
 namespace {
+
+// Connects at the first read, so that waiting for it can be stopped.
+class HttpSource final : public ByteSource {
+ public:
+  explicit HttpSource(std::string address) : address_(std::move(address)) {}
+  Result<size_t> read(std::span<uint8_t> out) override {
+    if (!stream_) stream_ = TRY(net::HttpStream::open(address_, stop_));
+    return stream_->read(out, stop_);
+  }
+  const std::string& path() const override { return address_; }
+  uint64_t size() const override { return stream_ ? stream_->length().value_or(0) : 0; }
+  void end_on(const std::stop_token& stop) override { stop_ = stop; }
+
+ private:
+  std::string address_;
+  std::stop_token stop_;
+  std::unique_ptr<net::HttpStream> stream_;
+};
 
 class PlainSource final : public ByteSource {
  public:
@@ -35,6 +55,11 @@ class PlainSource final : public ByteSource {
   // Puts bytes in front of what is still to come.
   void unread(std::span<const uint8_t> bytes) { held_.assign(bytes.begin(), bytes.end()); }
   const std::string& path() const override { return path_; }
+  uint64_t size() const override {
+    struct stat info {};
+    return ::fstat(fd_, &info) == 0 && S_ISREG(info.st_mode) ? static_cast<uint64_t>(info.st_size)
+                                                             : 0;
+  }
 
  private:
   std::string path_;
@@ -98,6 +123,12 @@ class GzipSource final : public ByteSource {
 
 Result<std::unique_ptr<ByteSource>> ByteSource::open(const std::string& path, Gzip gzip) {
   int fd = 0;
+  if (net::is_http(path)) {
+    if (gzip == Gzip::kByContent)
+      return fail(Code::kUsage, path + ": is not read over the network; fetch it to a file first");
+    TRY(net::check_address(path));
+    return std::unique_ptr<ByteSource>(std::make_unique<HttpSource>(path));
+  }
   if (path != "-") {
     fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) return fail(Code::kNotFound, path + ": no such file");

@@ -10,6 +10,7 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "core/job.hpp"
 #include "core/result.hpp"
@@ -29,7 +30,8 @@ struct ExportOptions {
   std::string out;
   std::string mapping;
   MappingFormat mapping_format = MappingFormat::kAuto;
-  uint32_t scale = 0;
+  uint32_t scale = 0;       // what the source holds
+  bool all_scales = false;  // the source holds scale 0: builds those behind it
   Target to = Target::kArrow;
   std::optional<uint64_t> batch_size;
   Payload payload = Payload::kByContent;
@@ -43,12 +45,19 @@ struct ExportOptions {
   JobOptions job;
 };
 
+struct ScaleSummary {
+  uint32_t scale = 0;
+  uint64_t blocks_in = 0, written = 0, empty = 0, rejected = 0, duplicates = 0, shards = 0;
+};
+
 struct ExportSummary {
+  // Of all scales together; blocks_in counts those that were built, too.
   uint64_t blocks_in = 0, written = 0, empty = 0, rejected = 0, duplicates = 0;
   uint64_t shards = 0, shards_skipped = 0, bytes = 0;
   bool was_finished = false;
   Bytes peak_memory;
   std::string out;
+  std::vector<ScaleSummary> scales;  // at most the spec's
 };
 
 // Writes the files of docs/formats.md into `out`. kCancelled after `stop`; the same command goes on.

@@ -6,6 +6,7 @@
 
 #include "export/arrow_shard.hpp"
 #include "export/chunk_batch.hpp"
+#include "export/downscale.hpp"
 #include "export/precomputed_shard.hpp"
 #include "export/shard_publisher.hpp"
 
@@ -32,7 +33,17 @@ std::optional<MemoryPlan> with_threads(Bytes memory, unsigned threads,
   plan.mapping = needs.has_mapping ? Mapping::sort_floor() : Bytes(0);
   const Bytes fixed = plan.reserve + plan.read + plan.work + plan.publish + plan.mapping;
   if (memory <= fixed) return std::nullopt;
-  const Bytes rest = memory - fixed;
+  Bytes rest = memory - fixed;
+  if (needs.downscales) {
+    plan.part_options.inputs = threads;
+    plan.part_options.frame_bytes = kSortFrame;
+    plan.part_options.codec = Codec::kLz4;
+    // Steps of at least the longest record: an eighth of each input's share.
+    plan.part_options.memory = std::max(Bytes(4 * kSortFrame) * threads, rest / 8);
+    plan.parts = ExternalSort::floor(plan.part_options);
+    if (rest <= plan.parts * 2) return std::nullopt;
+    rest -= plan.parts * 2;
+  }
   plan.sort_options.inputs = threads;
   plan.sort_options.frame_bytes = kSortFrame;
   plan.sort_options.codec = Codec::kStored;  // the rows are compressed already
@@ -66,6 +77,8 @@ std::vector<MemoryPlan::Item> MemoryPlan::items() const {
       {"publish", publish, "names and hashes of finished shards"},
   };
   if (mapping > Bytes(0)) items.push_back({"mapping", mapping, "sorting it, once"});
+  if (parts > Bytes(0))
+    items.push_back({"parts", parts * 2, "the next scale: one sort that is read, one that fills"});
   items.push_back({"sort", sort, "rows by shard; grows into what is left, then spills"});
   return items;
 }

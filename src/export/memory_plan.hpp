@@ -19,7 +19,8 @@ struct MemoryPlan {
   unsigned threads = 1;  // as many as fit, at most those asked for
   Bytes reserve;         // beside the leases
   Bytes read, work, publish, mapping, sort;
-  ExternalSortOptions sort_options;
+  Bytes parts;  // of each of the two sorts of the scales below; 0 without them
+  ExternalSortOptions sort_options, part_options;
   uint64_t most_table_bytes = 0;
   std::vector<Item> items() const;
 
@@ -27,6 +28,7 @@ struct MemoryPlan {
     Target target = Target::kArrow;
     bool from_voxels = false;
     bool has_mapping = false;
+    bool downscales = false;  // builds further scales; from_voxels is then true
     uint64_t batch_rows = 1;
     Bytes read_floor;
   };

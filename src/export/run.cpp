@@ -45,6 +45,23 @@ const char* name_of(Duplicates duplicates) {
                                             : "last";
 }
 
+// How many scales --scale all writes.
+uint32_t scales_of(const VolumeSpec& spec) {
+  return static_cast<uint32_t>(
+      std::min<uint64_t>(spec.scales.size(), spec.num_scales.value_or(spec.scales.size())));
+}
+
+MemoryPlan::Needs memory_needs(const ExportOptions& options, const Source& source,
+                               uint64_t batch_rows, bool downscales) {
+  const Bytes floor = source.floor();
+  return {.target = options.to,
+          .from_voxels = downscales || source.needs_encoder(),
+          .has_mapping = !options.mapping.empty(),
+          .downscales = downscales,
+          .batch_rows = batch_rows,
+          .read_floor = downscales ? std::max(floor, downscale_floor()) : floor};
+}
+
 // What the output depends on.
 Json configuration(const ExportOptions& options, const VolumeSpec& spec, uint64_t batch_rows,
                    const std::string& mapping_sha) {
@@ -56,7 +73,7 @@ Json configuration(const ExportOptions& options, const VolumeSpec& spec, uint64_
   json["source"] = options.source;
   json["spec_sha256"] = hash.hex();
   json["mapping_sha256"] = mapping_sha.empty() ? Json(nullptr) : Json(mapping_sha);
-  json["scale"] = options.scale;
+  json["scale"] = options.all_scales ? Json("all") : Json(options.scale);
   if (options.to == Target::kArrow) json["batch_size"] = batch_rows;
   json["payload"] = options.payload == Payload::kLz4   ? "lz4"
                     : options.payload == Payload::kRaw ? "raw"
@@ -80,6 +97,9 @@ class Job {
  private:
   Result<void> prepare(const std::stop_token& stop);
   Result<bool> rewrite(const std::stop_token& stop);
+  Result<void> plan_scale(uint32_t scale);
+  Result<std::unique_ptr<BlockSource>> open_scale();
+  Result<void> run_scale(uint32_t scale, const std::stop_token& stop);
   Result<void> ingest(std::stop_token stop);
   Result<void> write(const std::stop_token& stop);
   Result<void> write_row(const RowHead& head, const Place& place, std::span<const uint8_t> content);
@@ -99,15 +119,25 @@ class Job {
   const ExportOptions& options_;
   WorkFolder& work_;
   VolumeSpec spec_;
+  std::optional<Source> origin_;
+  uint32_t first_scale_ = 0, end_scale_ = 0;  // those that are written
+  uint32_t scale_ = 0;                        // the one in work
+  bool is_built_ = false;                     // from the scale before
+  bool builds_next_ = false;
   WorkPlan plan_;
   MemoryPlan memory_;
   uint64_t batch_rows_ = 1;
   std::string config_;
   std::unique_ptr<Budget> budget_;
-  Account read_account_, work_account_, sort_account_, publish_account_;
+  Account read_account_, work_account_, sort_account_, publish_account_, mapping_account_;
+  std::array<Account, 2> part_accounts_;  // of the parts of even and odd scales
   std::shared_ptr<ScratchSpace> space_;
-  std::unique_ptr<Mapping> mapping_;
-  std::unique_ptr<BlockSource> source_;
+  std::unique_ptr<Mapping> mapping_, identity_;
+  Mutex source_mutex_;                   // source_, beside the progress line
+  std::unique_ptr<BlockSource> source_;  // of the scale in work
+  std::unique_ptr<ExternalSort> parts_;  // of the next scale
+  std::unique_ptr<PartFile> part_file_;
+  ScaleStep step_in_, step_out_;  // to the scale in work, and to the next
   std::unique_ptr<ExternalSort> sort_;
   std::unique_ptr<LargeRoom> large_;
   std::unique_ptr<ShardPublisher> publisher_;
@@ -115,6 +145,9 @@ class Job {
   std::unique_ptr<Progress> progress_;
   Rate rate_;
   Counts counts_;
+  std::atomic<uint64_t> blocks_before_{0};  // of the scales that are done
+  uint64_t sort_runs_ = 0, mapping_pairs_ = 0;
+  std::vector<ScaleSummary> scales_;  // done
   std::atomic<bool> writing_{false};
 
   // While writing:
@@ -137,38 +170,55 @@ class Job {
   std::array<uint64_t, 32> size_histogram_{};  // of blocks before compression, by bit width
 };
 
-Result<void> Job::prepare(const std::stop_token& stop) {
-  spec_ = TRY(VolumeSpec::parse(TRY(read_small_file(options_.spec, kMostSpec)), options_.spec));
-  if (options_.scale >= spec_.scales.size())
-    return fail(Code::kUsage, fmt::format("--scale {}: {} has {} scales, from 0", options_.scale,
-                                          options_.spec, spec_.scales.size()));
-  const Scale& scale = spec_.scales[options_.scale];
-  plan_.target = options_.to;
-  plan_.grid = TRY(Grid::of(scale, options_.scale));
+// The scale that is worked on next.
+Result<void> Job::plan_scale(uint32_t index) {
+  const Scale& scale = spec_.scales[index];
+  scale_ = index;
+  plan_.grid = TRY(Grid::of(scale, index));
   plan_.sharding = scale.sharding;
   plan_.size = scale.size;
-  plan_.keep_empty = options_.keep_empty;
-  plan_.reject = options_.reject;
-  plan_.last_wins = options_.duplicates == Duplicates::kLast;
-  plan_.payload = options_.payload;
-  plan_.source = options_.source == "-" ? "stdin" : options_.source;
   if (options_.to == Target::kArrow) {
-    const std::string where =
-        fmt::format("{}: scales[{}] ({})", options_.spec, options_.scale, scale.key);
+    const std::string where = fmt::format("{}: scales[{}] ({})", options_.spec, index, scale.key);
     if (!scale.sharding) return fail(Code::kUsage, where + ": Arrow shards need \"sharding\"");
     if (scale.sharding->hash != ShardHash::kIdentity)
       return fail(Code::kUsage,
                   where + ": Arrow shards need the hash \"identity\", not murmurhash3_x86_128");
     plan_.cells = Cells(plan_.grid, *scale.sharding);
   }
+  is_built_ = index > first_scale_ && !origin_->has_scale(spec_, index);
+  builds_next_ = index + 1 < end_scale_ && !origin_->has_scale(spec_, index + 1);
+  if (is_built_) step_in_ = TRY(scale_step(spec_, index - 1, options_.spec));
+  if (builds_next_) step_out_ = TRY(scale_step(spec_, index, options_.spec));
+  plan_.chunk = origin_->chunk_format(scale);
+  // A precomputed scale is built of mapped ids.
+  const bool is_mapped = is_built_ && options_.to == Target::kPrecomputed;
+  plan_.mapping = is_mapped ? identity_.get() : mapping_.get();
+  return {};
+}
+
+Result<void> Job::prepare(const std::stop_token& stop) {
+  spec_ = TRY(VolumeSpec::parse(TRY(read_small_file(options_.spec, kMostSpec)), options_.spec));
+  if (options_.scale >= spec_.scales.size())
+    return fail(Code::kUsage, fmt::format("--scale {}: {} has {} scales, from 0", options_.scale,
+                                          options_.spec, spec_.scales.size()));
+  first_scale_ = options_.scale;
+  end_scale_ = options_.all_scales ? scales_of(spec_) : first_scale_ + 1;
+  plan_.target = options_.to;
+  plan_.keep_empty = options_.keep_empty;
+  plan_.reject = options_.reject;
+  plan_.last_wins = options_.duplicates == Duplicates::kLast;
+  plan_.payload = options_.payload;
+  plan_.source = options_.source == "-" ? "stdin" : options_.source;
+  origin_.emplace(TRY(Source::look(options_)));
+  bool downscales = false;
+  for (uint32_t s = end_scale_; s-- > first_scale_;) {  // all are looked at before anything is done
+    TRY(plan_scale(s));
+    downscales |= builds_next_;
+  }
   batch_rows_ = options_.batch_size.value_or(spec_.batch_size.value_or(1));
-  const SourceKind kind = TRY(source_kind(options_));
-  memory_ = TRY(MemoryPlan::make_or_refuse(options_.job.memory, options_.job.threads,
-                                           {.target = options_.to,
-                                            .from_voxels = source_needs_encoder(options_, kind),
-                                            .has_mapping = !options_.mapping.empty(),
-                                            .batch_rows = batch_rows_,
-                                            .read_floor = source_floor(options_, kind)}));
+  memory_ =
+      TRY(MemoryPlan::make_or_refuse(options_.job.memory, options_.job.threads,
+                                     memory_needs(options_, *origin_, batch_rows_, downscales)));
   budget_ = Budget::create(options_.job.memory - memory_.reserve);
   ScratchSpace::Options scratch;
   scratch.folder = options_.job.scratch.empty() ? work_.path() : options_.job.scratch;
@@ -178,6 +228,10 @@ Result<void> Job::prepare(const std::stop_token& stop) {
       TRY(budget_->open({"read", 1, memory_.read,
                          memory_.read + Bytes(BlockSource::kChunkBytes * 3 * memory_.threads)}));
   sort_account_ = TRY(budget_->open({"sort", 2, memory_.sort, std::nullopt}));
+  if (downscales) {
+    for (Account& account : part_accounts_)
+      account = TRY(budget_->open({"parts", 2, memory_.parts, std::nullopt}));
+  }
   work_account_ = TRY(budget_->open({"work", 3, memory_.work, memory_.work}));
   publish_account_ = TRY(budget_->open({"publish", 4, memory_.publish, memory_.publish}));
   Account mapping = TRY(budget_->open({"mapping", 3, memory_.mapping, std::nullopt}));
@@ -189,10 +243,11 @@ Result<void> Job::prepare(const std::stop_token& stop) {
                                 .space = space_,
                                 .most_table_bytes = memory_.most_table_bytes},
                                stop));
+  identity_ = TRY(Mapping::load({.sort = mapping, .table = table, .space = space_}, stop));
   budget_->retire(mapping);
-  plan_.mapping = mapping_.get();
-  source_ = TRY(open_source(options_, kind, plan_, read_account_, space_));
   config_ = configuration(options_, spec_, batch_rows_, mapping_->sha256()).dump();
+  TRY(plan_scale(first_scale_));
+  source_ = TRY(open_scale());
   publisher_ =
       TRY(ShardPublisher::open(options_.out, work_.path(), config_, publish_account_, space_));
   return {};
@@ -202,7 +257,7 @@ Result<void> Job::prepare(const std::stop_token& stop) {
 
 // False when the source is none that can be rewritten shard by shard.
 Result<bool> Job::rewrite(const std::stop_token& stop) {
-  if (TRY(source_kind(options_)) != SourceKind::kArrowShards || options_.to != Target::kArrow)
+  if (options_.all_scales || TRY(source_kind(options_)) != SourceKind::kArrowShards || options_.to != Target::kArrow)
     return false;
   const ShardRewrite::Options how{
       .plan = plan_,
@@ -233,14 +288,61 @@ Result<bool> Job::rewrite(const std::stop_token& stop) {
   return false;
 }
 
-uint64_t Job::blocks_in() const { return counts_.rewritten + source_->blocks(); }
+uint64_t Job::blocks_in() const { return counts_.rewritten + blocks_before_; }
+
+// ---- scale by scale --------------------------------------------------------------------------------
+
+// Where the blocks of the scale in work come from.
+Result<std::unique_ptr<BlockSource>> Job::open_scale() {
+  if (is_built_)
+    return open_downscaled(std::move(parts_), std::move(part_file_), step_in_, plan_.grid,
+                           read_account_);
+  return origin_->open(spec_, scale_, plan_.grid, read_account_, space_);
+}
+
+// Blocks in to shards written, of one scale, and the parts of the next.
+Result<void> Job::run_scale(uint32_t scale, const std::stop_token& stop) {
+  if (scale > first_scale_) {
+    TRY(plan_scale(scale));
+    auto source = TRY(open_scale());
+    MutexLock lock(source_mutex_);
+    source_ = std::move(source);
+  }
+  ScaleSummary before{.written = counts_.written,
+                      .empty = counts_.empty,
+                      .rejected = counts_.rejected,
+                      .duplicates = counts_.duplicates,
+                      .shards = publisher_->shards()};
+  TRY(ingest(stop));
+  TRY(write(stop));
+  const uint64_t blocks = source_->blocks();
+  scales_.push_back({.scale = scale,
+                     .blocks_in = blocks,
+                     .written = counts_.written - before.written,
+                     .empty = counts_.empty - before.empty,
+                     .rejected = counts_.rejected - before.rejected,
+                     .duplicates = counts_.duplicates - before.duplicates,
+                     .shards = publisher_->shards() - before.shards});
+  sort_runs_ += sort_->runs_written();
+  sort_.reset();
+  large_.reset();
+  MutexLock lock(source_mutex_);
+  source_.reset();
+  blocks_before_ += blocks;
+  return {};
+}
 
 // ---- blocks to sorted rows -----------------------------------------------------------------------
 
 Result<void> Job::ingest(std::stop_token stop) {
   sort_ = TRY(ExternalSort::create(memory_.sort_options, sort_account_, space_));
   large_ = TRY(LargeRoom::create(TRY(work_account_.acquire(LargeRoom::room(), stop)), space_));
-  const bool voxels = source_needs_encoder(options_, TRY(source_kind(options_)));
+  const bool voxels = is_built_ || builds_next_ || origin_->needs_encoder();
+  if (builds_next_) {
+    parts_ = TRY(ExternalSort::create(memory_.part_options, part_accounts_[scale_ % 2], space_));
+    part_file_ = std::make_unique<PartFile>();
+    part_file_->space = space_;
+  }
   struct Seat {
     std::unique_ptr<BlockWorker> worker;
     size_t input;
@@ -251,7 +353,14 @@ Result<void> Job::ingest(std::stop_token stop) {
   } seats;
   for (size_t i = 0; i < memory_.threads; ++i) {
     Lease lease = TRY(work_account_.acquire(BlockWorker::room(options_.to, voxels), stop));
-    auto worker = TRY(BlockWorker::create(plan_, *large_, std::move(lease), voxels));
+    std::unique_ptr<PartMaker> parts;
+    if (builds_next_) {
+      const PartMaker::Options part{
+          .step = step_out_, .keep_zero = plan_.keep_empty, .last_wins = plan_.last_wins};
+      parts = std::make_unique<PartMaker>(part, *part_file_, parts_->input(i));
+    }
+    auto worker =
+        TRY(BlockWorker::create(plan_, *large_, std::move(lease), voxels, std::move(parts)));
     MutexLock lock(seats.mutex);
     seats.free.push_back({std::move(worker), i});
   }
@@ -279,7 +388,7 @@ Result<void> Job::ingest(std::stop_token stop) {
                            });
   TRY(pipeline.run());
   large_->release();
-  budget_->retire(read_account_);
+  if (scale_ + 1 == end_scale_) budget_->retire(read_account_);
   return {};
 }
 
@@ -303,7 +412,7 @@ Result<void> Job::write(const std::stop_token& stop) {
           return write_made(head, place, chunk);
         }));
     if (plan_.sharding) shard_ = TRY(PrecomputedShardWriter::create(*plan_.sharding));
-    TRY(write_info());
+    if (scale_ == first_scale_) TRY(write_info());
   }
   auto stream = TRY(sort_->stream());
   Place last_place{};
@@ -313,7 +422,7 @@ Result<void> Job::write(const std::stop_token& stop) {
   while (auto record = TRY(stream.next())) {
     if (++taken % 1024 == 0 && stop.stop_requested())
       return fail(Code::kCancelled, "stopped while writing shards");
-    counts_.merged.store(taken, std::memory_order_relaxed);
+    counts_.merged.store(blocks_before_ + taken, std::memory_order_relaxed);
     Place place;
     RowHead head;
     std::memcpy(place.data(), record->data(), kPlaceBytes);
@@ -354,6 +463,10 @@ Result<void> Job::write(const std::stop_token& stop) {
   if (chunks_) TRY(chunks_->flush());
   TRY(end_shard());
   TRY(publish_hashed(0));
+  arrow_.reset();
+  chunks_.reset();
+  shard_.reset();
+  writing_ = false;
   return publisher_->flush();
 }
 
@@ -397,11 +510,10 @@ Result<void> Job::write_made(const RowHead& head, const Place& place,
 }
 
 Result<void> Job::begin_shard(const Place& place) {
-  const Scale& scale = spec_.scales[options_.scale];
+  const Scale& scale = spec_.scales[scale_];
   const uint64_t group = group_of(place);
   if (options_.to == Target::kArrow) {
-    open_name_ =
-        fmt::format("s{}/{}", options_.scale, cell_name(scale, plan_.cells.first_block(group)));
+    open_name_ = fmt::format("s{}/{}", scale_, cell_name(scale, plan_.cells.first_block(group)));
   } else if (plan_.sharding) {
     open_name_ = fmt::format("{}/{:0{}x}", scale.key, group,
                              std::max(1u, (plan_.sharding->shard_bits + 3) / 4));
@@ -485,8 +597,8 @@ Result<void> Job::write_info() {
     scale["compressed_segmentation_block_size"] = {8, 8, 8};
     if (scale.contains("sharding") && scale["sharding"].is_null()) scale.erase("sharding");
   }
-  Json kept = Json::array();  // only the scale that is written
-  kept.push_back(info["scales"][options_.scale]);
+  Json kept = Json::array();  // only the scales that are written
+  for (uint32_t s = first_scale_; s < end_scale_; ++s) kept.push_back(info["scales"][s]);
   info["scales"] = kept;
   return write_durably(options_.out + "/info", info.dump(2) + "\n");
 }
@@ -494,13 +606,26 @@ Result<void> Job::write_info() {
 Result<void> Job::write_manifest() {
   DurableFile file = TRY(DurableFile::create(options_.out + "/manifest.json"));
   TRY(file.append(fmt::format("{{\n\"options\": {},\n\"totals\": ", config_)));
-  const Json totals{{"blocks_in", blocks_in()},
-                    {"written", counts_.written.load()},
-                    {"empty", counts_.empty.load()},
-                    {"rejected", counts_.rejected.load()},
-                    {"duplicates", counts_.duplicates.load()},
-                    {"shards", publisher_->shards()}};
-  TRY(file.append(totals.dump() + ",\n\"shards\": ["));
+  const Json totals{
+      {"blocks_in", blocks_in()},      {"written", counts_.written.load()},
+      {"empty", counts_.empty.load()},           {"rejected", counts_.rejected.load()},
+      {"duplicates", counts_.duplicates.load()}, {"shards", publisher_->shards()}};
+  TRY(file.append(totals.dump()));
+  if (options_.all_scales) {
+    Json scales = Json::array();
+    for (const ScaleSummary& scale : scales_) {
+      scales.push_back({{"scale", scale.scale},
+                        {"key", spec_.scales[scale.scale].key},
+                        {"blocks_in", scale.blocks_in},
+                        {"written", scale.written},
+                        {"empty", scale.empty},
+                        {"rejected", scale.rejected},
+                        {"duplicates", scale.duplicates},
+                        {"shards", scale.shards}});
+    }
+    TRY(file.append(",\n\"scales\": " + scales.dump()));
+  }
+  TRY(file.append(std::string_view(",\n\"shards\": [")));
   const char* gap = "\n";
   TRY(publisher_->entries([&](std::string_view entry) -> Result<void> {
     TRY(file.append(std::string_view(gap)));
@@ -524,7 +649,7 @@ void Job::describe() {
   report_->fact("threads", fmt::format("{}", memory_.threads));
   report_->fact("mapping_pairs", fmt::format("{}", mapping_->pairs()));
   report_->fact("mapping_in_memory", mapping_->is_in_memory() ? "true" : "false");
-  report_->fact("sort_runs", fmt::format("{}", sort_ ? sort_->runs_written() : 0));
+  report_->fact("sort_runs", fmt::format("{}", sort_runs_));
   report_->fact("scratch_peak_bytes", fmt::format("{}", space_->peak().count()));
   report_->fact("scratch_written_bytes", fmt::format("{}", space_->written().count()));
   ReportTable table{"Block sizes before compression", {"below", "blocks"}, {}};
@@ -568,6 +693,7 @@ Result<ExportSummary> Job::finish() {
   summary.bytes = publisher_->bytes();
   summary.peak_memory = report_->peak();
   summary.out = options_.out;
+  summary.scales = scales_;
   publisher_.reset();
   TRY(work_.remove());
   return summary;
@@ -575,17 +701,27 @@ Result<ExportSummary> Job::finish() {
 
 ProgressSnapshot Job::snapshot() {
   ProgressSnapshot now;
-  const uint64_t in = blocks_in(), merged = counts_.merged.load(std::memory_order_relaxed);
+  uint64_t here = 0, bytes = 0, bytes_total = 0;  // of the scale in work
+  {
+    MutexLock lock(source_mutex_);
+    if (source_) {
+      here = source_->blocks();
+      bytes = source_->bytes_read();
+      bytes_total = source_->bytes_total();
+    }
+  }
+  const uint64_t in = blocks_in() + here,
+                 merged = counts_.merged.load(std::memory_order_relaxed);
   const bool writing = writing_;
   now.phase = writing ? "write" : "read";
   const double rate = rate_.per_second(in + merged);
   now.text = fmt::format("{} blocks in  {} written  {:.0f} blocks/s", grouped(in),
                          grouped(counts_.written), rate);
-  if (writing && merged > 0) {
+  if (options_.all_scales) now.text = fmt::format("scale {}  {}", scale_, now.text);
+  if (writing && in > 0) {
     now.fraction = static_cast<double>(merged) / static_cast<double>(in);
-  } else if (source_->bytes_total() > 0) {
-    now.fraction = static_cast<double>(source_->bytes_read() + counts_.rewritten_bytes) /
-                   static_cast<double>(source_->bytes_total());
+  } else if (bytes_total > 0) {
+    now.fraction = static_cast<double>(bytes + counts_.rewritten_bytes) / static_cast<double>(bytes_total);
   }
   now.spilled = space_->used();
   now.json = fmt::format("\"blocks_in\":{},\"written\":{}", in, counts_.written.load());
@@ -612,8 +748,8 @@ Result<ExportSummary> Job::run(std::stop_token stop) {
   if (!rewritten) {
     done = fail(std::move(rewritten).error());
   } else if (!*rewritten) {
-    done = ingest(ending.get_token());
-    if (done) done = write(ending.get_token());
+    for (uint32_t s = first_scale_; s < end_scale_ && done; ++s)
+      done = run_scale(s, ending.get_token());
   }
   governor.reset();
   progress_.reset();
@@ -656,6 +792,14 @@ Result<std::optional<ExportSummary>> finished(const ExportOptions& options) {
   summary.rejected = totals.value("rejected", uint64_t{0});
   summary.duplicates = totals.value("duplicates", uint64_t{0});
   summary.shards = totals.value("shards", uint64_t{0});
+  if (json.contains("scales") && json["scales"].is_array()) {
+    for (const Json& scale : json["scales"])
+      summary.scales.push_back(
+          {scale.value("scale", uint32_t{0}), scale.value("blocks_in", uint64_t{0}),
+           scale.value("written", uint64_t{0}), scale.value("empty", uint64_t{0}),
+           scale.value("rejected", uint64_t{0}), scale.value("duplicates", uint64_t{0}),
+           scale.value("shards", uint64_t{0})});
+  }
   summary.was_finished = true;
   summary.out = options.out;
   return summary;
@@ -684,12 +828,9 @@ Result<ExportSummary> run(const ExportOptions& options, std::stop_token stop) {
 }
 
 Result<std::string> explain_memory(const ExportOptions& options) {
-  const SourceKind kind = TRY(source_kind(options));
-  MemoryPlan::Needs needs{.target = options.to,
-                          .from_voxels = source_needs_encoder(options, kind),
-                          .has_mapping = !options.mapping.empty(),
-                          .batch_rows = options.batch_size.value_or(1),
-                          .read_floor = source_floor(options, kind)};
+  const Source source = TRY(Source::look(options));
+  const auto needs =
+      memory_needs(options, source, options.batch_size.value_or(1), options.all_scales);
   const MemoryPlan plan =
       TRY(MemoryPlan::make_or_refuse(options.job.memory, options.job.threads, needs));
   std::string text = fmt::format("{:<10} {:>10}  ({})\n", "memory", to_string(options.job.memory),

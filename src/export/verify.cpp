@@ -268,7 +268,9 @@ Result<std::string> plan(const ExportOptions& options, std::stop_token stop) {
 }
 
 Result<std::string> make_spec(const SpecOptions& options) {
-  const VoxelLayout layout = TRY(read_voxel_layout(options.source));
+  const VoxelLayout layout =
+      options.layout ? *options.layout : TRY(read_voxel_layout(options.source));
+  std::array<int64_t, 3> offset = options.voxel_offset;
   std::array<double, 3> resolution =
       options.resolution.value_or(layout.resolution.value_or(std::array<double, 3>{1, 1, 1}));
   std::array<int64_t, 3> size = layout.size;
@@ -292,7 +294,7 @@ Result<std::string> make_spec(const SpecOptions& options) {
     scale["key"] = fmt::format("{}_{}_{}", resolution[0], resolution[1], resolution[2]);
     scale["size"] = size;
     scale["resolution"] = resolution;
-    scale["voxel_offset"] = {0, 0, 0};
+    scale["voxel_offset"] = offset;
     scale["chunk_sizes"] = {{64, 64, 64}};
     scale["encoding"] = "compressed_segmentation";
     scale["compressed_segmentation_block_size"] = {8, 8, 8};
@@ -306,6 +308,7 @@ Result<std::string> make_spec(const SpecOptions& options) {
     info["scales"].push_back(scale);
     for (size_t d = 0; d < 3; ++d) {
       size[d] = (size[d] + 1) / 2;
+      offset[d] /= 2;
       resolution[d] *= 2;
     }
   }

@@ -28,6 +28,8 @@ struct VerifySummary {
 
 struct SpecOptions {
   VoxelOptions source;
+  std::optional<VoxelLayout> layout;  // when it is known, and no file is looked at
+  std::array<int64_t, 3> voxel_offset{};
   unsigned scales = 1;
   Bytes target_shard{uint64_t{1} << 30};
   std::optional<std::array<double, 3>> resolution;

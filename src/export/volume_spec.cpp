@@ -87,7 +87,40 @@ Result<Sharding> parse_sharding(const Json& json, const std::string& where) {
   return sharding;
 }
 
-Result<Scale> parse_scale(const Json& json, const std::string& where) {
+// What the chunks of a source are.
+Result<void> parse_chunks(const Json& json, const Keys& keys, Scale& scale) {
+  constexpr int64_t kMostSide = 4096, kMostVoxels3 = int64_t{1} << 27;
+  const char* const must = "a list of three whole numbers, 1 to 4096 and at most 2^27 voxels";
+  const auto sizes = json.find("chunk_sizes");
+  if (sizes == json.end() || !sizes->is_array() || sizes->empty())
+    return keys.wrong("chunk_sizes", must);
+  const Json first{{"chunk_sizes", sizes->front()}};
+  const auto chunk = Keys(first, "").triple<int64_t>("chunk_sizes", must);
+  if (!chunk) return keys.wrong("chunk_sizes", must);
+  int64_t voxels = 1;
+  for (size_t d = 0; d < 3; ++d) {
+    const int64_t side = (*chunk)[d];
+    if (side < 1 || side > kMostSide) return keys.wrong("chunk_sizes", must);
+    voxels *= side;
+    scale.chunk[d] = static_cast<uint32_t>(side);
+  }
+  if (voxels > kMostVoxels3) return keys.wrong("chunk_sizes", must);
+  const Json encoding = json.value("encoding", Json());
+  if (encoding != "raw" && encoding != "compressed_segmentation")
+    return keys.wrong("encoding",
+                      "\"raw\" or \"compressed_segmentation\", what labels are read from");
+  scale.encoding = encoding.get<std::string>();
+  if (scale.encoding == "raw") return {};
+  const char* const key = "compressed_segmentation_block_size";
+  const auto block = TRY(keys.triple<int64_t>(key, "three whole numbers, 1 to 64"));
+  for (size_t d = 0; d < 3; ++d) {
+    if (block[d] < 1 || block[d] > 64) return keys.wrong(key, "three whole numbers, 1 to 64");
+    scale.segmentation_block[d] = static_cast<uint32_t>(block[d]);
+  }
+  return {};
+}
+
+Result<Scale> parse_scale(const Json& json, const std::string& where, VolumeSpec::Use use) {
   const Keys keys(json, where);
   if (!json.is_object()) return fail(Code::kUsage, where + ": must be an object");
   Scale scale;
@@ -108,8 +141,11 @@ Result<Scale> parse_scale(const Json& json, const std::string& where) {
       return keys.wrong("voxel_offset", "within +-2^37 voxels, the volume included");
     if (!(scale.resolution[d] > 0)) return keys.wrong("resolution", "above 0");
   }
-  if (json.value("chunk_sizes", Json()) != Json::parse("[[64,64,64]]"))
+  if (use == VolumeSpec::Use::kSource) {
+    TRY(parse_chunks(json, keys, scale));
+  } else if (json.value("chunk_sizes", Json()) != Json::parse("[[64,64,64]]")) {
     return keys.wrong("chunk_sizes", "[[64,64,64]]");
+  }
   if (json.contains("sharding") && !json["sharding"].is_null())
     scale.sharding = TRY(parse_sharding(json["sharding"], where + ": sharding"));
   return scale;
@@ -117,7 +153,7 @@ Result<Scale> parse_scale(const Json& json, const std::string& where) {
 
 }  // namespace
 
-Result<VolumeSpec> VolumeSpec::parse(std::string_view text, const std::string& where) {
+Result<VolumeSpec> VolumeSpec::parse(std::string_view text, const std::string& where, Use use) {
   const Json json = Json::parse(text, nullptr, false);
   if (json.is_discarded() || !json.is_object())
     return fail(Code::kUsage, where + ": is not a JSON object");
@@ -129,10 +165,25 @@ Result<VolumeSpec> VolumeSpec::parse(std::string_view text, const std::string& w
   std::set<std::string> names;
   for (size_t i = 0; i < json["scales"].size(); ++i) {
     spec.scales.push_back(
-        TRY(parse_scale(json["scales"][i], fmt::format("{}: scales[{}]", where, i))));
+        TRY(parse_scale(json["scales"][i], fmt::format("{}: scales[{}]", where, i), use)));
     if (!names.insert(spec.scales.back().key).second)
       return fail(Code::kUsage,
                   fmt::format("{}: two scales have the key {}", where, spec.scales.back().key));
+  }
+  if (use == Use::kSource) {
+    const Json type = json.value("data_type", Json());
+    if (type != "uint8" && type != "uint16" && type != "uint32" && type != "uint64")
+      return keys.wrong("data_type", "\"uint8\", \"uint16\", \"uint32\" or \"uint64\": labels");
+    spec.data_type = type.get<std::string>();
+    if (json.value("num_channels", Json(1)) != 1) return keys.wrong("num_channels", "1");
+    for (size_t i = 0; i < spec.scales.size(); ++i) {
+      if (spec.scales[i].encoding != "raw" && type != "uint32" && type != "uint64")
+        return fail(
+            Code::kUsage,
+            fmt::format("{}: scales[{}]: compressed_segmentation of {} is not of the format", where,
+                        i, spec.data_type));
+    }
+    return spec;
   }
   spec.batch_size = TRY(keys.count("batch_size"));
   spec.num_scales = TRY(keys.count("num_scales"));

@@ -36,14 +36,22 @@ struct Scale {
   std::array<int64_t, 3> voxel_offset{};  // of the first voxel
   std::array<double, 3> resolution{};     // nm a voxel
   std::optional<Sharding> sharding;
+  // Of a source; outputs have chunks of 64^3.
+  std::array<uint32_t, 3> chunk{64, 64, 64};
+  std::string encoding;
+  std::array<uint32_t, 3> segmentation_block{8, 8, 8};
 };
 
 struct VolumeSpec {
+  enum class Use { kOutput, kSource };
   std::vector<Scale> scales;
   std::optional<uint64_t> batch_size, num_scales;
-  std::string json;  // as it was given
+  std::string data_type;  // of a source: "uint8" to "uint64"
+  std::string json;       // as it was given
 
-  [[nodiscard]] static Result<VolumeSpec> parse(std::string_view json, const std::string& where);
+  // kSource: any chunk size (the first of chunk_sizes), and what its chunks are.
+  [[nodiscard]] static Result<VolumeSpec> parse(std::string_view json, const std::string& where,
+                                                Use use = Use::kOutput);
 };
 
 // Which shard a chunk is in.

@@ -44,6 +44,14 @@ T value_at(const uint8_t* at) {
   return value;
 }
 
+// Turns each value of `width` bytes around.
+void swap_bytes(std::span<uint8_t> values, size_t width) {
+  if (width == 1) return;
+  for (size_t at = 0; at + width <= values.size(); at += width)
+    std::reverse(values.begin() + static_cast<ptrdiff_t>(at),
+                 values.begin() + static_cast<ptrdiff_t>(at + width));
+}
+
 // ---- headers -------------------------------------------------------------------------------------
 
 Result<VoxelType> type_of(std::string name, const std::string& where) {
@@ -51,15 +59,16 @@ Result<VoxelType> type_of(std::string name, const std::string& where) {
       {"u1", VoxelType::kU8},      {"u2", VoxelType::kU16},     {"u4", VoxelType::kU32},
       {"u8", VoxelType::kU64},     {"i1", VoxelType::kI8},      {"i2", VoxelType::kI16},
       {"i4", VoxelType::kI32},     {"i8", VoxelType::kI64},     {"uint8", VoxelType::kU8},
-      {"uint16", VoxelType::kU16}, {"uint32", VoxelType::kU32}, {"uint64", VoxelType::kU64},
+      {"b1", VoxelType::kU8},      {"uint16", VoxelType::kU16}, {"uint32", VoxelType::kU32},
+      {"uint64", VoxelType::kU64},
   };
-  if (name.starts_with('|') || name.starts_with('<')) name.erase(0, 1);
+  if (name.starts_with('|') || name.starts_with('<') || name.starts_with('>')) name.erase(0, 1);
   for (const auto& [known, type] : kTypes) {
     if (name == known) return type;
   }
   return fail(Code::kInvalid,
-              fmt::format("{}: voxels of type {}: must be whole numbers of 1, 2, 4 or 8 bytes, "
-                          "little-endian",
+              fmt::format("{}: voxels of type {}: labels are whole numbers of 1, 2, 4 or 8 bytes; "
+                          "convert them first",
                           where, name));
 }
 
@@ -96,6 +105,7 @@ Result<VoxelLayout> npy_layout(ByteSource& source, bool xyz) {
   if (!type.starts_with('\'')) return bad("has no plain \"descr\"");
   type.remove_prefix(1);
   layout.type = TRY(type_of(std::string(type.substr(0, type.find('\''))), source.path()));
+  layout.big_endian = type.starts_with('>');
   const bool fortran = behind(header, "fortran_order").starts_with("True");
   std::string_view shape = behind(header, "shape");
   std::array<int64_t, 3> axes{};
@@ -115,69 +125,93 @@ Result<VoxelLayout> npy_layout(ByteSource& source, bool xyz) {
   return layout;
 }
 
+// The fields that are needed, of either header, in either byte order.
+struct NiftiHeader {
+  std::span<uint8_t> bytes;
+  bool is_2 = false, big_endian = false;
+
+  template <class T>
+  T at(size_t offset) const {
+    std::array<uint8_t, sizeof(T)> value;
+    std::memcpy(value.data(), bytes.data() + offset, sizeof(T));
+    if (big_endian) std::reverse(value.begin(), value.end());
+    return value_at<T>(value.data());
+  }
+  int64_t dim(size_t i) const { return is_2 ? at<int64_t>(16 + 8 * i) : at<int16_t>(40 + 2 * i); }
+  double pixdim(size_t i) const {
+    return is_2 ? at<double>(104 + 8 * i) : double{at<float>(76 + 4 * i)};
+  }
+  int16_t datatype() const { return at<int16_t>(is_2 ? 12 : 70); }
+  double vox_offset() const {
+    return is_2 ? static_cast<double>(at<int64_t>(168)) : double{at<float>(108)};
+  }
+  double slope() const { return is_2 ? at<double>(176) : double{at<float>(112)}; }
+  double intercept() const { return is_2 ? at<double>(184) : double{at<float>(116)}; }
+  int unit() const { return (is_2 ? at<int32_t>(500) : bytes[123]) & 7; }
+};
+
+Result<VoxelType> nifti_type(int16_t datatype, const std::string& where) {
+  static constexpr std::pair<int16_t, VoxelType> kTypes[] = {
+      {2, VoxelType::kU8},     {4, VoxelType::kI16},    {8, VoxelType::kI32},
+      {256, VoxelType::kI8},   {512, VoxelType::kU16},  {768, VoxelType::kU32},
+      {1024, VoxelType::kI64}, {1280, VoxelType::kU64},
+  };
+  for (const auto& [known, type] : kTypes) {
+    if (datatype == known) return type;
+  }
+  const char* const name = datatype == 16     ? "float32"
+                           : datatype == 64   ? "float64"
+                           : datatype == 1536 ? "float128"
+                                              : "no whole number";
+  return fail(
+      Code::kInvalid,
+      fmt::format("{}: its voxels are {} (NIfTI datatype {}): labels are whole numbers of 1, "
+                  "2, 4 or 8 bytes; convert them first",
+                  where, name, datatype));
+}
+
 Result<VoxelLayout> nifti_layout(ByteSource& source) {
   const auto bad = [&](const std::string& what) {
     return fail(Code::kInvalid, fmt::format("{}: {}", source.path(), what));
   };
-  uint8_t head[348];
-  if (TRY(source.read(head)) < sizeof head) return bad("is no NIfTI file");
-  const auto size = value_at<int32_t>(head);
-  if (size == 540) return bad("is NIfTI-2; only NIfTI-1 is read");
-  if (__builtin_bswap32(static_cast<uint32_t>(size)) == 348)
-    return bad("is big-endian; only little-endian is read");
-  if (size != 348 || std::memcmp(head + 344, "n+1", 4) != 0)
-    return bad("is no single-file NIfTI-1");
-  const auto dim = [&](size_t i) { return value_at<int16_t>(head + 40 + 2 * i); };
-  if (dim(0) < 3 || dim(0) > 7) return bad("must have three axes");
-  for (int16_t i = 4; i <= dim(0); ++i) {
-    if (dim(static_cast<size_t>(i)) > 1) return bad("must have three axes");
+  std::array<uint8_t, 540> bytes{};
+  if (TRY(source.read(std::span(bytes).first(348))) < 348) return bad("is no NIfTI file");
+  const auto size = value_at<uint32_t>(bytes.data()), turned = __builtin_bswap32(size);
+  NiftiHeader head{bytes};
+  head.big_endian = turned == 348 || turned == 540;
+  head.is_2 = (head.big_endian ? turned : size) == 540;
+  if (head.is_2) {
+    if (TRY(source.read(std::span(bytes).subspan(348))) < 192) return bad("is no NIfTI file");
+    if (std::memcmp(bytes.data() + 4, "n+2\0\r\n\032\n", 8) != 0)
+      return bad("is no single-file NIfTI-2");
+  } else if ((size != 348 && turned != 348) || std::memcmp(bytes.data() + 344, "n+1", 4) != 0) {
+    return bad("is no single-file NIfTI-1 or NIfTI-2");
+  }
+  if (head.dim(0) < 3 || head.dim(0) > 7) return bad("must have three axes");
+  for (size_t i = 4; i <= static_cast<size_t>(head.dim(0)); ++i) {
+    if (head.dim(i) > 1) return bad("must have three axes");
   }
   VoxelLayout layout;
+  layout.big_endian = head.big_endian;
   std::array<double, 3> resolution;
   // xyzt_units: metres, millimetres, micrometres.
-  const int unit = head[123] & 7;
+  const int unit = head.unit();
   const double to_nm = unit == 1 ? 1e9 : unit == 3 ? 1e3 : 1e6;
   for (size_t d = 0; d < 3; ++d) {
-    layout.size[d] = dim(d + 1);
+    layout.size[d] = head.dim(d + 1);
     if (layout.size[d] < 1) return bad("has an empty axis");
-    resolution[d] = std::abs(double{value_at<float>(head + 76 + 4 * (d + 1))}) * to_nm;
+    resolution[d] = std::abs(head.pixdim(d + 1)) * to_nm;
     if (!(resolution[d] > 0)) resolution[d] = to_nm;
   }
   layout.resolution = resolution;
-  const auto offset = value_at<float>(head + 108);
-  if (!(offset >= 348 && offset < 1e9f)) return bad("has an impossible vox_offset");
+  const double offset = head.vox_offset();
+  if (!(offset >= (head.is_2 ? 540 : 348) && offset < 1e9))
+    return bad("has an impossible vox_offset");
   layout.data_offset = static_cast<uint64_t>(offset);
-  const auto slope = value_at<float>(head + 112), inter = value_at<float>(head + 116);
+  const double slope = head.slope(), inter = head.intercept();
   if (slope != 0 && !std::isnan(slope) && (slope != 1 || inter != 0))
     return bad(fmt::format("its values are scaled ({} x + {}), labels are not", slope, inter));
-  switch (value_at<int16_t>(head + 70)) {
-    case 2:
-      layout.type = VoxelType::kU8;
-      break;
-    case 4:
-      layout.type = VoxelType::kI16;
-      break;
-    case 8:
-      layout.type = VoxelType::kI32;
-      break;
-    case 256:
-      layout.type = VoxelType::kI8;
-      break;
-    case 512:
-      layout.type = VoxelType::kU16;
-      break;
-    case 768:
-      layout.type = VoxelType::kU32;
-      break;
-    case 1024:
-      layout.type = VoxelType::kI64;
-      break;
-    case 1280:
-      layout.type = VoxelType::kU64;
-      break;
-    default:
-      return bad(fmt::format("its datatype {} is no whole number", value_at<int16_t>(head + 70)));
-  }
+  layout.type = TRY(nifti_type(head.datatype(), source.path()));
   return layout;
 }
 
@@ -301,6 +335,7 @@ class VoxelSource final : public BlockSource {
             fast0;
         const std::span<uint8_t> row(row_.data(), fast_count * width);
         TRY(read_at(layout_.data_offset + static_cast<uint64_t>(voxel) * width, row));
+        if (layout_.big_endian) swap_bytes(row, width);
         const size_t good = widen(layout_.type, row.data(), fast_count, wide.data());
         if (good < fast_count) {
           std::array<int64_t, 3> where{};
@@ -354,6 +389,11 @@ Result<std::unique_ptr<BlockSource>> open_voxel_source(const VoxelOptions& optio
                                                        std::array<int64_t, 3> size, Account account,
                                                        std::shared_ptr<ScratchSpace> space) {
   const VoxelLayout layout = TRY(read_voxel_layout(options));
+  int64_t bytes = static_cast<int64_t>(bytes_of(layout.type));
+  for (const int64_t side : layout.size) {
+    if (__builtin_mul_overflow(bytes, side, &bytes))
+      return fail(Code::kInvalid, options.path + ": its shape is larger than any file");
+  }
   if (layout.size != size)
     return fail(
         Code::kInvalid,

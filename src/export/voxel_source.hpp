@@ -1,4 +1,5 @@
-// Plain voxel arrays as blocks: .npy, NIfTI-1 (also .gz) and raw files.
+// Plain voxel arrays as blocks: .npy, NIfTI-1 and NIfTI-2 (also .gz), of either byte order, and raw
+// files.
 //
 // Order    Blocks in rows along the file's fastest axis. Outside the volume voxels are 0.
 // Memory   A unit is a row of up to kRow blocks of 2 MiB, leased from the account; a row buffer of
@@ -6,7 +7,7 @@
 // Threads  One.
 // Fails    kInvalid: a header that is not understood (says what), another shape than the scale's,
 //          a negative value (names its voxel), float or scaled data. kIo, kScratchFull.
-// Source   numpy.lib.format 1.0 to 3.0; the NIfTI-1 header (nifti1.h).
+// Source   numpy.lib.format 1.0 to 3.0; the headers of NIfTI-1 (nifti1.h) and NIfTI-2 (nifti2.h).
 #pragma once
 
 #include <array>
@@ -26,6 +27,7 @@ struct VoxelLayout {
   VoxelType type = VoxelType::kU8;
   std::array<int64_t, 3> size{};  // voxels along x, y, z
   bool x_fastest = true;          // else z is
+  bool big_endian = false;
   uint64_t data_offset = 0;
   std::optional<std::array<double, 3>> resolution;  // nm
 };

@@ -20,7 +20,7 @@ size_t rounded(int64_t size, int64_t alignment) {
 bool LeasedPool::charge(int64_t bytes) {
   auto lease = account_.try_acquire(Bytes(static_cast<uint64_t>(bytes)));
   if (!lease) return false;
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   lease_.join(std::move(*lease));
   allocated_ += bytes;
   total_ += bytes;
@@ -31,7 +31,7 @@ bool LeasedPool::charge(int64_t bytes) {
 
 void LeasedPool::discharge(int64_t bytes) {
   Lease freed;  // given back after the unlock: that may call a waiter
-  std::lock_guard lock(mutex_);
+  MutexLock lock(mutex_);
   freed = lease_.split(Bytes(static_cast<uint64_t>(bytes)));
   allocated_ -= bytes;
 }

@@ -7,9 +7,9 @@
 #include <arrow/memory_pool.h>
 
 #include <atomic>
-#include <mutex>
 
 #include "core/budget.hpp"
+#include "core/mutex.hpp"
 
 namespace spillway::format {
 
@@ -35,8 +35,8 @@ class LeasedPool final : public arrow::MemoryPool {
   void discharge(int64_t bytes);
 
   Account account_;
-  std::mutex mutex_;
-  Lease lease_;
+  Mutex mutex_;
+  Lease lease_ GUARDED_BY(mutex_);
   std::atomic<int64_t> allocated_{0}, total_{0}, count_{0}, peak_{0};
 };
 

@@ -179,6 +179,48 @@ TEST_F(ApplyTest, ANullColumnIsRowsThatFailed) {
 }
 
 #ifdef SPILLWAY_FAULTS
+// The workers are fast and the disk is not: what is made waits in the sort's buffers, and the
+// workers with it, to the last molecule.
+TEST_F(ApplyTest, ASlowDiskHoldsTheWorkersBack) {
+  SKIP_UNDER_ASAN();
+  std::string text;
+  for (int i = 0; i < 40; ++i) text += "20000_m" + std::to_string(i) + "\n";
+  const auto in = write("a.smi", text);
+  auto tight = options(in, "fast.parquet");
+  tight.job.memory = 72_MiB;
+  tight.job.threads = 4;
+  const auto fast = apply(toy_chemistry(), tight, {});
+  ASSERT_TRUE(fast) << fast.error().message();
+  tight.out = folder_.path() + "/slow.parquet";
+  fault::slow_down(fault::Site::kWrite, std::chrono::milliseconds(3));
+  const auto slow = apply(toy_chemistry(), tight, {});
+  ASSERT_TRUE(slow) << slow.error().message();
+  EXPECT_LE(slow->peak_memory, tight.job.memory);
+  EXPECT_EQ(content(tight.out), content(folder_.path() + "/fast.parquet"));
+}
+
+TEST_F(ApplyTest, AFullDiskAtAnyOfTheLastWritesLeavesNoOutput) {
+  SKIP_UNDER_ASAN();
+  const auto in = write("a.smi", "40_a\n3000_b\n40_c\n");
+  constexpr uint64_t kFar = 1'000'000;
+  fault::arm(fault::Site::kWrite, kFar, ENOSPC);
+  ASSERT_TRUE(apply(toy_chemistry(), options(in, "whole.parquet"), {}));
+  const uint64_t writes = kFar - fault::remaining(fault::Site::kWrite);
+  ASSERT_GT(writes, 4u);
+  // The footer is among them; each run is a fresh one.
+  for (uint64_t nth = writes - std::min<uint64_t>(writes - 1, 30); nth <= writes; ++nth) {
+    auto again = options(in, "o.parquet");
+    again.resume = false;
+    fault::arm(fault::Site::kWrite, nth, ENOSPC, true);
+    const auto done = apply(toy_chemistry(), again, {});
+    fault::disarm_all();
+    ASSERT_FALSE(done) << nth << " of " << writes;
+    EXPECT_FALSE(exists("o.parquet")) << nth;
+  }
+  ASSERT_TRUE(apply(toy_chemistry(), options(in, "o.parquet"), {}));
+  EXPECT_EQ(content(folder_.path() + "/o.parquet"), content(folder_.path() + "/whole.parquet"));
+}
+
 TEST_F(ApplyTest, AFullDiskAtAnyWriteLeavesNoOutputAndResumes) {
   SKIP_UNDER_ASAN();
   const auto in = write("a.smi", "40_a\n200000_b\n40_c\n");

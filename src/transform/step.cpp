@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 
 namespace spillway::transform {
 namespace {
@@ -124,13 +125,16 @@ Result<void> Step::run(MoleculeSource& source, StepState done, std::stop_token s
   sort_ = TRY(ExternalSort::create(sort_options, options_.sort_account, options_.space));
   for (const DurableRun& run : done.runs) TRY(sort_->adopt(run));
   workers_.clear();
-  idle_.clear();
   for (unsigned i = 0; i < options_.threads; ++i) {
     auto worker = std::make_unique<Worker>(chemistry_.rules.size(), options_.shape);
     worker->transformer = TRY(chemistry_.make());
     worker->input = &sort_->input(i);
     workers_.push_back(std::move(worker));
-    idle_.push_back(i);
+  }
+  {
+    MutexLock lock(idle_mutex_);
+    idle_.resize(workers_.size());
+    std::iota(idle_.begin(), idle_.end(), size_t{0});
   }
 
   Pipeline pipeline(stop);
@@ -157,12 +161,12 @@ Result<void> Step::run(MoleculeSource& source, StepState done, std::stop_token s
                                [&](Unit<MoleculeBatch> unit, Lease) -> Result<void> {
                                  size_t index = 0;
                                  {
-                                   std::lock_guard lock(idle_mutex_);
+                                   MutexLock lock(idle_mutex_);
                                    index = idle_.back();
                                    idle_.pop_back();
                                  }
                                  auto applied = apply_batch(*workers_[index], unit.value);
-                                 std::lock_guard lock(idle_mutex_);
+                                 MutexLock lock(idle_mutex_);
                                  idle_.push_back(index);
                                  return applied;
                                });
@@ -220,7 +224,7 @@ Result<void> Step::on_run(size_t input, const DurableRun& run) {
 
 Result<void> Step::write_down(Worker& worker, const DurableRun* run) {
   {
-    std::lock_guard lock(journal_mutex_);
+    MutexLock lock(journal_mutex_);
     TRY(options_.journal(run, worker.batches, worker.safe));
     counts_.add(worker.safe);
   }

@@ -9,12 +9,12 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "core/mutex.hpp"
 #include "core/pipeline.hpp"
 #include "transform/apply.hpp"
 #include "transform/molecules.hpp"
@@ -87,9 +87,9 @@ class Step {
   LiveCounts& live_;
   std::unique_ptr<ExternalSort> sort_;
   std::vector<std::unique_ptr<Worker>> workers_;
-  std::vector<size_t> idle_;  // workers
-  std::mutex idle_mutex_;
-  std::mutex journal_mutex_;
+  std::vector<size_t> idle_ GUARDED_BY(idle_mutex_);  // workers
+  Mutex idle_mutex_;
+  Mutex journal_mutex_;
   Counts counts_;
 };
 

@@ -222,20 +222,23 @@ class RdkitTransformer final : public Transformer {
   std::vector<std::optional<EditPlan>> plans_;
   std::vector<RuleCounts> counts_;
   std::vector<int32_t> site_atoms_;
+  std::string source_text_;       // of the last apply()
+  std::optional<Source> source_;  // parsed from it; canonical() wants it right after
   Paths paths_;
 };
 
 Result<Applied> RdkitTransformer::apply(std::string_view smiles, ProductSink& sink) {
   std::fill(counts_.begin(), counts_.end(), RuleCounts{});
   if (is_blank(smiles)) return row_failed(Reason::kNull, "no SMILES", sink);
-  std::optional<Source> source;
+  source_.reset();
+  source_text_ = smiles;
   const auto refusal = guarded(Reason::kParse, [&] {
-    if (auto mol = parse(smiles)) source.emplace(mol.release(), smiles);
+    if (auto mol = parse(smiles)) source_.emplace(mol.release(), smiles);
   });
-  if (!source) {
+  if (!source_) {
     return row_failed(Reason::kParse, refusal ? refusal->message : "not a SMILES", sink);
   }
-  for (size_t rule = 0; rule < reactions_.size(); ++rule) TRY(apply_rule(*source, rule, sink));
+  for (size_t rule = 0; rule < reactions_.size(); ++rule) TRY(apply_rule(*source_, rule, sink));
   Applied applied{.by_rule = counts_};
   uint64_t sites = 0, products = 0, failed = 0;
   for (const RuleCounts& counts : counts_) {
@@ -361,7 +364,11 @@ std::optional<std::string> RdkitTransformer::canonical(std::string_view smiles) 
   std::optional<std::string> text;
   guarded(Reason::kParse, [&] {
     if (is_blank(smiles)) return;
-    if (auto mol = parse(smiles)) text = RDKit::MolToSmiles(*mol);
+    if (source_ && source_text_ == smiles) {
+      text = RDKit::MolToSmiles(*source_->mol);
+    } else if (auto mol = parse(smiles)) {
+      text = RDKit::MolToSmiles(*mol);
+    }
   });
   return text;
 }

@@ -21,60 +21,15 @@ import sys
 import time
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "data"))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "memcap"))
+import exported  # noqa: E402
 import memcap  # noqa: E402
-
-try:
-    import numpy  # noqa: E402
-    import pyarrow.ipc  # noqa: E402
-    import volumes  # noqa: E402
-    import zstandard  # noqa: E402
-except ImportError as missing:
-    print(f"skipped: {missing}", file=sys.stderr)
-    sys.exit(77)
+from exported import numpy, pyarrow, read_shard, run, run_spec, tree, volumes, zstandard  # noqa: E402
 
 SPILLWAY = ""
 WORK = pathlib.Path()
 DATA = None
 GRID = (8, 7, 6)
-
-
-def run(*words, expect=0, files=None, progress=True, **more):
-    def limit():
-        if files:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    done = subprocess.run([SPILLWAY, "export", *map(str, words), *(["--progress", "none"] if progress else [])], capture_output=True, text=True,
-                          preexec_fn=limit, **more)
-    assert done.returncode == expect, f"exit {done.returncode}: {done.stderr}{done.stdout}"
-    return done.stdout + done.stderr
-
-
-def tree(folder: pathlib.Path) -> dict:
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
-            for p in sorted(folder.rglob("*")) if p.is_file() and p.name != "report.json"}
-
-
-def read_shard(path: pathlib.Path):
-    """All rows of a shard by pyarrow, checked against the CSV byte for byte."""
-    data = path.read_bytes()
-    lines = path.with_suffix(".csv").read_text().splitlines()
-    schema_size = int(lines[0].removeprefix("# schema_size="))
-    rows = list(csv.DictReader(lines[1:]))
-    schema = pyarrow.ipc.read_schema(pyarrow.py_buffer(data[:schema_size]))
-    assert [f.name for f in schema] == ["chunk_x", "chunk_y", "chunk_z", "labels", "supervoxels",
-                                        "dvid_compressed_block", "uncompressed_size"]
-    assert schema.field("dvid_compressed_block").metadata == {b"compression": b"true", b"codec": b"zstd"}
-    assert not any(f.nullable for f in schema) and schema.field("labels").type.value_field.nullable
-    table = pyarrow.ipc.open_stream(data).read_all()
-    table.validate(full=True)
-    assert table.num_rows == len(rows)
-    for index, row in enumerate(rows):
-        begin, size = int(row["offset"]), int(row["size"])
-        batch = pyarrow.ipc.read_record_batch(pyarrow.py_buffer(data[begin:begin + size]), schema)
-        at = batch.slice(int(row["batch_idx"]), 1).to_pylist()[0]
-        assert (at["chunk_x"], at["chunk_y"], at["chunk_z"]) == tuple(int(row[k]) for k in "xyz"), index
-    return table.to_pylist()
 
 
 class Arrow(unittest.TestCase):
@@ -342,16 +297,7 @@ class Volumes(unittest.TestCase):
         cls.folder.mkdir(parents=True)
 
     def voxels_of_shards(self, out, shape):
-        """The (Z, Y, X) voxels of all shards, blocks decoded by the tests' own decoder."""
-        got = numpy.zeros([(n + 63) // 64 * 64 for n in shape], dtype=numpy.uint64)
-        for path in out.glob("s0/*.arrow"):
-            for row in read_shard(path):
-                block = volumes.decode(zstandard.ZstdDecompressor().decompress(row["dvid_compressed_block"]))
-                z, y, x = (row[f"chunk_{c}"] * 64 for c in "zyx")
-                got[z:z + 64, y:y + 64, x:x + 64] = block
-        self.assertEqual(got[shape[0]:].max(initial=0) + got[:, shape[1]:].max(initial=0)
-                         + got[:, :, shape[2]:].max(initial=0), 0)
-        return got[:shape[0], :shape[1], :shape[2]]
+        return exported.voxels_of_shards(out / "s0", shape)
 
     def check(self, source, zyx, *more):
         """`source` to Arrow and precomputed; every voxel must come back."""
@@ -483,12 +429,6 @@ class Volumes(unittest.TestCase):
             run("verify", out, progress=False)
 
 
-def run_spec(source, *more):
-    done = subprocess.run([SPILLWAY, "export", "spec", str(source), "--target-shard-size", "64KiB", *map(str, more)],
-                          capture_output=True, text=True, check=True)
-    return done.stdout
-
-
 def main():
     global SPILLWAY, WORK, DATA
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -497,7 +437,7 @@ def main():
     parser.add_argument("--data", type=pathlib.Path, help="a folder with blocks/fib19-*: not part of the repository")
     options, rest = parser.parse_known_args()
     DATA = options.data
-    SPILLWAY = os.path.abspath(options.spillway)
+    SPILLWAY = exported.SPILLWAY = os.path.abspath(options.spillway)
     WORK = options.work.absolute() / "export" / "_".join(rest or ["all"])
     WORK.mkdir(parents=True, exist_ok=True)
     unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

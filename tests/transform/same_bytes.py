@@ -43,6 +43,29 @@ class Runs:
         assert not pathlib.Path(str(out) + ".spillway").exists(), f"{out}.spillway is left"
         return out.read_bytes(), pathlib.Path(str(out) + ".tsv").read_bytes()
 
+    PHASES = {"start": lambda work, out: (work / "journal").exists(),
+              "apply": lambda work, out: (work / "step-1-runs").exists() and not time.sleep(0.03),
+              "spill": lambda work, out: any(work.glob("step-1-runs/*")),
+              "merge": lambda work, out: any(work.glob("molecules-1*")),
+              "second step": lambda work, out: any(work.glob("step-2-runs/*")),
+              "write": lambda work, out: (work / "products.partial").exists(),
+              "rename": lambda work, out: out.exists()}
+
+    def kill_in(self, phase, out, memory, threads, more):
+        """Kills a fresh run as soon as the phase shows in its work folder; False when it ended before."""
+        work = pathlib.Path(str(out) + ".spillway")
+        process = subprocess.Popen(self.command(out, memory, threads, more), stdout=subprocess.DEVNULL)
+        while process.poll() is None and not self.PHASES[phase](work, out):
+            time.sleep(0.0005)
+        process.send_signal(signal.SIGKILL)
+        self.only_whole_files(out)
+        return process.wait() != 0
+
+    def only_whole_files(self, out):
+        left = {name.name for name in out.parent.iterdir() if name.name.startswith(out.name)}
+        whole = {out.name, out.name + ".tsv", out.name + ".spillway"}
+        assert left <= whole, f"a killed run left {left - whole}"
+
     def kill_until_done(self, out, memory, threads, more, seconds, rng):
         kills = 0
         while kills < self.options.kills:
@@ -55,9 +78,7 @@ class Runs:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
                 kills += 1
-            left = {name.name for name in out.parent.iterdir() if name.name.startswith(out.name)}
-            whole = {out.name, out.name + ".tsv", out.name + ".spillway"}
-            assert left <= whole, f"a killed run left {left - whole}"
+            self.only_whole_files(out)
         return kills
 
 
@@ -87,7 +108,16 @@ def main():
         out = work / f"killed{number}.parquet"
         kills = runs.kill_until_done(out, "72MiB", 2, more, seconds, rng)
         assert runs.finish(out, "72MiB", 2, more) == expected, f"{more} differs after {kills} kills"
-        print(f"{' '.join(more) or 'one step'}: {len(expected[0])} bytes, the same each time; {kills} kills")
+        out = work / f"phases{number}.parquet"
+        phases = []
+        for phase in runs.PHASES:
+            if runs.kill_in(phase, out, "72MiB", 2, more):
+                phases.append(phase)
+            assert runs.finish(out, "72MiB", 2, more) == expected, f"{more} differs after a kill in {phase}"
+            out.unlink()
+        assert {"apply", "write"} <= set(phases), f"only {phases} were seen"
+        print(f"{' '.join(more) or 'one step'}: {len(expected[0])} bytes, the same each time; {kills} kills; killed in "
+              f"{', '.join(phases)}")
     shutil.rmtree(work)
     return 0
 

@@ -1,0 +1,45 @@
+// A folder of files that are read by range: on this machine, or behind an http(s) address.
+//
+// Memory   Local: one open file. http: what net/http.hpp says for a client.
+// Threads  One.
+// Fails    kIo, kCancelled; a file that is not there is an answer, not an error.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+
+#include "core/result.hpp"
+
+namespace spillway::exporter {
+
+class VolumeStore {
+ public:
+  // `place`: a folder or an address, without a "/" at the end.
+  [[nodiscard]] static Result<std::unique_ptr<VolumeStore>> open(const std::string& place);
+  virtual ~VolumeStore() = default;
+
+  // Bytes of a file from `offset` on: out.size(), fewer only where it ends; none when there is no
+  // such file.
+  [[nodiscard]] virtual Result<std::optional<size_t>> read(const std::string& name, uint64_t offset,
+                                                           std::span<uint8_t> out,
+                                                           const std::stop_token& stop) = 0;
+  struct Whole {
+    size_t bytes = 0;
+    bool is_gzip = false;  // a local file that was found as NAME.gz
+  };
+  // All of a file; kIo when it is longer than `out`.
+  [[nodiscard]] virtual Result<std::optional<Whole>> read_whole(const std::string& name,
+                                                                std::span<uint8_t> out,
+                                                                const std::stop_token& stop) = 0;
+  const std::string& place() const { return place_; }
+
+ protected:
+  explicit VolumeStore(std::string place) : place_(std::move(place)) {}
+  std::string place_;
+};
+
+}  // namespace spillway::exporter
