@@ -19,9 +19,16 @@ std::optional<MemoryPlan> with_threads(Bytes memory, unsigned threads,
   plan.threads = threads;
   plan.reserve = reserve_of(memory);
   plan.read = needs.read_floor;
-  plan.work =
-      std::max(LargeRoom::room() + BlockWorker::room(needs.target, needs.from_voxels) * threads,
-               largest_row() + ShardOutput::room(needs.target, needs.batch_rows, threads));
+  const Bytes ingest =
+      LargeRoom::room() + BlockWorker::room(needs.target, needs.from_voxels) * threads;
+  // More threads for chunks only where that takes little from the sort: shorter runs are more files.
+  for (plan.write_threads = threads;; --plan.write_threads) {
+    const Bytes write =
+        largest_row() + ShardOutput::room(needs.target, needs.batch_rows, plan.write_threads);
+    plan.work = std::max(ingest, write);
+    const bool is_little = plan.work <= ingest + memory / 64;
+    if (plan.write_threads == 1 || is_little || needs.target == Target::kArrow) break;
+  }
   plan.publish = ShardPublisher::room();
   plan.mapping = needs.has_mapping ? Mapping::sort_floor() : Bytes(0);
   const Bytes fixed = plan.reserve + plan.read + plan.work + plan.publish + plan.mapping;

@@ -16,8 +16,9 @@ struct MemoryPlan {
     Bytes bytes;
     std::string purpose;
   };
-  unsigned threads = 1;  // as many as fit, at most those asked for
-  Bytes reserve;         // beside the leases
+  unsigned threads = 1;        // as many as fit, at most those asked for
+  unsigned write_threads = 1;  // that make chunks and hashes
+  Bytes reserve;               // beside the leases
   Bytes read, work, publish, mapping, sort;
   Bytes parts;  // of each of the two sorts of the scales below; 0 without them
   ExternalSortOptions sort_options, part_options;

@@ -459,7 +459,7 @@ Result<void> Job::write(const std::stop_token& stop) {
                                  .scale = spec_.scales[scale_],
                                  .scale_index = scale_,
                                  .batch_rows = batch_rows_,
-                                 .threads = memory_.threads,
+                                 .threads = memory_.write_threads,
                                  .publisher = *publisher_,
                                  .figures = output_figures_,
                                  .large = *large_,
