@@ -114,7 +114,7 @@ class Rewrite final : public ShardRewrite {
 
   Result<std::optional<Task>> next_task() {
     MutexLock lock(mutex_);
-    if (next_ == files_.size() || gave_up_) return std::optional<Task>();
+    if (next_ == files_.size() || gave_up_) return std::nullopt;
     Task task;
     task.file = next_++;
     const std::string& name = files_[task.file].name;
