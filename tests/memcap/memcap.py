@@ -25,6 +25,7 @@ import time
 
 SAMPLE_SECONDS = 0.010
 SLACK = 1.10
+ADDRESSES_ONLY = 512 << 20  # RLIMIT_DATA counts what is mapped: stacks and reservations as well as what is held
 OVER_LIMIT_EXIT = 97
 UNITS = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 
@@ -200,9 +201,9 @@ def run(command, limit: int, *, timeout: float | None = None, capture: bool = Fa
     def enter():
         if group:
             group.enter()
-        else:  # counts virtual private pages, so stacks are kept small and 64 MiB of address space are allowed on top
+        else:  # stacks are kept small: a mapping counts whether or not it is used
             resource.setrlimit(resource.RLIMIT_STACK, (1 << 20, 1 << 20))
-            resource.setrlimit(resource.RLIMIT_DATA, (cap + (64 << 20),) * 2)
+            resource.setrlimit(resource.RLIMIT_DATA, (cap + ADDRESSES_ONLY,) * 2)
 
     start = time.monotonic()
     pipe = subprocess.PIPE if capture else None
