@@ -1,6 +1,7 @@
 #include "core/external_sort.hpp"
 
 #include <fmt/format.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <bit>
@@ -43,6 +44,13 @@ size_t frame_room(const ExternalSortOptions& options) {
   return FrameCodec::frame_room(options.frame_bytes);
 }
 
+// Of durable runs: half of what the process may open is left to others.
+size_t most_files() {
+  rlimit limit{};
+  const bool is_known = ::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+  return is_known ? std::max<size_t>(ExternalSort::kLeastFanIn, limit.rlim_cur / 2) : 4096;
+}
+
 Bytes merge_bytes(const ExternalSortOptions& options, size_t fan_in) {
   // A frame a run; one to read into; one to write and its encoded form, for merges on the way.
   return Bytes(options.frame_bytes * (fan_in + 1) + 2 * frame_room(options)) + codec_bytes(options);
@@ -53,25 +61,34 @@ Bytes merge_bytes(const ExternalSortOptions& options, size_t fan_in) {
 // ---- runs --------------------------------------------------------------------------------------
 
 struct ExternalSort::Run {
-  ScratchFile scratch;         // or:
-  std::unique_ptr<Blob> blob;  // durable
+  std::shared_ptr<ScratchFile> scratch;  // of many runs, one behind another; or:
+  uint64_t begin = 0;
+  std::string file;            // durable: its name in the folder,
+  std::unique_ptr<Blob> blob;  // open while it is written or merged
   uint64_t bytes = 0, frames = 0, records = 0;
+
+  Run() = default;
+  explicit Run(std::shared_ptr<ScratchFile> of)
+      : scratch(std::move(of)), begin(scratch->size()) {}
+  Run(const Run&) = delete;
+  Run& operator=(const Run&) = delete;
+  ~Run() {
+    if (scratch && scratch.use_count() > 1 && bytes > 0) scratch->punch(begin, bytes);
+  }
 
   Result<void> append(std::span<const uint8_t> frame) {
     if (blob) {
       TRY(blob->append(frame));
     } else {
-      TRY(scratch.append(frame));
+      TRY(scratch->append(frame));
     }
     bytes += frame.size();
     ++frames;
     return {};
   }
-  DurableRun durable(const std::string& folder) const {
-    return {blob ? blob->path().substr(folder.size() + 1) : "", bytes, frames, records};
-  }
+  DurableRun durable() const { return {file, bytes, frames, records}; }
   Result<void> read(uint64_t offset, std::span<uint8_t> out) const {
-    if (!blob) return scratch.read_at(offset, out);
+    if (!blob) return scratch->read_at(begin + offset, out);
     const uint8_t* const at = TRY(blob->read(offset, out.size(), out));
     if (at != out.data()) std::memcpy(out.data(), at, out.size());
     return {};
@@ -380,16 +397,17 @@ void ExternalSort::Input::sort() {
 }
 
 Result<std::unique_ptr<ExternalSort::Run>> ExternalSort::write_run(Input& input) {
-  auto run = std::make_unique<Run>();
+  std::unique_ptr<Run> run;
   if (options_.folder.empty()) {
-    run->scratch = TRY(space_->open());
+    if (!input.file_) input.file_ = std::make_shared<ScratchFile>(TRY(space_->open()));
+    run = std::make_unique<Run>(input.file_);
   } else {
-    uint64_t number = 0;
+    run = std::make_unique<Run>();
     {
       MutexLock lock(mutex_);
-      number = next_file_++;
+      run->file = fmt::format("run-{}", next_file_++);
     }
-    run->blob = Blob::create(fmt::format("{}/run-{}", options_.folder, number), Account(), space_);
+    run->blob = Blob::create(options_.folder + "/" + run->file, Account(), space_);
   }
   RunWriter writer(*run, *input.codec_, input.raw_, input.frame_);
   for (size_t i = 0; i < input.count_; ++i) TRY(writer.add(input.record_of(input.entries()[i])));
@@ -398,6 +416,7 @@ Result<std::unique_ptr<ExternalSort::Run>> ExternalSort::write_run(Input& input)
     TRY(run->blob->persist());
     TRY(sync_folder(options_.folder));
     run->blob->keep();
+    run->blob.reset();
   }
   return run;
 }
@@ -408,7 +427,7 @@ Result<std::optional<DurableRun>> ExternalSort::Input::flush() {
   auto run = TRY(owner_->write_run(*this));
   used_ = 0;
   count_ = 0;
-  DurableRun told = run->durable(owner_->options_.folder);
+  DurableRun told = run->durable();
   {
     MutexLock lock(owner_->mutex_);
     ++owner_->runs_written_;
@@ -425,14 +444,16 @@ Result<std::optional<DurableRun>> ExternalSort::Input::flush() {
 std::vector<DurableRun> ExternalSort::durable_runs() const {
   std::vector<DurableRun> list;
   for (const auto& run : runs_) {
-    if (run->blob) list.push_back(run->durable(options_.folder));
+    if (!run->file.empty()) list.push_back(run->durable());
   }
   return list;
 }
 
 Result<void> ExternalSort::adopt(const DurableRun& durable) {
   auto run = std::make_unique<Run>();
-  run->blob = TRY(Blob::open(options_.folder + "/" + durable.file, durable.bytes, space_));
+  // Only to look at it: its bytes stay counted.
+  TRY(Blob::open(options_.folder + "/" + durable.file, durable.bytes, space_));
+  run->file = durable.file;
   run->bytes = durable.bytes;
   run->frames = durable.frames;
   run->records = durable.records;
@@ -447,7 +468,13 @@ Result<std::unique_ptr<ExternalSort::Stream::Merge>> ExternalSort::open_merge(
     std::span<std::unique_ptr<Run>> runs) {
   auto merge = std::make_unique<Stream::Merge>(
       *this, std::span(merge_memory_.data(), merge_memory_.size()), runs.size());
-  for (const auto& run : runs) merge->add(*run);
+  for (const auto& run : runs) {
+    if (!run->file.empty()) {
+      space_->give_back(Bytes(run->bytes));  // counted again by open()
+      run->blob = TRY(Blob::open(options_.folder + "/" + run->file, run->bytes, space_));
+    }
+    merge->add(*run);
+  }
   TRY(merge->begin());
   return merge;
 }
@@ -455,8 +482,8 @@ Result<std::unique_ptr<ExternalSort::Stream::Merge>> ExternalSort::open_merge(
 Result<std::unique_ptr<ExternalSort::Run>> ExternalSort::merge_runs(
     std::vector<std::unique_ptr<Run>> runs) {
   auto merge = TRY(open_merge(runs));
-  auto merged = std::make_unique<Run>();
-  merged->scratch = TRY(space_->open());
+  if (!merged_) merged_ = std::make_shared<ScratchFile>(TRY(space_->open()));
+  auto merged = std::make_unique<Run>(merged_);
   RunWriter writer(*merged, merge->codec(), merge->out_raw(), merge->out_frame());
   while (const auto record = TRY(merge->next())) TRY(writer.add(*record));
   TRY(writer.flush());
@@ -464,9 +491,11 @@ Result<std::unique_ptr<ExternalSort::Run>> ExternalSort::merge_runs(
   return merged;
 }
 
-// Leases memory for as many runs at once as there are, or as it gets; returns how many.
+// Leases memory for as many runs at once as there are, or as it gets, or as may be open; returns how
+// many.
 Result<size_t> ExternalSort::lease_merge() {
   size_t fan_in = runs_.size();
+  if (!options_.folder.empty()) fan_in = std::min(fan_in, most_files());
   auto lease = account_.try_acquire(merge_bytes(options_, fan_in));
   while (!lease && fan_in > kLeastFanIn) {
     fan_in = std::max(kLeastFanIn, fan_in - std::max<size_t>(1, fan_in / 16));
@@ -494,6 +523,7 @@ Result<ExternalSort::Stream> ExternalSort::stream() {
     TRY(input.flush());
     input.bytes_.release();
     input.index_.release();
+    input.file_.reset();  // its runs hold it
   }
   const size_t fan_in = TRY(lease_merge());
   while (runs_.size() > fan_in) {
@@ -507,6 +537,7 @@ Result<ExternalSort::Stream> ExternalSort::stream() {
     }
     runs_.push_back(TRY(merge_runs(std::move(smallest))));
   }
+  merged_.reset();
   return Stream(TRY(open_merge(runs_)));
 }
 

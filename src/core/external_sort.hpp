@@ -17,6 +17,8 @@
 //          each buffer; growth is try_acquire up to `memory`; spilling acquires nothing. stream():
 //          one frame a run, at least kLeastFanIn of them. floor() is the least that works.
 // Cost     About 16 bytes of index a record in memory. Sequential writes and reads only.
+// Files    One an input and one for merges on the way, however many runs there are; of durable runs,
+//          which are files each, at most half of RLIMIT_NOFILE are open.
 // Durable  With `folder`, runs are files there that outlive the process once flush() returned; give
 //          what it returned to adopt() after a restart. Else they are unnamed scratch.
 // Threads  Input: one each, side by side. The rest: one, after the inputs are done.
@@ -100,6 +102,7 @@ class ExternalSort {
     ExternalSort* owner_ = nullptr;
     GrowingPages bytes_;
     GrowingPages index_;
+    std::shared_ptr<ScratchFile> file_;  // of its runs that are not durable
     size_t used_ = 0;
     size_t count_ = 0;
     bool sorted_ = false;
@@ -151,6 +154,7 @@ class ExternalSort {
   Pages frames_;     // of the inputs
   Lease workspace_;  // of their codecs
   Pages merge_memory_;
+  std::shared_ptr<ScratchFile> merged_;  // of the runs that merges on the way made
   std::vector<Input> inputs_;
   Mutex mutex_;  // runs_ and the counters, while inputs work
   std::vector<std::unique_ptr<Run>> runs_;

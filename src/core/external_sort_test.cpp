@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
@@ -174,6 +176,49 @@ TEST(ExternalSort, DurableRunsOutliveTheSort) {
   auto sort = *ExternalSort::create(options, bench.account, bench.space);
   for (const DurableRun& run : runs) ASSERT_TRUE(sort->adopt(run));
   EXPECT_EQ(drain(*sort).size(), 300u);
+}
+
+// Where 20 files may be open beside what is; what a merge on the way read is given back.
+TEST(ExternalSort, NeedsFewFilesForManyRuns) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  for (const bool durable : {false, true}) {
+    ExternalSortOptions options{.inputs = 2, .memory = 1_MiB, .frame_bytes = 1024};
+    Bench bench(ExternalSort::floor(options));
+    if (durable) options.folder = bench.folder.path();
+    auto sort = *ExternalSort::create(options, bench.account, bench.space);
+    const int next = ::dup(0);
+    ::close(next);
+    const rlimit few{static_cast<rlim_t>(next) + 20, before.rlim_max};
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+    std::vector<Bytestring> want;
+    const uint32_t runs_wanted = durable ? 100 : 1000;
+    for (uint32_t i = 0; i < runs_wanted * 30; ++i) {
+      Bytestring record(16);
+      for (size_t at = 0; at < 4; ++at) {
+        const uint32_t mixed = (i * 4 + static_cast<uint32_t>(at)) * 2654435761u;
+        std::memcpy(record.data() + 4 * at, &mixed, 4);
+      }
+      ASSERT_TRUE(sort->input(i % 2).add(record));
+      want.push_back(std::move(record));
+      if (i % 30 == 29) {
+        ASSERT_TRUE(sort->input(i / 30 % 2).flush());
+      }
+    }
+    EXPECT_GE(sort->runs_written(), runs_wanted);
+    const Bytes runs = bench.space->used();
+    std::sort(want.begin(), want.end());
+    EXPECT_EQ(drain(*sort), want);
+    ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+    if (!durable) {
+      EXPECT_GT(sort->spilled_bytes(), runs.count() * 3 / 2);  // merged on the way
+      EXPECT_LT(bench.space->peak().count(), runs.count() * 3 / 2);
+    }
+    sort.reset();
+    if (!durable) {
+      EXPECT_EQ(bench.space->used(), Bytes(0));
+    }
+  }
 }
 
 TEST(ExternalSort, SeesEveryDamageOfADurableRun) {
