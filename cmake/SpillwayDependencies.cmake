@@ -49,6 +49,9 @@ endif()
 
 # Arrow C++: the system's when it has one, else the pinned wheel that ./run put into the project's own environment.
 add_library(spillway_arrow INTERFACE)
+if(CMAKE_CXX_FLAGS MATCHES "sanitize=.*undefined")
+  target_compile_options(spillway_arrow INTERFACE -fno-sanitize=nonnull-attribute)  # its headers copy no bytes from null
+endif()
 include(SpillwayArrow OPTIONAL)
 
 # RDKit, yaml-cpp and libcrypto for `transform`.

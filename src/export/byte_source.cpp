@@ -41,7 +41,7 @@ class PlainSource final : public ByteSource {
   }
   Result<size_t> read(std::span<uint8_t> out) override {
     size_t filled = std::min(out.size(), held_.size());
-    std::memcpy(out.data(), held_.data(), filled);
+    std::copy_n(held_.begin(), filled, out.begin());
     held_.erase(held_.begin(), held_.begin() + static_cast<ptrdiff_t>(filled));
     while (filled < out.size()) {
       const ssize_t got = ::read(fd_, out.data() + filled, out.size() - filled);

@@ -11,11 +11,11 @@
 #include "core/test_folder.hpp"
 #include "transform/step.hpp"
 
-// The governor holds the process to --memory, and AddressSanitizer's own memory is many times that.
+// AddressSanitizer's own memory is many times a limit.
 #ifdef __SANITIZE_ADDRESS__
-#define SKIP_UNDER_ASAN() GTEST_SKIP() << "a memory limit means nothing beside a sanitizer's memory"
+constexpr bool kMeasuresMemory = false;
 #else
-#define SKIP_UNDER_ASAN() (void)0
+constexpr bool kMeasuresMemory = true;
 #endif
 
 namespace spillway::transform {
@@ -134,7 +134,6 @@ TEST_F(ApplyTest, CountsEverySiteOnce) {
 }
 
 TEST_F(ApplyTest, ABurstOfHalfAMillionProductsSpillsAndChangesNothing) {
-  SKIP_UNDER_ASAN();
   const auto in = write("a.smi", "3_a\n250000_burst\n3_b\n");
   ASSERT_TRUE(apply(toy_chemistry(), options(in, "large.parquet"), {}));
   auto small = options(in, "small.parquet");
@@ -147,7 +146,6 @@ TEST_F(ApplyTest, ABurstOfHalfAMillionProductsSpillsAndChangesNothing) {
 }
 
 TEST_F(ApplyTest, TheHardestMoleculeMayComeLast) {
-  SKIP_UNDER_ASAN();
   std::string text;
   for (int i = 0; i < 3000; ++i) text += std::to_string(i / 60) + "_m" + std::to_string(i) + "\n";
   const auto in = write("a.smi", text + "5000_last\n");
@@ -182,7 +180,6 @@ TEST_F(ApplyTest, ANullColumnIsRowsThatFailed) {
 // The workers are fast and the disk is not: what is made waits in the sort's buffers, and the
 // workers with it, to the last molecule.
 TEST_F(ApplyTest, ASlowDiskHoldsTheWorkersBack) {
-  SKIP_UNDER_ASAN();
   std::string text;
   for (int i = 0; i < 40; ++i) text += "20000_m" + std::to_string(i) + "\n";
   const auto in = write("a.smi", text);
@@ -195,12 +192,13 @@ TEST_F(ApplyTest, ASlowDiskHoldsTheWorkersBack) {
   fault::slow_down(fault::Site::kWrite, std::chrono::milliseconds(3));
   const auto slow = apply(toy_chemistry(), tight, {});
   ASSERT_TRUE(slow) << slow.error().message();
-  EXPECT_LE(slow->peak_memory, tight.job.memory);
+  if (kMeasuresMemory) {
+    EXPECT_LE(slow->peak_memory, tight.job.memory);
+  }
   EXPECT_EQ(content(tight.out), content(folder_.path() + "/fast.parquet"));
 }
 
 TEST_F(ApplyTest, AFullDiskAtAnyOfTheLastWritesLeavesNoOutput) {
-  SKIP_UNDER_ASAN();
   const auto in = write("a.smi", "40_a\n3000_b\n40_c\n");
   constexpr uint64_t kFar = 1'000'000;
   fault::arm(fault::Site::kWrite, kFar, ENOSPC);
@@ -222,7 +220,6 @@ TEST_F(ApplyTest, AFullDiskAtAnyOfTheLastWritesLeavesNoOutput) {
 }
 
 TEST_F(ApplyTest, AFullDiskAtAnyWriteLeavesNoOutputAndResumes) {
-  SKIP_UNDER_ASAN();
   const auto in = write("a.smi", "40_a\n200000_b\n40_c\n");
   ASSERT_TRUE(apply(toy_chemistry(), options(in, "whole.parquet"), {}));
   const std::string whole = content(folder_.path() + "/whole.parquet");
