@@ -24,7 +24,7 @@ class ExportJobs:
         if not stamp.exists() or stamp.read_text() != words:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
-            self.bench.build([self.bench.plain_folder / "make_blocks", folder, *options], self.work)
+            self.bench.build([self.bench.binary.parent / "tests/make_blocks", folder, *options], self.work)
             stamp.write_text(words)
         return folder
 

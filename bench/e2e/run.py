@@ -293,7 +293,7 @@ class Bench:
 
     def export(self, grid, volume):
         """Labelled volumes, each program alone on one core; the figure a second is blocks."""
-        if not (self.plain_folder / "make_blocks").exists():
+        if not (self.plain_folder / "plain_export").exists():
             return
         jobs = ExportJobs(self, sys.modules[__name__])
         jobs.stream(grid)

@@ -116,6 +116,14 @@ def record(at, payload: bytes) -> bytes:
     return struct.pack("<iiii", *at, len(payload)) + payload
 
 
+def records(path):
+    """The blocks of a stream: ((x, y, z), payload)."""
+    with open(path, "rb") as stream:
+        while head := stream.read(16):
+            *at, length = struct.unpack("<4i", head)
+            yield tuple(at), stream.read(length)
+
+
 def packed(block: bytes) -> bytes:
     compressor = zlib.compressobj(6, zlib.DEFLATED, 31)
     return compressor.compress(block) + compressor.flush()

@@ -1,13 +1,13 @@
-"""What the export tests share: running `spillway export`, comparing folders, reading shards by pyarrow.
-
-Set SPILLWAY to the binary under test first.
-"""
+"""What the export tests share: their command line, running `spillway export`, comparing folders, reading shards by pyarrow."""
+import argparse
 import csv
 import hashlib
+import os
 import pathlib
 import resource
 import subprocess
 import sys
+import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "data"))
@@ -22,7 +22,11 @@ except ImportError as missing:
     print(f"skipped: {missing}", file=sys.stderr)
     sys.exit(77)
 
-SPILLWAY = ""
+# Of main():
+SPILLWAY = ""           # the binary under test
+WORK = pathlib.Path()   # a folder of this process's own
+DATA = None
+MAKE_BLOCKS = None
 MAY_DIFFER = {"report.json", "report.html"}
 
 
@@ -88,3 +92,18 @@ def run_spec(source, *more):
     done = subprocess.run([SPILLWAY, "export", "spec", str(source), "--target-shard-size", "64KiB", *map(str, more)],
                           capture_output=True, text=True, check=True)
     return done.stdout
+
+
+def main(description):
+    """The tests of the script that calls it, or those named behind the options."""
+    global SPILLWAY, WORK, DATA, MAKE_BLOCKS
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--spillway", required=True)
+    parser.add_argument("--work", required=True, type=pathlib.Path)
+    parser.add_argument("--make-blocks", type=pathlib.Path, help="the program tests/data/make_blocks.cpp")
+    parser.add_argument("--data", type=pathlib.Path, help="a folder with blocks/fib19-*: not part of the repository")
+    options, rest = parser.parse_known_args()
+    SPILLWAY, DATA, MAKE_BLOCKS = os.path.abspath(options.spillway), options.data, options.make_blocks
+    WORK = options.work.absolute() / pathlib.Path(sys.argv[0]).stem / "_".join(rest or ["all"])
+    WORK.mkdir(parents=True, exist_ok=True)
+    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)

@@ -2,8 +2,8 @@
 """`spillway export` at its limits: many shards, huge blocks, few files, a slow or full disk, kills; in 64 MiB, measured in a
 memory cgroup. The bytes are the same whatever the memory, the threads and the order.
 """
-import argparse
 import contextlib
+import hashlib
 import json
 import os
 import pathlib
@@ -11,19 +11,20 @@ import random
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
 import unittest
+import zlib
 
 import exported
-from exported import HERE, numpy, run, tree, volumes
+from exported import HERE, numpy, pyarrow, run, tree, volumes, zstandard
 import memcap
 
 sys.path.insert(0, str(HERE.parent / "diskfull"))
 import diskfull
 
-WORK = pathlib.Path()
 LIMIT = 64 << 20
 RESULTS = re.compile(r".*\.(arrow|csv|shard)|.*/\d+-\d+_\d+-\d+_\d+-\d+")
 
@@ -59,7 +60,7 @@ def write_solid(path, grid, seed=1) -> int:
 
 
 def least_memory(words) -> str:
-    said = run("run", *words, "--out", WORK / "refused", "--memory", "8MiB", expect=3)
+    said = run("run", *words, "--out", exported.WORK / "refused", "--memory", "8MiB", expect=3)
     return re.search(r"needs at least ([0-9.]+ ?[KMG]iB)", said).group(1).replace(" ", "")
 
 
@@ -78,7 +79,7 @@ class Capped(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.folder = fresh(WORK / cls.__name__)
+        cls.folder = fresh(exported.WORK / cls.__name__)
 
     def tearDown(self):
         shutil.rmtree(self.folder / "out", ignore_errors=True)
@@ -104,6 +105,44 @@ class Shards(Capped):
         self.assertEqual(sum(1 for _ in os.scandir(out / "s0")), 2 * count)
 
 
+class Many(Capped):
+    """104,832 realistic blocks of 24.5 KB in no order, 10^6 pairs: every row against the stream, read by Python alone."""
+
+    def test_shuffled_stream_and_a_million_pairs(self):
+        grid = (52, 48, 42)
+        if not exported.MAKE_BLOCKS:
+            self.skipTest("no --make-blocks")
+        subprocess.run([exported.MAKE_BLOCKS, self.folder, "--grid", ",".join(map(str, grid)), "--preshift", "6", "--minishard", "6",
+                        "--worst", "20000"], check=True, stdout=subprocess.DEVNULL)
+        out, manifest = self.capped(self.folder / "stream", self.folder / "info", "--mapping", self.folder / "map.bin",
+                                    "--mapping-format", "binary", "--batch-size", "100")
+        pairs = numpy.fromfile(self.folder / "map.bin", "<u8").reshape(-1, 2)
+        self.assertGreaterEqual(len(pairs), 1000000)
+        bodies = dict(pairs.tolist())
+        rows = {}
+        for at, payload in volumes.records(self.folder / "stream"):
+            block = zlib.decompress(payload, wbits=31)
+            table = struct.unpack_from(f"<{struct.unpack_from('<I', block, 12)[0]}Q", block, 16)
+            labels = [bodies.get(label, label) for label in table]
+            if any(labels):
+                rows[at] = hashlib.sha1(struct.pack(f"<{2 * len(table)}Q", *table, *labels) + block).digest()
+        totals = manifest["totals"]
+        self.assertEqual((totals["blocks_in"], totals["written"]), (grid[0] * grid[1] * grid[2], len(rows)))
+        self.assertGreater(totals["shards"], 20)
+        unpack = zstandard.ZstdDecompressor()
+        for shard in out.glob("s0/*.arrow"):
+            last = ()
+            for batch in pyarrow.ipc.open_stream(pyarrow.memory_map(str(shard))):
+                for row in batch.to_pylist():
+                    at = (row["chunk_x"], row["chunk_y"], row["chunk_z"])
+                    self.assertLess(last, at[::-1], shard)
+                    last = at[::-1]
+                    block = unpack.decompress(row["dvid_compressed_block"])
+                    table, labels = row["supervoxels"], row["labels"]
+                    self.assertEqual(rows.pop(at), hashlib.sha1(struct.pack(f"<{2 * len(table)}Q", *table, *labels) + block).digest(), at)
+        self.assertFalse(rows)
+
+
 class Sizes(Capped):
     def test_a_file_a_chunk(self):
         grid = (30, 30, 20)
@@ -111,7 +150,7 @@ class Sizes(Capped):
         out, manifest = self.capped(self.folder / "stream", write_spec(self.folder / "info", grid, 0, 0, sharded=False),
                                     "--to", "precomputed")
         self.assertEqual(sum(1 for _ in os.scandir(out / "8_8_8")), count)
-        self.assertIn("18,000 rows: all right", run("verify", out, "--memory", "64MiB", progress=False))
+        self.assertIn("18,000 chunks: all right", run("verify", out, "--memory", "64MiB", progress=False))
 
     def test_one_shard(self):
         grid = (64, 64, 64)
@@ -186,7 +225,7 @@ class SlowDisk:
 
 class Same(unittest.TestCase):
     def test_whatever_the_memory_the_threads_and_the_order(self):
-        folder, grid = fresh(WORK / "same"), (7, 6, 5)
+        folder, grid = fresh(exported.WORK / "same"), (7, 6, 5)
         blocks = volumes.Blocks(seed=21, templates=4, ids=4000, worst_every=60)
         volumes.write_mapping(str(folder / "map"), 4000)
         for order in ("zyx", "shuffled", "reversed"):
@@ -218,7 +257,7 @@ class Broken(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.folder = fresh(WORK / "broken")
+        cls.folder = fresh(exported.WORK / "broken")
         cls.grid = (12, 10, 8)
         cls.blocks = volumes.Blocks(seed=31, templates=4, ids=9000, worst_every=300)
         volumes.write_stream(str(cls.folder / "stream"), cls.blocks, cls.grid)
@@ -293,17 +332,5 @@ class Broken(unittest.TestCase):
                 print(f"  {name}: {seen} files visible on a full disk", file=sys.stderr)
 
 
-def main():
-    global WORK
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--spillway", required=True)
-    parser.add_argument("--work", required=True, type=pathlib.Path)
-    options, rest = parser.parse_known_args()
-    exported.SPILLWAY = os.path.abspath(options.spillway)
-    WORK = options.work.absolute() / "export_limits" / "_".join(rest or ["all"])
-    WORK.mkdir(parents=True, exist_ok=True)
-    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
-
-
 if __name__ == "__main__":
-    main()
+    exported.main(__doc__)

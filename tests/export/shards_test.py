@@ -3,13 +3,11 @@
 
 Needs the Python of the project's own environment (pyarrow, numpy; tensorstore and cloud-volume where they are installed).
 """
-import argparse
 import collections
 import csv
 import gzip
 import hashlib
 import json
-import os
 import pathlib
 import random
 import resource
@@ -25,16 +23,13 @@ import exported
 from exported import numpy, pyarrow, read_shard, run, run_spec, tree, volumes, zstandard
 import memcap  # noqa: E402
 
-SPILLWAY = ""
-WORK = pathlib.Path()
-DATA = None
 GRID = (8, 7, 6)
 
 
 class Arrow(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = WORK / "arrow"
+        cls.folder = exported.WORK / "arrow"
         shutil.rmtree(cls.folder, ignore_errors=True)
         cls.folder.mkdir(parents=True)
         cls.blocks = volumes.Blocks(seed=5, templates=6, ids=20000, worst_every=150)
@@ -155,7 +150,7 @@ class Arrow(unittest.TestCase):
         clock = random.Random(4)
         killed = self.folder / "killed"
         shutil.rmtree(killed, ignore_errors=True)
-        words = [SPILLWAY, "export", "run", self.folder / "shuffled", "--spec", self.spec, "--mapping",
+        words = [exported.SPILLWAY, "export", "run", self.folder / "shuffled", "--spec", self.spec, "--mapping",
                  self.folder / "map.txt", "--out", killed, "--memory", "64MiB", "--progress", "none"]
         for _ in range(12):
             process = subprocess.Popen([str(w) for w in words], stdout=subprocess.DEVNULL)
@@ -194,7 +189,7 @@ class Arrow(unittest.TestCase):
             out = folder / "out"
             shutil.rmtree(out, ignore_errors=True)
             resource.setrlimit(resource.RLIMIT_NOFILE, (256, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-            outcome = memcap.run([SPILLWAY, "export", "run", str(folder / "stream"), "--spec", str(folder / "info"), "--out",
+            outcome = memcap.run([exported.SPILLWAY, "export", "run", str(folder / "stream"), "--spec", str(folder / "info"), "--out",
                                   str(out), "--memory", "64MiB", "--threads", "2", "--progress", "none"], 64 << 20)
             self.assertEqual(outcome.exit_code, 0, (name, outcome))
             self.assertLessEqual(outcome.peak, 64 << 20, name)
@@ -210,7 +205,7 @@ class Arrow(unittest.TestCase):
 class Precomputed(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = WORK / "precomputed"
+        cls.folder = exported.WORK / "precomputed"
         shutil.rmtree(cls.folder, ignore_errors=True)
         cls.folder.mkdir(parents=True)
         cls.blocks = volumes.Blocks(seed=6, templates=4, ids=5000)
@@ -291,7 +286,7 @@ ATLASES = pathlib.Path("/usr/share/mricron/templates")  # Debian's mricron-data
 class Volumes(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = WORK / "volumes"
+        cls.folder = exported.WORK / "volumes"
         shutil.rmtree(cls.folder, ignore_errors=True)
         cls.folder.mkdir(parents=True)
 
@@ -407,16 +402,16 @@ class Volumes(unittest.TestCase):
             damaged = bytearray(good)
             damaged[make.randrange(len(good))] ^= 1 << make.randrange(8)
             shard.write_bytes(damaged)
-            done = subprocess.run([SPILLWAY, "export", "verify", str(self.folder / "plain")], capture_output=True)
+            done = subprocess.run([exported.SPILLWAY, "export", "verify", str(self.folder / "plain")], capture_output=True)
             self.assertIn(done.returncode, (0, 1), done.stderr)
             refused += done.returncode
         self.assertGreater(refused, 20)  # labels are not checked: any mapping may have made them
 
     def test_fib19_block(self):
-        if not DATA:
+        if not exported.DATA:
             self.skipTest("no --data with the FIB-19 sample")
-        block = gzip.decompress((DATA / "blocks/fib19-64x64x64-sample1-block.dat.gz").read_bytes())
-        raw = numpy.frombuffer(gzip.decompress((DATA / "blocks/fib19-64x64x64-sample1.dat.gz").read_bytes()), "<u8")
+        block = gzip.decompress((exported.DATA / "blocks/fib19-64x64x64-sample1-block.dat.gz").read_bytes())
+        raw = numpy.frombuffer(gzip.decompress((exported.DATA / "blocks/fib19-64x64x64-sample1.dat.gz").read_bytes()), "<u8")
         (self.folder / "fib").write_bytes(volumes.record((0, 0, 0), volumes.packed(block)))
         (self.folder / "voxels").write_bytes(volumes.record((0, 0, 0), raw.tobytes()))
         (self.folder / "info").write_text(json.dumps(volumes.info([64] * 3)))
@@ -428,19 +423,5 @@ class Volumes(unittest.TestCase):
             run("verify", out, progress=False)
 
 
-def main():
-    global SPILLWAY, WORK, DATA
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--spillway", required=True)
-    parser.add_argument("--work", required=True, type=pathlib.Path)
-    parser.add_argument("--data", type=pathlib.Path, help="a folder with blocks/fib19-*: not part of the repository")
-    options, rest = parser.parse_known_args()
-    DATA = options.data
-    SPILLWAY = exported.SPILLWAY = os.path.abspath(options.spillway)
-    WORK = options.work.absolute() / "export" / "_".join(rest or ["all"])
-    WORK.mkdir(parents=True, exist_ok=True)
-    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
-
-
 if __name__ == "__main__":
-    main()
+    exported.main(__doc__)

@@ -3,11 +3,11 @@
 
 Compared with numpy, nibabel, pyarrow, tensorstore and cloud-volume. Needs the Python of the project's own environment.
 """
-import argparse
 import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import ssl
@@ -23,7 +23,6 @@ import memcap  # noqa: E402
 import web  # noqa: E402
 from exported import numpy, read_shard, run, run_spec, tree, volumes  # noqa: E402
 
-WORK = pathlib.Path()
 ATLASES = pathlib.Path("/usr/share/mricron/templates")  # Debian's mricron-data
 
 
@@ -76,7 +75,7 @@ def info_of_scales(size, factors, offset=(0, 0, 0), preshift=1, minishard=2, **m
 class Downscale(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = WORK / "downscale"
+        cls.folder = exported.WORK / "downscale"
         shutil.rmtree(cls.folder, ignore_errors=True)
         cls.folder.mkdir(parents=True)
 
@@ -278,7 +277,7 @@ class Downscale(unittest.TestCase):
 class Voxels(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = WORK / "voxels"
+        cls.folder = exported.WORK / "voxels"
         shutil.rmtree(cls.folder, ignore_errors=True)
         cls.folder.mkdir(parents=True)
         make = numpy.random.default_rng(5)
@@ -359,7 +358,7 @@ class Voxels(unittest.TestCase):
 class PrecomputedSource(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = WORK / "precomputed"
+        cls.folder = exported.WORK / "precomputed"
         shutil.rmtree(cls.folder, ignore_errors=True)
         cls.folder.mkdir(parents=True)
         make = numpy.random.default_rng(9)
@@ -557,7 +556,7 @@ class Http(unittest.TestCase):
         for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
                      "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
             os.environ.pop(name, None)
-        cls.folder = WORK / "http"
+        cls.folder = exported.WORK / "http"
         shutil.rmtree(cls.folder, ignore_errors=True)
         (cls.folder / "web").mkdir(parents=True)
         cls.grid = (6, 5, 4)
@@ -694,10 +693,10 @@ class Http(unittest.TestCase):
                 "precomputed", "--scale", "all")
             yield out
 
-    def again(self, source, expect=0):
+    def again(self, source, expect=0, memory="128MiB"):
         out = self.folder / "again"
         shutil.rmtree(out, ignore_errors=True)
-        text = run("run", source, "--spec", self.folder / "volume.info", "--out", out, "--memory", "128MiB", "--to",
+        text = run("run", source, "--spec", self.folder / "volume.info", "--out", out, "--memory", memory, "--to",
                    "precomputed", "--scale", "all", expect=expect)
         return out, text
 
@@ -712,6 +711,22 @@ class Http(unittest.TestCase):
                 out, _ = self.again(f"precomputed://{server.address}/volume/")
                 self.assertEqual(self.files(out), want)
                 self.assertLess(server.cut_first, 3)
+
+    def test_a_server_that_answers_late_is_asked_for_much_at_once(self):
+        for volume in self.precomputed():
+            want = self.files(volume)
+            with web.serve(self.folder / "web") as server:
+                server.delay = 0.02
+                source = f"precomputed://{server.address}/volume"
+                out, _ = self.again(source, memory="512MiB")
+                self.assertEqual(self.files(out), want)
+                self.assertGreater(server.most_at_once, 4)
+                self.assertLessEqual(server.most_at_once, 8)
+                least = re.search(r"needs at least ([0-9.]+) MiB", self.again(source, memory="8MiB", expect=3)[1]).group(1)
+                server.most_at_once = 0
+                out, _ = self.again(source, memory=f"{least}MiB")
+                self.assertEqual(self.files(out), want)
+                self.assertLess(server.most_at_once, 4)
 
     def test_a_volume_behind_a_server_without_ranges(self):
         volume = next(self.precomputed())
@@ -729,17 +744,5 @@ class Http(unittest.TestCase):
             self.assertIn("nothing/info", text)
 
 
-def main():
-    global WORK
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--spillway", required=True)
-    parser.add_argument("--work", required=True, type=pathlib.Path)
-    options, rest = parser.parse_known_args()
-    exported.SPILLWAY = os.path.abspath(options.spillway)
-    WORK = options.work.absolute() / "export_sources" / "_".join(rest or ["all"])
-    WORK.mkdir(parents=True, exist_ok=True)
-    unittest.main(argv=[sys.argv[0], *rest], verbosity=2)
-
-
 if __name__ == "__main__":
-    main()
+    exported.main(__doc__)

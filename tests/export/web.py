@@ -3,6 +3,7 @@ import contextlib
 import http.server
 import pathlib
 import threading
+import time
 
 
 class Behaviour:
@@ -11,6 +12,9 @@ class Behaviour:
     def __init__(self, folder: pathlib.Path):
         self.folder = folder
         self.requests = []       # (path, Range or None)
+        self.at_once = 0         # requests in work: now,
+        self.most_at_once = 0    # and at most
+        self.delay = 0           # seconds before a reply
         self.fail_first = 0      # this many requests are answered with `status`
         self.status = 503
         self.cut_first = 0       # this many replies end in the middle
@@ -33,6 +37,17 @@ def serve(folder, tls=None):
             pass
 
         def do_GET(self):
+            with lock:
+                behaviour.at_once += 1
+                behaviour.most_at_once = max(behaviour.most_at_once, behaviour.at_once)
+            try:
+                time.sleep(behaviour.delay)
+                self.reply()
+            finally:
+                with lock:
+                    behaviour.at_once -= 1
+
+        def reply(self):
             asked = self.headers.get("Range")
             with lock:
                 behaviour.requests.append((self.path, asked))
