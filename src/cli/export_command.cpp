@@ -8,6 +8,8 @@
 #include <cstdio>
 
 #include "core/procstat.hpp"
+#include "export/make_spec.hpp"
+#include "export/plan.hpp"
 #include "export/source.hpp"
 #include "export/verify.hpp"
 
@@ -241,11 +243,10 @@ Result<void> ExportCommand::run_verify(std::stop_token stop) {
                                                        : exporter::MappingFormat::kAuto;
   options.job = TRY(common_.finish());
   const auto found = TRY(exporter::verify(options, stop));
-  fmt::print("{} shards, {} rows: all right\n", grouped(found.shards), grouped(found.rows));
+  fmt::print("{} shards, {} {}: all right\n", grouped(found.shards), grouped(found.rows),
+             found.is_precomputed ? "chunks" : "rows");
   if (!found.has_manifest) fmt::print("no manifest.json: hashes and totals were not checked\n");
-  if (found.is_precomputed)
-    fmt::print("precomputed: hashes and totals were checked, chunks were not opened\n");
-  else if (!found.checked_mapping)
+  if (!found.is_precomputed && !found.checked_mapping)
     fmt::print("labels were not compared with a mapping (--mapping FILE does it)\n");
   return {};
 }

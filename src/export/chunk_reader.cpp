@@ -14,11 +14,20 @@ namespace {
 
 constexpr size_t kLeastWindow = size_t{1} << 20;
 constexpr size_t kMostIndexChunks = size_t{1} << 17;  // of one minishard
-constexpr size_t kIndexBytes = 24 * kMostIndexChunks;
-constexpr size_t kTableBytes = 65536;  // of a shard's table, read at a time
+constexpr size_t kTableBytes = 65536;                 // of a shard's table, read at a time
 constexpr uint64_t kMostShards = uint64_t{1} << 32;
 
 size_t packed_bound(size_t bytes) { return bytes + bytes / 256 + 1024; }
+
+// Of the index of a minishard.
+size_t index_bytes(const Scale& scale) {
+  const Sharding& sharding = *scale.sharding;
+  const unsigned placed = sharding.preshift_bits + sharding.minishard_bits + sharding.shard_bits;
+  const unsigned bits = ChunkGrid(scale).bits();
+  const unsigned here = sharding.preshift_bits + (bits > placed ? bits - placed : 0);
+  if (sharding.hash != ShardHash::kIdentity || here >= 17) return 24 * kMostIndexChunks;
+  return size_t{24} << here;
+}
 
 class Inflater {
  public:
@@ -47,9 +56,11 @@ class Inflater {
 // What both kinds share: the rooms and the shape.
 class Reader : public ChunkReader {
  public:
-  Reader(std::unique_ptr<VolumeStore> store, const VolumeSpec& source, const Scale& scale)
+  Reader(std::unique_ptr<VolumeStore> store, const VolumeSpec& source, const Scale& scale,
+         Part part)
       : store_(std::move(store)),
         scale_(scale),
+        part_(part),
         format_(ChunkFormat::of(source, scale)),
         grid_(scale) {}
 
@@ -62,8 +73,8 @@ class Reader : public ChunkReader {
     chunk_ = {at, bound};
     at += bound;
     if (scale_.sharding) {
-      index_ = {at, kIndexBytes};
-      packed_index_ = {at + kIndexBytes, packed_bound(kIndexBytes)};
+      index_ = {at, index_bytes(scale_)};
+      packed_index_ = {at + index_.size(), packed_bound(index_.size())};
     }
     return {};
   }
@@ -83,6 +94,7 @@ class Reader : public ChunkReader {
 
   std::unique_ptr<VolumeStore> store_;
   const Scale& scale_;
+  const Part part_;
   const ChunkFormat format_;
   const ChunkGrid grid_;
   Pages pages_;
@@ -107,6 +119,7 @@ class FileReader final : public Reader {
         if (++at_[d] < counts[d] || d == 2) break;
         at_[d] = 0;
       }
+      if (number_++ % part_.count != part_.index) continue;
       std::string name = scale_.key + "/";
       for (size_t d = 0; d < 3; ++d) {
         const int64_t begin =
@@ -129,14 +142,16 @@ class FileReader final : public Reader {
 
  private:
   std::array<uint64_t, 3> at_{};
+  uint64_t number_ = 0;  // of the place at at_
 };
 
 // ---- shards --------------------------------------------------------------------------------------
 
 class ShardReader final : public Reader {
  public:
-  ShardReader(std::unique_ptr<VolumeStore> store, const VolumeSpec& source, const Scale& scale)
-      : Reader(std::move(store), source, scale),
+  ShardReader(std::unique_ptr<VolumeStore> store, const VolumeSpec& source, const Scale& scale,
+              Part part)
+      : Reader(std::move(store), source, scale, part),
         sharding_(*scale.sharding),
         shards_(uint64_t{1} << std::min(sharding_.shard_bits, 60u)),
         minishards_(uint64_t{1} << sharding_.minishard_bits),
@@ -211,6 +226,7 @@ class ShardReader final : public Reader {
         name_ = fmt::format("{}/{:0{}x}.shard", scale_.key, shard_++,
                             std::max(1u, (sharding_.shard_bits + 3) / 4));
         minishard_ = 0;
+        has_table_ = false;
         window_used_ = 0;
         has_shard_ = true;
       }
@@ -218,14 +234,21 @@ class ShardReader final : public Reader {
         has_shard_ = false;
         continue;
       }
+      if (((shard_ - 1) * minishards_ + minishard_) % part_.count != part_.index) {
+        ++minishard_;
+        continue;
+      }
       const uint64_t in_table = 16 * minishard_ % table_.size();
-      if (in_table == 0) {
-        const auto got = TRY(store_->read(name_, 16 * minishard_, table_, stop));
+      const uint64_t table_at = 16 * minishard_ - in_table;
+      if (!has_table_ || table_at != table_at_) {
+        const auto got = TRY(store_->read(name_, table_at, table_, stop));
         if (!got) {  // no such shard
           has_shard_ = false;
           continue;
         }
         if (*got < table_.size()) return bad(name_, "ends within the table of minishards");
+        has_table_ = true;
+        table_at_ = table_at;
       }
       uint64_t range[2];
       std::memcpy(range, table_.data() + in_table, 16);
@@ -247,7 +270,7 @@ class ShardReader final : public Reader {
           Code::kTooLarge,
           fmt::format("{}/{}: minishard {}: an index of {} bytes; minishards of at most {} "
                       "chunks are read",
-                      store_->place(), name_, minishard_ - 1, end - begin, kMostIndexChunks));
+                      store_->place(), name_, minishard_ - 1, end - begin, index_.size() / 24));
     const auto bytes = room.first(end - begin);
     const auto got = TRY(store_->read(name_, 16 * minishards_ + begin, bytes, stop));
     if (!got || *got < bytes.size()) return what("is beyond the end of the file");
@@ -292,7 +315,8 @@ class ShardReader final : public Reader {
   const uint64_t minishards_;
   std::vector<uint8_t> table_;
   uint64_t shard_ = 0, minishard_ = 0;  // the next ones
-  bool has_shard_ = false;
+  bool has_shard_ = false, has_table_ = false;
+  uint64_t table_at_ = 0;  // where in the shard table_ begins
   std::string name_;
   uint64_t entries_ = 0, entry_ = 0, id_ = 0, end_ = 0;
   uint64_t window_at_ = 0, window_used_ = 0;
@@ -322,23 +346,23 @@ std::array<uint64_t, 3> ChunkGrid::at(uint64_t id) const {
 Bytes ChunkReader::room(const VolumeSpec& source, const Scale& scale) {
   const size_t bound = ChunkFormat::of(source, scale).bound(scale.chunk);
   size_t bytes = std::max(kLeastWindow, packed_bound(bound)) + bound;
-  if (scale.sharding) bytes += kIndexBytes + packed_bound(kIndexBytes);
+  if (scale.sharding) bytes += index_bytes(scale) + packed_bound(index_bytes(scale));
   return Bytes(bytes);
 }
 
 Result<std::unique_ptr<ChunkReader>> ChunkReader::open(std::unique_ptr<VolumeStore> store,
                                                        const VolumeSpec& source, const Scale& scale,
-                                                       Lease lease) {
+                                                       Lease lease, Part part) {
   if (ChunkGrid(scale).bits() > 64)
     return fail(Code::kUsage,
                 fmt::format("{}/{}: more than 64 Morton bits", store->place(), scale.key));
   if (scale.sharding) {
-    auto reader = std::make_unique<ShardReader>(std::move(store), source, scale);
+    auto reader = std::make_unique<ShardReader>(std::move(store), source, scale, part);
     TRY(reader->check());
     TRY(reader->take(std::move(lease)));
     return std::unique_ptr<ChunkReader>(std::move(reader));
   }
-  auto reader = std::make_unique<FileReader>(std::move(store), source, scale);
+  auto reader = std::make_unique<FileReader>(std::move(store), source, scale, part);
   TRY(reader->take(std::move(lease)));
   return std::unique_ptr<ChunkReader>(std::move(reader));
 }

@@ -4,7 +4,8 @@
 // Order    Shard by shard, minishard by minishard, as they lie in the files; else x fastest. Chunks
 //          that are not there are left out.
 // Memory   room(): a window that is read ahead, a chunk, and with sharding the index of a minishard
-//          of at most 131,072 chunks; leased by the caller.
+//          of at most 131,072 chunks (of as many as fall to one, where the hash is identity); leased
+//          by the caller.
 // Threads  One.
 // Cost     Shards are read in pieces of at least 1 MiB where chunks lie side by side; over http a
 //          request each. Without sharding every place of the grid is asked for.
@@ -43,10 +44,15 @@ class ChunkGrid {
 class ChunkReader {
  public:
   static Bytes room(const VolumeSpec& source, const Scale& scale);
+  // Of the minishards, or without sharding of the places of the grid, every count-th from index on.
+  struct Part {
+    uint64_t index = 0, count = 1;
+  };
   // `lease`: room(). `source` and `scale` outlive the reader.
   [[nodiscard]] static Result<std::unique_ptr<ChunkReader>> open(std::unique_ptr<VolumeStore> store,
                                                                  const VolumeSpec& source,
-                                                                 const Scale& scale, Lease lease);
+                                                                 const Scale& scale, Lease lease,
+                                                                 Part part = {0, 1});
   virtual ~ChunkReader() = default;
 
   struct Chunk {

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <random>
+#include <set>
 
 #include "core/test_folder.hpp"
 #include "export/precomputed_shard.hpp"
@@ -95,10 +96,10 @@ struct OneShard {
     std::filesystem::create_directories(folder.path() + "/key");
   }
   std::string file() const { return folder.path() + "/key/0.shard"; }
-  Result<std::vector<std::vector<uint8_t>>> read() {
+  Result<std::vector<std::vector<uint8_t>>> read(ChunkReader::Part part = {}) {
     auto reader = TRY(ChunkReader::open(
         TRY(VolumeStore::open(folder.path())), spec, spec.scales[0],
-        *account.acquire(ChunkReader::room(spec, spec.scales[0]), std::stop_token())));
+        *account.acquire(ChunkReader::room(spec, spec.scales[0]), std::stop_token()), part));
     std::vector<std::vector<uint8_t>> chunks;
     while (const auto chunk = TRY(reader->next({}))) {
       chunks.emplace_back(chunk->bytes.begin(), chunk->bytes.end());
@@ -140,6 +141,16 @@ TEST(ChunkReader, ReadsItsShardsAndRefusesDamage) {
     ASSERT_TRUE(chunks) << chunks.error().message();
     ASSERT_EQ(chunks->size(), 64u);
     for (const auto& chunk : *chunks) ASSERT_EQ(chunk.size(), 101u + chunk[0]);
+    for (const uint64_t count : {2, 3, 4, 7}) {  // each chunk is in one of the parts
+      std::multiset<std::vector<uint8_t>> parts;
+      for (uint64_t i = 0; i < count; ++i) {
+        const auto some = one.read({i, count});
+        ASSERT_TRUE(some) << some.error().message();
+        EXPECT_EQ(some->size(), count <= 4 ? (4 - i + count - 1) / count * 16 : i < 4 ? 16u : 0u);
+        parts.insert(some->begin(), some->end());
+      }
+      EXPECT_EQ(parts, std::multiset(chunks->begin(), chunks->end()));
+    }
 
     std::ifstream stream(one.file(), std::ios::binary);
     const std::vector<uint8_t> good((std::istreambuf_iterator<char>(stream)), {});

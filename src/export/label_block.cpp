@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 
@@ -31,9 +32,21 @@ uint64_t u64_at(const uint8_t* at) {
   return value;
 }
 
-unsigned bits_for(uint32_t palette_size) {
+constexpr unsigned bits_for(uint32_t palette_size) {
   return palette_size < 2 ? 0 : static_cast<unsigned>(std::bit_width(palette_size - 1));
 }
+
+// By palette size: the bits of a value, and whether they can hold one that is beyond the palette.
+struct Width {
+  uint8_t bits;
+  bool has_room_beyond;
+};
+constexpr auto kWidths = [] {
+  std::array<Width, kSubBlockVoxels + 1> widths{};
+  for (uint32_t size = 0; size <= kSubBlockVoxels; ++size)
+    widths[size] = {static_cast<uint8_t>(bits_for(size)), size >= 2 && !std::has_single_bit(size)};
+  return widths;
+}();
 
 // Whether a packed value is >= palette_size, which is no power of two.
 bool has_value_beyond(const uint8_t* packed, unsigned bits, uint32_t palette_size) {
@@ -165,7 +178,7 @@ Result<LabelBlock> LabelBlock::parse(std::span<const uint8_t> bytes) {
     const uint32_t size = u16_at(bytes.data() + sizes_at + 2 * i);
     if (size > kSubBlockVoxels) return bad(fmt::format("a palette of {} entries", size));
     entries += size;
-    bits += bits_for(size);
+    bits += kWidths[size].bits;
   }
   const uint64_t values_at = indices_at + 4 * entries;
   const uint64_t length = values_at + 64 * bits;
@@ -179,12 +192,10 @@ Result<LabelBlock> LabelBlock::parse(std::span<const uint8_t> bytes) {
   const uint8_t* values = bytes.data() + values_at;
   for (uint64_t i = 0; i < sub_blocks; ++i) {
     const uint32_t size = u16_at(bytes.data() + sizes_at + 2 * i);
-    if (size < 2) continue;
-    const unsigned width = bits_for(size);
-    const bool fills_its_bits = (size & (size - 1)) == 0;
-    if (!fills_its_bits && has_value_beyond(values, width, size))
+    const Width width = kWidths[size];
+    if (width.has_room_beyond && has_value_beyond(values, width.bits, size))
       return bad(fmt::format("a packed value beyond a palette of {}", size));
-    values += 64 * size_t{width};
+    values += 64 * size_t{width.bits};
   }
   return block;
 }

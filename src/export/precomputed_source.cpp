@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "core/external_sort.hpp"
+#include "export/chunk_fetch.hpp"
 #include "export/chunk_reader.hpp"
 #include "net/http.hpp"
 
@@ -46,8 +47,9 @@ size_t chunk_voxels(const Scale& scale) {
   return size_t{scale.chunk[0]} * scale.chunk[1] * scale.chunk[2];
 }
 
-Bytes floor_of(const VolumeSpec& source, const Scale& scale) {
-  const Bytes room = ChunkReader::room(source, scale);
+Bytes floor_of(const std::string& place, const VolumeSpec& source, const Scale& scale) {
+  const Bytes room =
+      net::is_http(place) ? chunk_fetch_room(source, scale) : ChunkReader::room(source, scale);
   switch (way_of(scale)) {
     case Way::kChunk:
       return room + Bytes(std::max(BlockSource::kChunkBytes,
@@ -341,15 +343,24 @@ std::optional<size_t> matching_scale(const VolumeSpec& source, const Scale& want
   return std::nullopt;
 }
 
-Bytes precomputed_floor(const VolumeSpec& source) {
+Bytes precomputed_floor(const std::string& place, const VolumeSpec& source) {
   Bytes most(0);
-  for (const Scale& scale : source.scales) most = std::max(most, floor_of(source, scale));
+  for (const Scale& scale : source.scales) most = std::max(most, floor_of(place, source, scale));
+  return most;
+}
+
+Bytes precomputed_wish(const std::string& place, const VolumeSpec& source) {
+  Bytes most(0);
+  if (!net::is_http(place)) return most;
+  for (const Scale& scale : source.scales)
+    most = std::max(most, chunk_fetch_room(source, scale) * (kMostChunkFetches - 1));
   return most;
 }
 
 Result<std::unique_ptr<BlockSource>> open_precomputed(const std::string& place,
                                                       const VolumeSpec& source, const Scale& wanted,
                                                       const Grid& grid, Account account,
+                                                      Account more,
                                                       std::shared_ptr<ScratchSpace> space) {
   const auto index = matching_scale(source, wanted);
   if (!index) {
@@ -359,9 +370,13 @@ Result<std::unique_ptr<BlockSource>> open_precomputed(const std::string& place,
                                           place, shape_of(wanted), there.substr(1)));
   }
   const Scale& scale = source.scales[*index];
-  Lease lease = TRY(account.acquire(ChunkReader::room(source, scale), std::stop_token()));
-  auto reader =
-      TRY(ChunkReader::open(TRY(VolumeStore::open(place)), source, scale, std::move(lease)));
+  std::unique_ptr<ChunkReader> reader;
+  if (net::is_http(place)) {
+    reader = TRY(open_chunk_fetch(place, source, scale, account, std::move(more)));
+  } else {
+    Lease lease = TRY(account.acquire(ChunkReader::room(source, scale), std::stop_token()));
+    reader = TRY(ChunkReader::open(TRY(VolumeStore::open(place)), source, scale, std::move(lease)));
+  }
   const std::string name = place + "/" + scale.key;
   switch (way_of(scale)) {
     case Way::kChunk:

@@ -1,35 +1,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <atomic>
-#include <cstring>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <tuple>
 
-#include "core/budget.hpp"
-#include "core/durable_file.hpp"
 #include "core/governor.hpp"
-#include "core/mutex.hpp"
-#include "core/pipeline.hpp"
-#include "core/progress.hpp"
-#include "core/report.hpp"
-#include "core/scratch.hpp"
-#include "core/work_folder.hpp"
-#include "export/export.hpp"
-#include "export/histogram.hpp"
-#include "export/input_mark.hpp"
-#include "export/manifest.hpp"
-#include "export/memory_plan.hpp"
-#include "export/neuroglancer_link.hpp"
 #include "export/old_results.hpp"
-#include "export/rewrite.hpp"
+#include "export/run_job.hpp"
 #include "export/sha256.hpp"
-#include "export/shard_output.hpp"
-#include "export/shard_publisher.hpp"
-#include "export/slice_pictures.hpp"
-#include "export/source.hpp"
 
 namespace spillway::exporter {
 namespace {
@@ -43,12 +21,6 @@ const char* name_of(Duplicates duplicates) {
   return duplicates == Duplicates::kError   ? "error"
          : duplicates == Duplicates::kFirst ? "first"
                                             : "last";
-}
-
-// How many scales --scale all writes.
-uint32_t scales_of(const VolumeSpec& spec) {
-  return static_cast<uint32_t>(
-      std::min<uint64_t>(spec.scales.size(), spec.num_scales.value_or(spec.scales.size())));
 }
 
 MemoryPlan::Needs memory_needs(const ExportOptions& options, const Source& source,
@@ -84,103 +56,10 @@ Json configuration(const ExportOptions& options, const VolumeSpec& spec, uint64_
   return json;
 }
 
-std::string page_of(const NeuroglancerLink& link) {
-  std::string url, serve;
-  for (const auto& [from, to] : {std::pair(&link.url, &url), std::pair(&link.serve, &serve)}) {
-    for (const char c : *from)
-      *to += c == '<' ? "&lt;" : c == '&' ? "&amp;" : c == '"' ? "&quot;" : std::string(1, c);
-  }
-  return fmt::format(
-      "<p>Serve the folder, with byte ranges and for other origins: <code "
-      "style=\"display:block;overflow-x:auto;white-space:"
-      "nowrap;padding:.3rem 0\">{}</code>then open "
-      "<a "
-      "href=\"{}\">this volume in neuroglancer</a>.</p>",
-      serve, url);
-}
-
-bool wants_page(const ExportOptions& options) { return options.job.report.ends_with(".html"); }
-
-struct Counts {
-  std::atomic<uint64_t> written{0}, empty{0}, rejected{0}, duplicates{0}, merged{0};
-  std::atomic<uint64_t> rewritten{0}, rewritten_bytes{0};  // blocks that were not sorted
-};
-
-class Job {
- public:
-  Job(const ExportOptions& options, WorkFolder& work) : options_(options), work_(work) {}
-  Result<ExportSummary> run(std::stop_token stop);
-
- private:
-  Result<void> prepare(const std::stop_token& stop);
-  Result<bool> rewrite(const std::stop_token& stop);
-  Result<void> plan_scale(uint32_t scale);
-  Result<std::unique_ptr<BlockSource>> open_scale();
-  Result<void> run_scale(uint32_t scale, const std::stop_token& stop);
-  Result<void> ingest(std::stop_token stop);
-  Result<void> write(const std::stop_token& stop);
-  Result<void> write_reject(const RowHead& head, std::span<const uint8_t> reason);
-  Result<void> write_info();
-  Manifest manifest() const;
-  Result<ExportSummary> finish();
-  uint64_t blocks_in() const;
-  ProgressSnapshot snapshot();
-  void describe();
-  Result<void> show_pictures();
-  Result<void> open_publisher();
-  Result<void> same_input(const std::string& what, const std::string& value, const char* how);
-  std::string other_input(const char* how) const;
-  Result<void> same_glance() const;
-
-  const ExportOptions& options_;
-  WorkFolder& work_;
-  VolumeSpec spec_;
-  std::optional<Source> origin_;
-  uint32_t first_scale_ = 0, end_scale_ = 0;  // those that are written
-  uint32_t scale_ = 0;                        // the one in work
-  bool is_built_ = false;                     // from the scale before
-  bool builds_next_ = false;
-  WorkPlan plan_;
-  MemoryPlan memory_;
-  uint64_t batch_rows_ = 1;
-  std::string config_;
-  std::string glance_;
-  ContentSum content_, seen_;  // of the first scale's blocks, of those of the scale in work
-  std::unique_ptr<Budget> budget_;
-  Account read_account_, work_account_, sort_account_, publish_account_, mapping_account_;
-  std::array<Account, 2> part_accounts_;  // of the parts of even and odd scales
-  std::shared_ptr<ScratchSpace> space_;
-  std::unique_ptr<Mapping> mapping_, identity_;
-  Mutex source_mutex_;                   // source_, beside the progress line
-  std::unique_ptr<BlockSource> source_;  // of the scale in work
-  std::unique_ptr<ExternalSort> parts_;  // of the next scale
-  std::unique_ptr<PartFile> part_file_;
-  ScaleStep step_in_, step_out_;  // to the scale in work, and to the next
-  std::unique_ptr<ExternalSort> sort_;
-  std::unique_ptr<LargeRoom> large_;
-  std::unique_ptr<ShardPublisher> publisher_;
-  std::unique_ptr<Report> report_;
-  std::unique_ptr<Progress> progress_;
-  struct Rates {
-    Rate blocks, bytes;
-  };
-  std::array<Rates, 2> rates_;  // while reading, while writing
-  std::unique_ptr<SlicePictures> pictures_;
-  Counts counts_;
-  std::atomic<uint64_t> blocks_before_{0};  // of the scales that are done
-  uint64_t sort_runs_ = 0, mapping_pairs_ = 0;
-  std::vector<ScaleSummary> scales_;  // done
-  std::atomic<bool> writing_{false};
-
-  // While writing:
-  std::unique_ptr<ShardOutput> output_;
-  OutputFigures output_figures_;
-  std::unique_ptr<DurableFile> rejects_;
-  Histogram sizes_in_{Histogram::Unit::kBytes};
-};
+}  // namespace
 
 // The scale that is worked on next.
-Result<void> Job::plan_scale(uint32_t index) {
+Result<void> ExportJob::plan_scale(uint32_t index) {
   const Scale& scale = spec_.scales[index];
   scale_ = index;
   plan_.grid = TRY(Grid::of(scale, index));
@@ -206,13 +85,13 @@ Result<void> Job::plan_scale(uint32_t index) {
   return {};
 }
 
-Result<void> Job::prepare(const std::stop_token& stop) {
+Result<void> ExportJob::prepare(const std::stop_token& stop) {
   spec_ = TRY(VolumeSpec::parse(TRY(read_small_file(options_.spec, kMostSpec)), options_.spec));
   if (options_.scale >= spec_.scales.size())
     return fail(Code::kUsage, fmt::format("--scale {}: {} has {} scales, from 0", options_.scale,
                                           options_.spec, spec_.scales.size()));
   first_scale_ = options_.scale;
-  end_scale_ = options_.all_scales ? scales_of(spec_) : first_scale_ + 1;
+  end_scale_ = options_.all_scales ? spec_.scales_to_write() : first_scale_ + 1;
   plan_.target = options_.to;
   plan_.keep_empty = options_.keep_empty;
   plan_.reject = options_.reject;
@@ -238,6 +117,8 @@ Result<void> Job::prepare(const std::stop_token& stop) {
   read_account_ =
       TRY(budget_->open({"read", 1, memory_.read,
                          memory_.read + Bytes(BlockSource::kChunkBytes * 3 * memory_.threads)}));
+  fetch_account_ = TRY(
+      budget_->open({"fetch", 1, Bytes(0), std::min(origin_->wish(), options_.job.memory / 4)}));
   sort_account_ = TRY(budget_->open({"sort", 2, memory_.sort, std::nullopt}));
   if (downscales) {
     for (Account& account : part_accounts_)
@@ -268,7 +149,7 @@ Result<void> Job::prepare(const std::stop_token& stop) {
   return open_publisher();
 }
 
-Result<void> Job::open_publisher() {
+Result<void> ExportJob::open_publisher() {
   publisher_.reset();
   publisher_ =
       TRY(ShardPublisher::open(options_.out, work_.path(), config_, publish_account_, space_));
@@ -276,78 +157,35 @@ Result<void> Job::open_publisher() {
 }
 
 // Shards of one input and shards of another must never stand side by side.
-Result<void> Job::same_input(const std::string& what, const std::string& value, const char* how) {
+Result<void> ExportJob::same_input(const std::string& what, const std::string& value,
+                                   const char* how) {
   return publisher_->same_as_before(what, value, other_input(how));
 }
 
-std::string Job::other_input(const char* how) const {
+std::string ExportJob::other_input(const char* how) const {
   return fmt::format(
       "{}: is not what the run read that is to be continued in {} ({}); give that again, or begin "
       "anew with --resume never",
       plan_.source, options_.out, how);
 }
 
-Result<void> Job::same_glance() const {
+Result<void> ExportJob::same_glance() const {
   if (TRY(glance_at(options_.source)) == glance_) return {};
   return fail(Code::kInvalid, options_.source + ": was changed while it was read");
 }
 
-// ---- shards to the same shards with another mapping ------------------------------------------------
-
-// False when the source is none that can be rewritten shard by shard, or the place in it of each block
-// makes a difference.
-Result<bool> Job::rewrite(const std::stop_token& stop) {
-  if (options_.all_scales || TRY(source_kind(options_)) != SourceKind::kArrowShards ||
-      options_.to != Target::kArrow || plan_.order_matters)
-    return false;
-  const ShardRewrite::Options how{
-      .plan = plan_,
-      .scale = spec_.scales[options_.scale],
-      .scale_index = options_.scale,
-      .batch_rows = batch_rows_,
-      .threads = memory_.threads,
-      .reader = read_account_,
-      .writer = work_account_,
-      .more = sort_account_,
-      .space = space_,
-      .publisher = *publisher_,
-      .refusal = other_input("its blocks differ"),
-      .counts = {counts_.rewritten, counts_.rewritten_bytes, counts_.written, counts_.empty,
-                 output_figures_.bytes, output_figures_.shards_open, output_figures_.shards_done}};
-  auto work = TRY(ShardRewrite::open(source_->name(), how, stop));
-  if (!work) return false;
-  writing_ = true;
-  if (TRY(work->run(stop))) {
-    content_ = work->seen();
-    sizes_in_ = work->sizes_in();
-    output_figures_.block_sizes = work->sizes_out();
-    output_figures_.rows_a_shard = work->rows_a_shard();
-    TRY(same_glance());
-    return true;
-  }
-  // A row is not where the name of its file says: all rows have to be sorted.
-  writing_ = false;
-  counts_.rewritten = counts_.rewritten_bytes = counts_.written = counts_.empty = 0;
-  output_figures_.bytes = output_figures_.shards_open = output_figures_.shards_done = 0;
-  TRY(publisher_->retract());
-  TRY(open_publisher());
-  return false;
-}
-
-uint64_t Job::blocks_in() const { return counts_.rewritten + blocks_before_; }
-
 // ---- scale by scale --------------------------------------------------------------------------------
 
 // Where the blocks of the scale in work come from.
-Result<std::unique_ptr<BlockSource>> Job::open_scale() {
+Result<std::unique_ptr<BlockSource>> ExportJob::open_scale() {
   if (is_built_)
     return open_downscaled(std::move(parts_), std::move(part_file_), step_in_, plan_.grid,
                            read_account_);
-  return origin_->open(spec_, scale_, plan_.grid, read_account_, space_);
+  return origin_->open(spec_, scale_, plan_.grid, read_account_, fetch_account_, space_);
 }
 
 // Blocks in to shards written, of one scale, and the parts of the next.
-Result<void> Job::run_scale(uint32_t scale, const std::stop_token& stop) {
+Result<void> ExportJob::run_scale(uint32_t scale, const std::stop_token& stop) {
   if (scale > first_scale_) {
     TRY(plan_scale(scale));
     auto source = TRY(open_scale());
@@ -378,327 +216,7 @@ Result<void> Job::run_scale(uint32_t scale, const std::stop_token& stop) {
   return {};
 }
 
-// ---- blocks to sorted rows -----------------------------------------------------------------------
-
-Result<void> Job::ingest(std::stop_token stop) {
-  sort_ = TRY(ExternalSort::create(memory_.sort_options, sort_account_, space_));
-  large_ = TRY(LargeRoom::create(TRY(work_account_.acquire(LargeRoom::room(), stop)), space_));
-  const bool voxels = is_built_ || builds_next_ || origin_->needs_encoder();
-  if (builds_next_) {
-    parts_ = TRY(ExternalSort::create(memory_.part_options, part_accounts_[scale_ % 2], space_));
-    part_file_ = std::make_unique<PartFile>();
-    part_file_->space = space_;
-  }
-  struct Seat {
-    std::unique_ptr<BlockWorker> worker;
-    size_t input;
-  };
-  struct {
-    Mutex mutex;
-    std::vector<Seat> free GUARDED_BY(mutex);
-  } seats;
-  for (size_t i = 0; i < memory_.threads; ++i) {
-    Lease lease = TRY(work_account_.acquire(BlockWorker::room(options_.to, voxels), stop));
-    std::unique_ptr<PartMaker> parts;
-    if (builds_next_) {
-      const PartMaker::Options part{
-          .step = step_out_, .keep_zero = plan_.keep_empty, .last_wins = plan_.last_wins};
-      parts = std::make_unique<PartMaker>(part, *part_file_, parts_->input(i));
-    }
-    auto worker =
-        TRY(BlockWorker::create(plan_, *large_, std::move(lease), voxels, std::move(parts)));
-    MutexLock lock(seats.mutex);
-    seats.free.push_back({std::move(worker), i});
-  }
-  Pipeline pipeline(stop);
-  auto units = pipeline.source<BlockUnit>(
-      {.name = "read", .out = {.items = size_t{2} * memory_.threads}},
-      [&](const std::stop_token& token) -> Result<std::optional<Unit<BlockUnit>>> {
-        auto unit = TRY(source_->next(token));
-        if (!unit) return std::optional<Unit<BlockUnit>>();
-        return std::optional(Unit<BlockUnit>{std::move(*unit), Lease()});
-      });
-  pipeline.sink<BlockUnit>(units,
-                           {.name = "work", .threads = memory_.threads, .order = Order::kAny},
-                           [&](Unit<BlockUnit> unit, Lease) -> Result<void> {
-                             Seat seat;
-                             {
-                               MutexLock lock(seats.mutex);
-                               seat = std::move(seats.free.back());
-                               seats.free.pop_back();
-                             }
-                             auto taken = seat.worker->take(unit.value, sort_->input(seat.input));
-                             if (taken) taken = mapping_->status();
-                             MutexLock lock(seats.mutex);
-                             seats.free.push_back(std::move(seat));
-                             return taken;
-                           });
-  TRY(pipeline.run());
-  {
-    MutexLock lock(seats.mutex);
-    seen_ = ContentSum();
-    for (const Seat& seat : seats.free) seen_.join(seat.worker->seen());
-  }
-  large_->release();
-  if (scale_ + 1 == end_scale_) budget_->retire(read_account_);
-  return {};
-}
-
-// ---- sorted rows to shards -----------------------------------------------------------------------
-
-Result<void> Job::write(const std::stop_token& stop) {
-  writing_ = true;
-  if (!is_built_) {
-    const bool is_first = scale_ == first_scale_;
-    if (is_first) content_ = seen_;
-    TRY(same_glance());
-    TRY(same_input(is_first ? "content" : fmt::format("content of scale {}", scale_), seen_.hex(),
-                   "its blocks differ"));
-  }
-  const ShardOutput::Options how{.plan = plan_,
-                                 .scale = spec_.scales[scale_],
-                                 .scale_index = scale_,
-                                 .batch_rows = batch_rows_,
-                                 .threads = memory_.write_threads,
-                                 .publisher = *publisher_,
-                                 .figures = output_figures_,
-                                 .large = *large_,
-                                 .space = space_,
-                                 .account = work_account_};
-  output_ = TRY(ShardOutput::create(how, stop));
-  Pages large_row = TRY(Pages::map(TRY(work_account_.acquire(largest_row(), stop))));
-  if (options_.to == Target::kPrecomputed && scale_ == first_scale_) TRY(write_info());
-  auto stream = TRY(sort_->stream());
-  Place last_place{};
-  RowHead last;
-  bool has_last = false;
-  uint64_t taken = 0;
-  while (auto record = TRY(stream.next())) {
-    if (++taken % 1024 == 0 && stop.stop_requested())
-      return fail(Code::kCancelled, "stopped while writing shards");
-    counts_.merged.store(blocks_before_ + taken, std::memory_order_relaxed);
-    Place place;
-    RowHead head;
-    std::memcpy(place.data(), record->data(), kPlaceBytes);
-    std::memcpy(&head, record->data() + kKeyBytes, sizeof head);
-    std::span<const uint8_t> content = record->subspan(kKeyBytes + sizeof head);
-    if (group_of(place) == kRejectGroup) {
-      TRY(write_reject(head, content));
-      continue;
-    }
-    if (has_last && place == last_place) {
-      const bool same = std::equal(head.hash, head.hash + 2, last.hash);
-      if (!same && options_.duplicates == Duplicates::kError)
-        return fail(Code::kInvalid,
-                    fmt::format("{}: block {},{},{} comes twice with different content "
-                                "(--on-duplicate first|last chooses)",
-                                plan_.source, head.at[0], head.at[1], head.at[2]));
-      ++counts_.duplicates;
-      continue;
-    }
-    has_last = true;
-    last_place = place;
-    last = head;
-    if (head.is_empty != 0) {
-      ++counts_.empty;
-      continue;
-    }
-    if (head.is_large != 0) {
-      CHECK(head.content() <= large_row.size());
-      const std::span<uint8_t> room(large_row.data(), head.content());
-      TRY(large_->file.read_at(head.offset, room));
-      content = room;
-    }
-    TRY(output_->add(head, place, content));
-    ++counts_.written;
-    sizes_in_.add(head.block_size);
-    if (report_ && taken % 4096 == 0) report_->count(taken, space_->used());
-  }
-  TRY(output_->finish());
-  output_.reset();
-  writing_ = false;
-  return publisher_->flush();
-}
-
-Result<void> Job::write_reject(const RowHead& head, std::span<const uint8_t> reason) {
-  if (!rejects_) {
-    rejects_ =
-        std::make_unique<DurableFile>(TRY(DurableFile::create(options_.out + "/rejects.csv")));
-    TRY(rejects_->append(std::string_view("x,y,z,offset,reason\n")));
-  }
-  ++counts_.rejected;
-  std::string text(reinterpret_cast<const char*>(reason.data()), reason.size());
-  std::replace(text.begin(), text.end(), ',', ';');
-  return rejects_->append(
-      fmt::format("{},{},{},{},{}\n", head.at[0], head.at[1], head.at[2], head.offset, text));
-}
-
-// The volume's own info: the given one, without our keys, with what the chunks are.
-Result<void> Job::write_info() {
-  Json info = Json::parse(spec_.json);
-  info.erase("batch_size");
-  info.erase("num_scales");
-  if (!info.contains("@type")) info["@type"] = "neuroglancer_multiscale_volume";
-  info["type"] = "segmentation";
-  info["data_type"] = "uint64";
-  info["num_channels"] = 1;
-  for (Json& scale : info["scales"]) {
-    scale["encoding"] = "compressed_segmentation";
-    scale["compressed_segmentation_block_size"] = {8, 8, 8};
-    if (scale.contains("sharding") && scale["sharding"].is_null()) scale.erase("sharding");
-  }
-  Json kept = Json::array();  // only the scales that are written
-  for (uint32_t s = first_scale_; s < end_scale_; ++s) kept.push_back(info["scales"][s]);
-  info["scales"] = kept;
-  return write_durably(options_.out + "/info", info.dump(2) + "\n");
-}
-
-Manifest Job::manifest() const {
-  Manifest manifest;
-  manifest.options = config_;
-  manifest.glance = glance_;
-  manifest.content = content_.hex();
-  manifest.blocks_in = blocks_in();
-  manifest.written = counts_.written;
-  manifest.empty = counts_.empty;
-  manifest.rejected = counts_.rejected;
-  manifest.duplicates = counts_.duplicates;
-  manifest.shards = publisher_->shards();
-  if (options_.all_scales) manifest.scales = scales_;
-  return manifest;
-}
-
-void Job::describe() {
-  report_->fact("configuration", config_);
-  report_->fact("blocks_in", fmt::format("{}", blocks_in()));
-  report_->fact("written", fmt::format("{}", counts_.written.load()));
-  report_->fact("empty", fmt::format("{}", counts_.empty.load()));
-  report_->fact("rejected", fmt::format("{}", counts_.rejected.load()));
-  report_->fact("duplicates", fmt::format("{}", counts_.duplicates.load()));
-  report_->fact("shards", fmt::format("{}", publisher_->shards()));
-  report_->fact("shards_skipped", fmt::format("{}", publisher_->skipped()));
-  report_->fact("bytes_written", fmt::format("{}", publisher_->bytes()));
-  report_->fact("threads", fmt::format("{}", memory_.threads));
-  report_->fact("mapping_pairs", fmt::format("{}", mapping_->pairs()));
-  report_->fact("mapping_in_memory", mapping_->is_in_memory() ? "true" : "false");
-  report_->fact("sort_runs", fmt::format("{}", sort_runs_));
-  report_->fact("scratch_peak_bytes", fmt::format("{}", space_->peak().count()));
-  report_->fact("scratch_written_bytes", fmt::format("{}", space_->written().count()));
-  const std::array<std::tuple<const Histogram*, const char*, const char*>, 3> histograms{{
-      {&sizes_in_, "Block sizes before compression", "blocks"},
-      {&output_figures_.block_sizes,
-       options_.to == Target::kArrow ? "Block sizes, zstd" : "Chunk sizes", "blocks"},
-      {&output_figures_.rows_a_shard, "Blocks a shard", "shards"},
-  }};
-  for (const auto& [histogram, title, what] : histograms) {
-    if (histogram->count() == 0) continue;
-    ReportTable table = histogram->table(title, what);
-    table.on_page = false;
-    report_->table(std::move(table));
-    report_->picture({.title = title, .html = histogram->bars()});
-  }
-}
-
-// After all else: what the rows and the mapping held is free for it.
-Result<void> Job::show_pictures() {
-  const Scale& scale = spec_.scales[first_scale_];
-  if (options_.to == Target::kPrecomputed) {
-    const NeuroglancerLink link = neuroglancer_link(options_.out, scale);
-    report_->picture(
-        {.title = "Look at it in neuroglancer", .html = page_of(link), .above_tables = true});
-  }
-  if (pictures_)
-    report_->picture({.title = "The middle of the volume",
-                      .html = TRY(pictures_->html(scale)),
-                      .above_tables = true});
-  return {};
-}
-
-Result<ExportSummary> Job::finish() {
-  const uint64_t out = counts_.written + counts_.empty + counts_.rejected + counts_.duplicates;
-  if (out != blocks_in())
-    return fail(Code::kInternal,
-                fmt::format("the counts do not balance: {} blocks in, {} written, {} empty, {} "
-                            "rejected, {} duplicates",
-                            blocks_in(), counts_.written.load(), counts_.empty.load(),
-                            counts_.rejected.load(), counts_.duplicates.load()));
-  std::error_code error;
-  if (rejects_) {
-    TRY(std::move(*rejects_).commit());
-  } else {
-    fs::remove(options_.out + "/rejects.csv", error);
-  }
-  describe();
-  TRY(write_durably(options_.out + "/report.json", report_->json()));
-  sort_.reset();
-  large_.reset();
-  if (wants_page(options_)) TRY(show_pictures());
-  if (!options_.job.report.empty()) {
-    TRY(write_durably(options_.job.report,
-                      wants_page(options_) ? report_->html() : report_->json()));
-  }
-  if (options_.to == Target::kArrow) TRY(write_durably(options_.out + "/spec.json", spec_.json));
-  TRY(write_manifest(options_.out + "/manifest.json", manifest(), spec_,
-                     [&](const auto& take) { return publisher_->entries(take); }));
-  ExportSummary summary;
-  summary.blocks_in = blocks_in();
-  summary.written = counts_.written;
-  summary.empty = counts_.empty;
-  summary.rejected = counts_.rejected;
-  summary.duplicates = counts_.duplicates;
-  summary.shards = publisher_->shards();
-  summary.shards_skipped = publisher_->skipped();
-  summary.bytes = publisher_->bytes();
-  summary.peak_memory = report_->peak();
-  summary.out = options_.out;
-  summary.scales = scales_;
-  if (options_.to == Target::kPrecomputed)
-    summary.link = neuroglancer_link(options_.out, spec_.scales[first_scale_]);
-  publisher_.reset();
-  TRY(work_.remove());
-  return summary;
-}
-
-ProgressSnapshot Job::snapshot() {
-  ProgressSnapshot now;
-  uint64_t here = 0, bytes = 0, bytes_total = 0;  // of the scale in work
-  {
-    MutexLock lock(source_mutex_);
-    if (source_) {
-      here = source_->blocks();
-      bytes = source_->bytes_read();
-      bytes_total = source_->bytes_total();
-    }
-  }
-  const uint64_t in = blocks_in() + here, rewritten = counts_.rewritten,
-                 done = rewritten + counts_.merged.load(std::memory_order_relaxed);
-  const bool writing = writing_;
-  now.phase = writing ? "write" : "read";
-  Rates& rates = rates_[writing ? 1 : 0];
-  const double blocks = rates.blocks.per_second(writing ? done : in);
-  const double per_second = rates.bytes.per_second(
-      writing ? output_figures_.bytes.load(std::memory_order_relaxed) : bytes);
-  const uint64_t open = output_figures_.shards_open.load(std::memory_order_relaxed);
-  const uint64_t closed = output_figures_.shards_done.load(std::memory_order_relaxed);
-  now.text = fmt::format(
-      "{} blocks in  {} written  {:.0f} blocks/s  {:.1f} MB/s  shards {} open {} done", grouped(in),
-      grouped(counts_.written), blocks, per_second / 1e6, open, grouped(closed));
-  if (options_.all_scales) now.text = fmt::format("scale {}  {}", scale_, now.text);
-  if (writing && rewritten == 0 && in > 0) {
-    now.fraction = static_cast<double>(done) / static_cast<double>(in);
-  } else if (bytes_total > 0) {
-    now.fraction =
-        static_cast<double>(bytes + counts_.rewritten_bytes) / static_cast<double>(bytes_total);
-  }
-  now.spilled = space_->used();
-  now.json = fmt::format(
-      "\"blocks_in\":{},\"written\":{},\"blocks_per_second\":{:.0f},\"bytes_per_second\":{:.0f},"
-      "\"shards_open\":{},\"shards_done\":{}",
-      in, counts_.written.load(), blocks, per_second, open, closed);
-  return now;
-}
-
-Result<ExportSummary> Job::run(std::stop_token stop) {
+Result<ExportSummary> ExportJob::run(std::stop_token stop) {
   TRY(prepare(stop));
   report_ = Report::start("export", options_.job, *budget_);
   progress_ =
@@ -738,6 +256,8 @@ Result<ExportSummary> Job::run(std::stop_token stop) {
   }
   return finish();
 }
+
+namespace {
 
 // A finished run of the same configuration: nothing is done again.
 Result<std::optional<ExportSummary>> finished(const ExportOptions& options) {
@@ -793,7 +313,7 @@ Result<ExportSummary> run(const ExportOptions& options, std::stop_token stop) {
     TRY(remove_old_results(options.out));
     TRY(work.clear());
   }
-  Job job(options, work);
+  ExportJob job(options, work);
   auto summary = job.run(stop);
   if (!summary && fresh) {
     const Code code = summary.error().code();

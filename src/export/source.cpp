@@ -79,10 +79,14 @@ Bytes Source::floor() const {
     case SourceKind::kArrowShards:
       return arrow_source_floor();
     case SourceKind::kPrecomputed:
-      return precomputed_floor(*volume_);
+      return precomputed_floor(place_, *volume_);
     default:
       return voxel_source_floor();
   }
+}
+
+Bytes Source::wish() const {
+  return kind_ == SourceKind::kPrecomputed ? precomputed_wish(place_, *volume_) : Bytes(0);
 }
 
 bool Source::has_scale(const VolumeSpec& spec, uint32_t scale) const {
@@ -101,7 +105,7 @@ std::optional<ChunkFormat> Source::chunk_format(const Scale& scale) const {
 }
 
 Result<std::unique_ptr<BlockSource>> Source::open(const VolumeSpec& spec, uint32_t scale,
-                                                  const Grid& grid, Account account,
+                                                  const Grid& grid, Account account, Account more,
                                                   std::shared_ptr<ScratchSpace> space) const {
   switch (kind_) {
     case SourceKind::kBlockStream:
@@ -114,7 +118,7 @@ Result<std::unique_ptr<BlockSource>> Source::open(const VolumeSpec& spec, uint32
     }
     case SourceKind::kPrecomputed:
       return open_precomputed(place_, *volume_, spec.scales[scale], grid, std::move(account),
-                              std::move(space));
+                              std::move(more), std::move(space));
     default:
       return open_voxel_source(voxel_options(*options_, kind_), grid, spec.scales[scale].size,
                                std::move(account), std::move(space));

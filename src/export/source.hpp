@@ -29,12 +29,13 @@ class Source {
   const VolumeSpec* volume() const { return volume_.get(); }  // of a precomputed volume
   bool needs_encoder() const;
   Bytes floor() const;  // of the account it reads with
+  Bytes wish() const;   // what it makes use of beyond that, in an account of its own
   // Whether the source itself has this scale, so that `--scale all` need not build it.
   bool has_scale(const VolumeSpec& spec, uint32_t scale) const;
   // What kChunk items of this scale are.
   std::optional<ChunkFormat> chunk_format(const Scale& scale) const;
   [[nodiscard]] Result<std::unique_ptr<BlockSource>> open(
-      const VolumeSpec& spec, uint32_t scale, const Grid& grid, Account account,
+      const VolumeSpec& spec, uint32_t scale, const Grid& grid, Account account, Account more,
       std::shared_ptr<ScratchSpace> space) const;
 
  private:

@@ -1,34 +1,27 @@
 #include "export/verify.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
-#include <bit>
 #include <charconv>
-#include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "core/durable_file.hpp"
-#include "core/file_io.hpp"
+#include "core/pages.hpp"
 #include "core/scratch.hpp"
 #include "export/byte_source.hpp"
+#include "export/chunk_reader.hpp"
 #include "export/manifest.hpp"
-#include "export/memory_plan.hpp"
 #include "export/old_results.hpp"
+#include "export/precomputed_source.hpp"
 #include "export/sha256.hpp"
 #include "export/shard_check.hpp"
-#include "export/source.hpp"
 
 namespace spillway::exporter {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 constexpr uint64_t kMostSpec = uint64_t{16} << 20;
 
@@ -117,7 +110,8 @@ class Verifier {
       return bad(fmt::format("{}: its totals say {} rows in {} shards, its shards {} in {}", path,
                              head.written, head.shards, summary_.rows, summary_.shards));
     summary_.has_manifest = true;
-    return check_strangers();
+    TRY(check_strangers());
+    return summary_.is_precomputed ? check_chunks(head, stop) : Result<void>();
   }
 
   Result<void> check_mapping(const Manifest& head, const std::stop_token& stop) {
@@ -234,6 +228,38 @@ class Verifier {
     return {};
   }
 
+  // What the indexes of all shards name, or all files of chunks.
+  Result<void> check_chunks(const Manifest& head, const std::stop_token& stop) {
+    const VolumeSpec volume = TRY(read_precomputed_info(folder_, stop));
+    uint64_t chunks = 0;
+    for (const Scale& scale : volume.scales) {
+      const ChunkFormat format = ChunkFormat::of(volume, scale);
+      const size_t most = size_t{scale.chunk[0]} * scale.chunk[1] * scale.chunk[2];
+      auto room = check_account_.try_acquire(ChunkReader::room(volume, scale));
+      auto voxels = check_account_.try_acquire(Bytes(most * 8));
+      if (!room || !voxels)
+        return fail(
+            Code::kMemoryLimit,
+            fmt::format("{}/{}: opening its chunks needs {} more than --memory {} leaves", folder_,
+                        scale.key, to_string(ChunkReader::room(volume, scale) + Bytes(most * 8)),
+                        to_string(options_.job.memory)));
+      const Pages pages = TRY(Pages::map(std::move(*voxels)));
+      const auto reader =
+          TRY(ChunkReader::open(TRY(VolumeStore::open(folder_)), volume, scale, std::move(*room)));
+      while (const auto chunk = TRY(reader->next(stop))) {
+        const auto done = decode_chunk(format, chunk->bytes, chunk->extent, scale.chunk,
+                                       pages.as<uint64_t>().first(most));
+        if (!done)
+          return bad(fmt::format("{}/{}: chunk {},{},{}: {}", folder_, scale.key, chunk->at[0],
+                                 chunk->at[1], chunk->at[2], done.error().message()));
+        ++chunks;
+      }
+    }
+    if (chunks == head.written) return {};
+    return bad(fmt::format("{}: its shards name {} chunks, the manifest says {}", folder_, chunks,
+                           head.written));
+  }
+
   // ---- without one
 
   Result<void> check_what_is_there(const std::stop_token& stop) {
@@ -273,115 +299,6 @@ class Verifier {
 
 Result<VerifySummary> verify(const VerifyOptions& options, std::stop_token stop) {
   return Verifier(options).run(std::move(stop));
-}
-
-Result<std::string> plan(const ExportOptions& options, std::stop_token stop) {
-  const VolumeSpec spec =
-      TRY(VolumeSpec::parse(TRY(read_small_file(options.spec, uint64_t{16} << 20)), options.spec));
-  if (options.scale >= spec.scales.size())
-    return fail(Code::kUsage, fmt::format("--scale {}: {} has {} scales, from 0", options.scale,
-                                          options.spec, spec.scales.size()));
-  const Scale& scale = spec.scales[options.scale];
-  const Grid grid = TRY(Grid::of(scale, options.scale));
-  if (!scale.sharding) return fail(Code::kUsage, options.spec + ": the scale has no \"sharding\"");
-  const Cells cells(grid, *scale.sharding);
-  const SourceKind kind = TRY(source_kind(options));
-  std::string text;
-  text += fmt::format("volume    {} x {} x {} voxels, {} x {} x {} blocks\n", scale.size[0],
-                      scale.size[1], scale.size[2], grid.blocks()[0], grid.blocks()[1],
-                      grid.blocks()[2]);
-  text += fmt::format("cells     {} of {} x {} x {} blocks\n", grouped(cells.count()),
-                      cells.shape()[0], cells.shape()[1], cells.shape()[2]);
-  if (kind == SourceKind::kBlockStream && options.source != "-") {
-    const int fd = ::open(options.source.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return fail_errno("opening " + options.source);
-    struct stat info {};
-    const bool known = ::fstat(fd, &info) == 0;
-    const uint64_t size = known ? static_cast<uint64_t>(info.st_size) : 0;
-    constexpr uint64_t kMostCells = uint64_t{1} << 26;  // 8 MiB of bits
-    std::vector<bool> met(std::min(cells.count(), kMostCells));
-    uint64_t rows = 0, outside = 0, shards = 0, at = 0;
-    bool in_order = true;
-    std::array<int64_t, 3> last{INT64_MIN, 0, 0};
-    Result<void> read;
-    while (at + 16 <= size && !stop.stop_requested()) {
-      int32_t head[4];
-      read = read_fully_at(fd, at, {reinterpret_cast<uint8_t*>(head), 16}, options.source);
-      if (!read || head[3] < 0) break;
-      at += 16 + static_cast<uint64_t>(head[3]);
-      ++rows;
-      const std::array<int64_t, 3> zyx{head[2], head[1], head[0]};
-      in_order &= last <= zyx;
-      last = zyx;
-      const auto g = grid.place({head[0], head[1], head[2]});
-      if (!g) {
-        ++outside;
-        continue;
-      }
-      const uint64_t cell = cells.of(*g);
-      if (cell < met.size() && !met[cell]) {
-        met[cell] = true;
-        ++shards;
-      }
-    }
-    ::close(fd);
-    if (!read) return fail(std::move(read).error());
-    if (at != size)
-      text += fmt::format("stream    ends at byte {}, its last record wants {}\n", size, at);
-    text += fmt::format(
-        "shards    {}\nrows      {}{}\nbytes     {} in\norder     {}\n", grouped(shards),
-        grouped(rows), outside > 0 ? fmt::format(" ({} outside the volume)", grouped(outside)) : "",
-        to_string(Bytes(size)), in_order ? "ZYX" : "any");
-  }
-  return text + TRY(explain_memory(options));
-}
-
-Result<std::string> make_spec(const SpecOptions& options) {
-  const VoxelLayout layout =
-      options.layout ? *options.layout : TRY(read_voxel_layout(options.source));
-  std::array<int64_t, 3> offset = options.voxel_offset;
-  std::array<double, 3> resolution =
-      options.resolution.value_or(layout.resolution.value_or(std::array<double, 3>{1, 1, 1}));
-  std::array<int64_t, 3> size = layout.size;
-  Json info;
-  info["@type"] = "neuroglancer_multiscale_volume";
-  info["type"] = "segmentation";
-  info["data_type"] = "uint64";
-  info["num_channels"] = 1;
-  info["scales"] = Json::array();
-  for (unsigned s = 0; s < options.scales; ++s) {
-    unsigned bits = 0;
-    for (const int64_t side : size) {
-      const auto blocks = static_cast<uint64_t>((side + 63) / 64);
-      bits += blocks <= 1 ? 0 : static_cast<unsigned>(std::bit_width(blocks - 1));
-    }
-    // A block takes about 4 KiB in a shard.
-    const uint64_t chunks = std::max<uint64_t>(options.target_shard.count() / 4096, 1);
-    const unsigned in_shard = std::min(bits, static_cast<unsigned>(std::bit_width(chunks)) - 1);
-    const unsigned minishard = std::min(6u, in_shard / 3), preshift = in_shard - minishard;
-    Json scale;
-    scale["key"] = fmt::format("{}_{}_{}", resolution[0], resolution[1], resolution[2]);
-    scale["size"] = size;
-    scale["resolution"] = resolution;
-    scale["voxel_offset"] = offset;
-    scale["chunk_sizes"] = {{64, 64, 64}};
-    scale["encoding"] = "compressed_segmentation";
-    scale["compressed_segmentation_block_size"] = {8, 8, 8};
-    scale["sharding"] = {{"@type", "neuroglancer_uint64_sharded_v1"},
-                         {"hash", "identity"},
-                         {"preshift_bits", preshift},
-                         {"minishard_bits", minishard},
-                         {"shard_bits", bits - in_shard},
-                         {"minishard_index_encoding", "gzip"},
-                         {"data_encoding", "gzip"}};
-    info["scales"].push_back(scale);
-    for (size_t d = 0; d < 3; ++d) {
-      size[d] = (size[d] + 1) / 2;
-      offset[d] /= 2;
-      resolution[d] *= 2;
-    }
-  }
-  return info.dump(2) + "\n";
 }
 
 }  // namespace spillway::exporter

@@ -8,6 +8,7 @@
 // Source   google/neuroglancer, src/datasource/precomputed/{volume,sharded}.md.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -46,8 +47,12 @@ struct VolumeSpec {
   enum class Use { kOutput, kSource };
   std::vector<Scale> scales;
   std::optional<uint64_t> batch_size, num_scales;
-  std::string data_type;  // of a source: "uint8" to "uint64"
-  std::string json;       // as it was given
+  std::string data_type;              // of a source: "uint8" to "uint64"
+  std::string json;                   // as it was given
+  uint32_t scales_to_write() const {  // by --scale all
+    return static_cast<uint32_t>(
+        std::min<uint64_t>(scales.size(), num_scales.value_or(scales.size())));
+  }
 
   // kSource: any chunk size (the first of chunk_sizes), and what its chunks are.
   [[nodiscard]] static Result<VolumeSpec> parse(std::string_view json, const std::string& where,
