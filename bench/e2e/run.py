@@ -62,6 +62,7 @@ def memory_kib(pid: int) -> int:
 
 def measured(command, folder):
     """(seconds, peak MiB, exit code, stdout + stderr) of a command; its processor time in measured.cpu."""
+    os.sync()  # what earlier programs wrote is not this one's
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     start = time.monotonic()
     process = subprocess.Popen([str(part) for part in command], cwd=folder, stdout=subprocess.PIPE,

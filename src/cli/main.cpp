@@ -5,7 +5,11 @@
 #include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <new>
 #include <stop_token>
+#include <system_error>
 #include <thread>
 
 #include "cli/expand_command.hpp"
@@ -51,6 +55,32 @@ class Signals {
   std::stop_source source_;
   std::jthread thread_;
 };
+
+// Failures are results, all but two: no memory or no thread from the system, within a ulimit say. Then
+// the process ends at once, as by kill -9, which every job survives, but says why.
+[[noreturn]] void say_why_and_end() {
+  int code = 1;
+  try {
+    if (const auto thrown = std::current_exception()) std::rethrow_exception(thrown);
+    std::abort();
+  } catch (const std::bad_alloc&) {
+    std::fputs(
+        "spillway: the system gave no memory, though --memory allows it (ulimit -v, ulimit -d?); "
+        "the "
+        "same command continues\n",
+        stderr);
+    code = exit_code(Code::kMemoryLimit);
+  } catch (const std::system_error& error) {
+    std::fprintf(stderr,
+                 "spillway: the system refused: %s (a thread? ulimit -v, -d, -u; try --threads 1); "
+                 "the same command continues\n",
+                 error.what());
+    code = exit_code(Code::kMemoryLimit);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "spillway: internal error: %s\n", error.what());
+  }
+  _exit(code);
+}
 
 int report(const Error& error) {
   std::string line = error.message();
@@ -162,4 +192,7 @@ int run(std::vector<std::string> words) {
 }  // namespace
 }  // namespace spillway::cli
 
-int main(int argc, char** argv) { return spillway::cli::run({argv + 1, argv + argc}); }
+int main(int argc, char** argv) {
+  std::set_terminate(spillway::cli::say_why_and_end);
+  return spillway::cli::run({argv + 1, argv + argc});
+}

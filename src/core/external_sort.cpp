@@ -68,8 +68,7 @@ struct ExternalSort::Run {
   uint64_t bytes = 0, frames = 0, records = 0;
 
   Run() = default;
-  explicit Run(std::shared_ptr<ScratchFile> of)
-      : scratch(std::move(of)), begin(scratch->size()) {}
+  explicit Run(std::shared_ptr<ScratchFile> of) : scratch(std::move(of)), begin(scratch->size()) {}
   Run(const Run&) = delete;
   Run& operator=(const Run&) = delete;
   ~Run() {
@@ -342,7 +341,10 @@ Result<std::unique_ptr<ExternalSort>> ExternalSort::create(ExternalSortOptions o
   return sort;
 }
 
-ExternalSort::~ExternalSort() = default;
+ExternalSort::~ExternalSort() {
+  for (const auto& run : runs_)
+    run->scratch.reset();  // their files go: no range need be given back
+}
 
 std::span<uint8_t> ExternalSort::Input::record_of(const Entry& entry) const {
   return {bytes_.data() + entry.offset, entry.length};

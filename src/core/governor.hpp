@@ -24,9 +24,9 @@ namespace spillway {
 // Asks the allocator to give what it keeps for later back to the system.
 void purge_allocator();
 
-// What the process holds, under AddressSanitizer nothing: its own memory is many times that.
+// What the process holds; nothing beside a sanitizer, whose own memory is many times that.
 inline ProcessMemory governed_memory() {
-#ifdef __SANITIZE_ADDRESS__
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return {};
 #else
   return process_memory();

@@ -106,6 +106,8 @@ class Reader final : public ArrowReader {
     }
     row.message = message_;
     row.number = row_++;
+    row.is_last = row_ == rows_;
+    row.is_lasting = is_held_;
     return std::optional<ArrowRow>(row);
   }
   uint64_t schema_size() const override { return schema_size_; }
@@ -239,17 +241,17 @@ class Reader final : public ArrowReader {
     // A batch that the window can hold is read whole, and its columns are looked at there.
     const uint64_t whole = at_ - begin + body;
     std::span<const uint8_t> held;
-    const bool is_held = whole <= main_.room.size();
-    ahead_ = is_held ? kMainWindow : 4096;  // behind a large batch there is mostly another
-    if (is_held) held = TRY(view(main_, begin, whole, size_, ahead_)).subspan(at_ - begin);
+    is_held_ = whole <= main_.room.size();
+    ahead_ = is_held_ ? kMainWindow : 4096;  // behind a large batch there is mostly another
+    if (is_held_) held = TRY(view(main_, begin, whole, size_, ahead_)).subspan(at_ - begin);
     static constexpr size_t kBuffers[kColumns] = {1, 3, 5, 11, 13, 15, 16, 18, 7, 9};
     for (size_t i = 0; i < used_; ++i) {
       Column& column = columns_[i];
       column.begin = at_ + offsets[kBuffers[i]];
       column.bytes = lengths[kBuffers[i]];
       column.at = column.begin;
-      column.held = is_held ? held.subspan(offsets[kBuffers[i]], lengths[kBuffers[i]])
-                            : std::span<const uint8_t>();
+      column.held = is_held_ ? held.subspan(offsets[kBuffers[i]], lengths[kBuffers[i]])
+                             : std::span<const uint8_t>();
     }
     rows_ = rows;
     row_ = 0;
@@ -272,6 +274,7 @@ class Reader final : public ArrowReader {
   std::array<Column, kColumns> columns_;
   uint64_t rows_ = 0, row_ = 0, schema_size_ = 0;
   ArrowMessage message_;
+  bool is_held_ = false;  // the batch, whole
 };
 
 }  // namespace

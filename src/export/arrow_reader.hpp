@@ -33,6 +33,8 @@ struct ArrowRow {
   std::span<const uint8_t> labels;  // with kAll: as many as supervoxels, else kInvalid
   ArrowMessage message;             // that it stands in
   uint64_t number = 0;              // there
+  bool is_last = false;             // there
+  bool is_lasting = false;          // its bytes stay until the next row of another message
   size_t bytes() const { return supervoxels.size() + frame.size(); }
 };
 

@@ -15,27 +15,35 @@ namespace {
 constexpr size_t kColumnBuffer = size_t{512} << 10;
 constexpr uint64_t kMostColumn = (uint64_t{1} << 31) - 1;  // offsets are int32
 
-// The values of one column of a batch: in memory, and on scratch beyond that.
+// The values of one column of a batch: in memory, and on scratch beyond that; behind them what is
+// looked at where it is until settle().
 class Column {
  public:
   explicit Column(std::shared_ptr<ScratchSpace> space)
       : space_(std::move(space)), memory_(kColumnBuffer) {}
 
+  void reserve(uint64_t rows) { lasting_.reserve(rows); }
+
   Result<void> append(std::span<const uint8_t> bytes) {
-    size_ += bytes.size();
-    if (size_ > kMostColumn)
-      return fail(Code::kTooLarge,
-                  "a record batch has more than 2 GiB in one column; give a smaller --batch-size");
-    if (used_ + bytes.size() > memory_.size()) TRY(spill());
-    if (bytes.size() > memory_.size()) return to_scratch(bytes);
-    std::memcpy(memory_.data() + used_, bytes.data(), bytes.size());
-    used_ += bytes.size();
+    TRY(settle());
+    TRY(grow(bytes.size()));
+    return hold(bytes);
+  }
+  Result<void> append_lasting(std::span<const uint8_t> bytes) {
+    TRY(grow(bytes.size()));
+    lasting_.push_back(bytes);  // at most a batch's rows
+    return {};
+  }
+  Result<void> settle() {
+    for (const auto bytes : lasting_) TRY(hold(bytes));
+    lasting_.clear();
     return {};
   }
   uint64_t size() const { return size_; }
   // Writes all of it and forgets it.
   Result<void> move_to(OutputFile& file) {
     if (file_.is_open()) {
+      TRY(settle());
       TRY(spill());
       for (uint64_t at = 0; at < size_;) {
         const size_t part = std::min<uint64_t>(memory_.size(), size_ - at);
@@ -43,21 +51,35 @@ class Column {
         TRY(file.append(std::span<const uint8_t>(memory_).first(part)));
         at += part;
       }
-      file_ = ScratchFile();
     } else {
       TRY(file.append(std::span<const uint8_t>(memory_).first(used_)));
+      for (const auto bytes : lasting_) TRY(file.append(bytes));
     }
-    used_ = 0;
-    size_ = 0;
+    clear();
     return file.pad();
   }
   void clear() {
+    lasting_.clear();
     used_ = 0;
     size_ = 0;
     if (file_.is_open()) file_ = ScratchFile();
   }
 
  private:
+  Result<void> grow(size_t bytes) {
+    size_ += bytes;
+    if (size_ > kMostColumn)
+      return fail(Code::kTooLarge,
+                  "a record batch has more than 2 GiB in one column; give a smaller --batch-size");
+    return {};
+  }
+  Result<void> hold(std::span<const uint8_t> bytes) {
+    if (used_ + bytes.size() > memory_.size()) TRY(spill());
+    if (bytes.size() > memory_.size()) return to_scratch(bytes);
+    std::memcpy(memory_.data() + used_, bytes.data(), bytes.size());
+    used_ += bytes.size();
+    return {};
+  }
   Result<void> spill() {
     if (used_ == 0) return {};
     TRY(to_scratch(std::span<const uint8_t>(memory_).first(used_)));
@@ -74,6 +96,7 @@ class Column {
   size_t used_ = 0;
   uint64_t size_ = 0;
   ScratchFile file_;
+  std::vector<std::span<const uint8_t>> lasting_;
 };
 
 class Writer final : public ArrowShardWriter {
@@ -90,6 +113,7 @@ class Writer final : public ArrowShardWriter {
         frames_(space) {
     for (auto* column : {&x_, &y_, &z_, &sizes_}) column->reserve(batch_rows);
     for (auto* offsets : {&list_offsets_, &frame_offsets_}) offsets->reserve(batch_rows + 1);
+    for (Column* column : {&supervoxels_, &frames_}) column->reserve(batch_rows);
   }
 
   Result<void> prepare() {
@@ -112,17 +136,18 @@ class Writer final : public ArrowShardWriter {
   }
 
   Result<void> add(const RowView& row) override {
-    x_.push_back(row.at[0]);
-    y_.push_back(row.at[1]);
-    z_.push_back(row.at[2]);
-    sizes_.push_back(static_cast<int32_t>(row.block_size));
-    TRY(labels_.append(row.mapped));
     TRY(supervoxels_.append(row.supervoxels));
     TRY(frames_.append(row.frame));
-    list_offsets_.push_back(static_cast<int32_t>(labels_.size() / 8));
-    frame_offsets_.push_back(static_cast<int32_t>(frames_.size()));
-    ++figures_.rows;
-    return x_.size() == batch_rows_ ? emit() : Result<void>();
+    return add_rest(row);
+  }
+  Result<void> add_lasting(const RowView& row) override {
+    TRY(supervoxels_.append_lasting(row.supervoxels));
+    TRY(frames_.append_lasting(row.frame));
+    return add_rest(row);
+  }
+  Result<void> settle() override {
+    TRY(supervoxels_.settle());
+    return frames_.settle();
   }
 
   Result<ShardFigures> end() override {
@@ -137,6 +162,18 @@ class Writer final : public ArrowShardWriter {
   }
 
  private:
+  Result<void> add_rest(const RowView& row) {
+    x_.push_back(row.at[0]);
+    y_.push_back(row.at[1]);
+    z_.push_back(row.at[2]);
+    sizes_.push_back(static_cast<int32_t>(row.block_size));
+    TRY(labels_.append(row.mapped));
+    list_offsets_.push_back(static_cast<int32_t>(labels_.size() / 8));
+    frame_offsets_.push_back(static_cast<int32_t>(frames_.size()));
+    ++figures_.rows;
+    return x_.size() == batch_rows_ ? emit() : Result<void>();
+  }
+
   Result<void> emit() {
     const BatchShape shape{x_.size(), labels_.size() / 8, frames_.size()};
     const uint64_t begin = arrow_.size();
@@ -185,7 +222,7 @@ class Writer final : public ArrowShardWriter {
 }  // namespace
 
 Bytes ArrowShardWriter::room(uint64_t batch_rows) {
-  return WriteBehind::room() + Bytes(3 * kColumnBuffer + (size_t{128} << 10) + 24 * batch_rows);
+  return WriteBehind::room() + Bytes(3 * kColumnBuffer + (size_t{128} << 10) + 56 * batch_rows);
 }
 
 Result<std::unique_ptr<ArrowShardWriter>> ArrowShardWriter::create(

@@ -3,8 +3,8 @@
 // Layout   docs/formats.md, "Arrow shards". Batches are cut by row count only.
 // Memory   Writer: what Writer::room() says, whatever the rows: a batch that is larger than its
 //          buffers lies on scratch until its size is known.
-// Cost     A row is copied once into the file's buffer. Bytes written twice only where a batch is
-//          above the buffers.
+// Cost     A row is copied into its batch's columns, if it does not last, and once into the file's
+//          buffer. Bytes written twice only where a batch is above the buffers.
 // Threads  One, and the one of WriteBehind.
 // Fails    kDiskFull, kIo, kScratchFull; kTooLarge when a batch passes 2^31 bytes in a column.
 // Source   Apache Arrow, format/Message.fbs; message metadata begins as Arrow C++ makes it.
@@ -44,7 +44,11 @@ class ArrowShardWriter {
   [[nodiscard]] virtual Result<void> begin(const std::string& arrow_path,
                                            const std::string& csv_path) = 0;
   [[nodiscard]] virtual Result<void> add(const RowView& row) = 0;  // in file order
-  [[nodiscard]] virtual Result<ShardFigures> end() = 0;            // not yet synced
+  // As add(), but supervoxels and frame stay where they are until settle(): where a batch is whole by
+  // then they are copied once less.
+  [[nodiscard]] virtual Result<void> add_lasting(const RowView& row) = 0;
+  [[nodiscard]] virtual Result<void> settle() = 0;
+  [[nodiscard]] virtual Result<ShardFigures> end() = 0;  // not yet synced
 };
 
 }  // namespace spillway::exporter

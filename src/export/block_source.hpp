@@ -13,9 +13,11 @@
 #include <span>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/budget.hpp"
+#include "core/mutex.hpp"
 #include "core/pages.hpp"
 #include "export/label_block.hpp"
 #include "export/volume_spec.hpp"
@@ -26,7 +28,28 @@ enum class Payload { kByContent, kLz4, kRaw };  // of a blocks stream
 
 inline constexpr size_t kMaxPayload = kMaxBlockBytes + 4096;
 
+// Keeps the buffer of one unit that is done for the next: a mapping costs a page fault every 4 KiB.
+//
+// Threads  Any.
+class SpareRoom {
+ public:
+  // Waits for memory when there is no spare; a spare that is too small is given back first.
+  [[nodiscard]] Result<Pages> take(Account& account, size_t bytes, const std::stop_token& stop);
+  void give(Pages pages);
+
+ private:
+  Mutex mutex_;
+  Pages spare_ GUARDED_BY(mutex_);
+  bool is_awaited_ GUARDED_BY(mutex_) = false;  // memory: what is given goes back to the account
+};
+
 struct BlockUnit {
+  BlockUnit() = default;
+  BlockUnit(BlockUnit&&) = default;
+  BlockUnit& operator=(BlockUnit&&) = default;
+  ~BlockUnit() {
+    if (home) home->give(std::move(bytes));
+  }
   enum class Kind {
     kPayload,  // as a blocks stream has them
     kVoxels,   // 2 MiB of u64, x fastest
@@ -45,6 +68,7 @@ struct BlockUnit {
   Kind kind = Kind::kPayload;
   Pages bytes;
   std::vector<Item> items;
+  std::shared_ptr<SpareRoom> home;  // where `bytes` go; may be none
 
   std::span<const uint8_t> of(const Item& item) const {
     return {bytes.data() + item.begin, item.length};

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "export/block_source.hpp"
 #include "export/byte_source.hpp"
@@ -19,22 +21,24 @@ class BlockStream final : public BlockSource {
 
   Result<std::optional<BlockUnit>> next(std::stop_token stop) override {
     source_->end_on(stop);
-    if (!TRY(read_header())) return std::nullopt;
-    const size_t room = std::max(kChunkBytes, size_t{length_});
     BlockUnit unit;
-    unit.bytes = TRY(Pages::map(TRY(account_.acquire(Bytes(room), stop))));
-    size_t used = 0;
-    while (used + length_ <= room && unit.items.size() < kMostItems) {
-      TRY(read_payload({unit.bytes.data() + used, length_}));
-      const uint64_t ordinal = blocks_.fetch_add(1, std::memory_order_relaxed);
-      unit.items.push_back({at_, ordinal, offset_, used, length_});
-      used += length_;
-      offset_ += kHeaderBytes + length_;
-      bytes_read_.store(offset_, std::memory_order_relaxed);
-      has_header_ = false;
-      if (!TRY(read_header())) break;
+    while (unit.items.empty()) {
+      size_t room = kChunkBytes;
+      if (carried_.size() >= kHeaderBytes)
+        room = std::max(room, kHeaderBytes + TRY(header(carried_.data())).length);
+      unit.bytes = TRY(spare_->take(account_, room, stop));
+      unit.home = spare_;
+      const std::span<uint8_t> bytes(unit.bytes.data(), unit.bytes.size());
+      std::copy(carried_.begin(), carried_.end(), bytes.begin());
+      const size_t have = carried_.size() + TRY(source_->read(bytes.subspan(carried_.size())));
+      if (have == 0) return std::nullopt;
+      const size_t taken = TRY(take_records(bytes.first(have), unit));
+      const auto rest = bytes.subspan(taken, have - taken);
+      const bool is_cut = have < bytes.size() && unit.items.size() < kMostItems && !rest.empty();
+      if (is_cut) return cut(rest);
+      carried_.assign(rest.begin(), rest.end());
+      if (unit.items.empty()) unit.bytes = Pages();  // the record needs a larger one
     }
-    unit.bytes.shrink_to(std::max<size_t>(used, 1));
     return std::optional(std::move(unit));
   }
   const std::string& name() const override { return source_->path(); }
@@ -42,30 +46,42 @@ class BlockStream final : public BlockSource {
  private:
   static constexpr size_t kMostItems = 4096;
 
-  // Leaves the header of the next record in at_ and length_; false at the end.
-  Result<bool> read_header() {
-    if (has_header_) return true;
-    uint8_t header[kHeaderBytes];
-    const size_t got = TRY(source_->read(header));
-    if (got == 0) return false;
-    if (got < kHeaderBytes) return bad("ends within the record's header");
+  struct Header {
+    BlockAt at{};
+    size_t length = 0;
+  };
+
+  Result<Header> header(const uint8_t* bytes) const {
     int32_t values[4];
-    std::memcpy(values, header, sizeof values);
-    at_ = {values[0], values[1], values[2]};
+    std::memcpy(values, bytes, sizeof values);
     if (values[3] < 0) return bad(fmt::format("a length of {}", values[3]));
-    length_ = static_cast<uint32_t>(values[3]);
-    if (length_ > kMaxPayload)
+    const auto length = static_cast<size_t>(values[3]);
+    if (length > kMaxPayload)
       return bad(
-          fmt::format("a length of {}, above the {} of the largest block", length_, kMaxPayload));
-    has_header_ = true;
-    return true;
+          fmt::format("a length of {}, above the {} of the largest block", length, kMaxPayload));
+    return Header{{values[0], values[1], values[2]}, length};
   }
-  Result<void> read_payload(std::span<uint8_t> out) {
-    const size_t got = TRY(source_->read(out));
-    if (got < out.size())
-      return bad(fmt::format("ends after {} of the {} bytes of block {},{},{}", got, out.size(),
-                             at_[0], at_[1], at_[2]));
-    return {};
+  // The whole records at the beginning; how many bytes they have.
+  Result<size_t> take_records(std::span<const uint8_t> bytes, BlockUnit& unit) {
+    size_t at = 0;
+    while (unit.items.size() < kMostItems && bytes.size() - at >= kHeaderBytes) {
+      const Header record = TRY(header(bytes.data() + at));
+      if (record.length > bytes.size() - at - kHeaderBytes) break;
+      const uint64_t ordinal = blocks_.fetch_add(1, std::memory_order_relaxed);
+      unit.items.push_back({record.at, ordinal, offset_, at + kHeaderBytes, record.length});
+      at += kHeaderBytes + record.length;
+      offset_ += kHeaderBytes + record.length;
+    }
+    bytes_read_.store(offset_, std::memory_order_relaxed);
+    return at;
+  }
+  tl::unexpected<Error> cut(std::span<const uint8_t> rest) const {
+    if (rest.size() < kHeaderBytes) return bad("ends within the record's header");
+    auto record = header(rest.data());
+    if (!record) return fail(std::move(record).error());
+    return bad(fmt::format("ends after {} of the {} bytes of block {},{},{}",
+                           rest.size() - kHeaderBytes, record->length, record->at[0], record->at[1],
+                           record->at[2]));
   }
   tl::unexpected<Error> bad(const std::string& what) const {
     return fail(Code::kInvalid,
@@ -75,13 +91,33 @@ class BlockStream final : public BlockSource {
 
   std::unique_ptr<ByteSource> source_;
   Account account_;
-  uint64_t offset_ = 0;  // of the record in hand
-  BlockAt at_{};
-  uint32_t length_ = 0;
-  bool has_header_ = false;
+  const std::shared_ptr<SpareRoom> spare_ = std::make_shared<SpareRoom>();
+  std::vector<uint8_t> carried_;  // read, and not yet given: less than kChunkBytes
+  uint64_t offset_ = 0;           // of the record behind those that were given
 };
 
 }  // namespace
+
+Result<Pages> SpareRoom::take(Account& account, size_t bytes, const std::stop_token& stop) {
+  {
+    MutexLock lock(mutex_);
+    Pages spare = std::move(spare_);
+    if (spare.size() >= bytes) return spare;
+    is_awaited_ = true;
+  }
+  Lease lease = TRY(account.acquire(Bytes(bytes), stop));
+  {
+    MutexLock lock(mutex_);
+    is_awaited_ = false;
+  }
+  return Pages::map(std::move(lease));
+}
+
+void SpareRoom::give(Pages pages) {
+  MutexLock lock(mutex_);
+  if (!is_awaited_ && spare_.empty() && pages.size() == BlockSource::kChunkBytes)
+    spare_ = std::move(pages);
+}
 
 Result<std::unique_ptr<BlockSource>> open_block_stream(const std::string& path, Account account) {
   auto source = TRY(ByteSource::open(path, ByteSource::Gzip::kNever));
@@ -89,6 +125,8 @@ Result<std::unique_ptr<BlockSource>> open_block_stream(const std::string& path, 
       std::make_unique<BlockStream>(std::move(source), std::move(account)));
 }
 
-Bytes block_stream_floor() { return Bytes(std::max(kMaxPayload, BlockSource::kChunkBytes)); }
+Bytes block_stream_floor() {
+  return Bytes(std::max(kHeaderBytes + kMaxPayload, BlockSource::kChunkBytes));
+}
 
 }  // namespace spillway::exporter

@@ -215,9 +215,7 @@ class Worker final : public BlockWorker {
     head.at = item.at;
     head.offset = item.offset;
     head.block_size = static_cast<uint32_t>(bytes.size());
-    const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
-    head.hash[0] = hash.low64;
-    head.hash[1] = hash.high64;
+    if (plan_.target != Target::kArrow) mark(head, bytes);
     const bool is_small = bytes.size() <= kSmallBlock;
     if (parts_) {  // before the row: the part's voxels are made of the block, its encoding after it
       if (plan_.target == Target::kPrecomputed) {
@@ -232,6 +230,11 @@ class Worker final : public BlockWorker {
                                        : chunk_row(item, *parsed, *g, head, is_small, out));
     return parts_ ? parts_->add(*encoder_, item.ordinal, record_room_) : Result<void>();
   }
+  static void mark(RowHead& head, std::span<const uint8_t> bytes) {
+    const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
+    head.hash[0] = hash.low64;
+    head.hash[1] = hash.high64;
+  }
   bool has_any(const LabelBlock& block) {
     // In pieces: the table may be megabytes, the answer comes mostly from the first.
     bool any = false;
@@ -244,8 +247,11 @@ class Worker final : public BlockWorker {
 
   Result<void> arrow_row(const BlockUnit::Item& item, const LabelBlock& block, GridAt g,
                          RowHead head, bool is_small, ExternalSort::Input& out) {
-    if (!plan_.keep_empty && block.label_count() > kPiece && !has_any(block))
+    const auto no_row = [&] {
+      mark(head, block.bytes());
       return empty(arrow_place(g), item, head, out);
+    };
+    if (!plan_.keep_empty && block.label_count() > kPiece && !has_any(block)) return no_row();
     head.labels = block.label_count();
     const std::span<uint8_t> room =
         is_small ? frame_room_ : std::span<uint8_t>(large_.frame.data(), large_.frame.size());
@@ -256,7 +262,7 @@ class Worker final : public BlockWorker {
     uint8_t* const content = record_room_.data() + kKeyBytes + sizeof(RowHead);
     if (may_fit) {
       const bool any = plan_.mapping->map(block.label_bytes(), head.labels, content);
-      if (!any && !plan_.keep_empty) return empty(arrow_place(g), item, head, out);
+      if (!any && !plan_.keep_empty) return no_row();
       std::memcpy(content + table, block.label_bytes(), table);
     }
     const size_t made = ZSTD_compress2(context, room.data(), room.size(), block.bytes().data(),
@@ -264,6 +270,7 @@ class Worker final : public BlockWorker {
     if (ZSTD_isError(made))
       return fail(Code::kInternal, fmt::format("zstd: {}", ZSTD_getErrorName(made)));
     head.frame_size = static_cast<uint32_t>(made);
+    mark(head, room.first(made));  // zstd makes the same of the same
     if (may_fit && head.content() <= most_inline) {
       std::memcpy(content + 2 * table, room.data(), made);
       return add(arrow_place(g), item, head, head.content(), out);
@@ -397,9 +404,7 @@ class Worker final : public BlockWorker {
         TRY(part_of_row(item, *g, frame, {large_.block.data(), item.block_size}));
       }
     }
-    const XXH128_hash_t hash = XXH3_128bits(bytes.data(), bytes.size());
-    head.hash[0] = hash.low64;
-    head.hash[1] = hash.high64;
+    mark(head, bytes);
     uint8_t* const content = record_room_.data() + kKeyBytes + sizeof(RowHead);
     if (head.content() <= record_room_.size() - 4 - kKeyBytes - sizeof(RowHead)) {
       const bool any = plan_.mapping->map(bytes.data(), head.labels, content);

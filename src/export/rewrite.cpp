@@ -157,7 +157,12 @@ class Rewrite final : public ShardRewrite {
     };
     bool has_begun = false;
     std::optional<std::array<uint32_t, 3>> last;  // z, y, x
-    while (auto row = TRY(seat.reader->next())) {
+    bool settles = false;
+    while (true) {
+      if (settles) TRY(seat.writer->settle());  // the reader goes on to another batch
+      const auto row = TRY(seat.reader->next());
+      if (!row) break;
+      settles = row->is_last && row->is_lasting;
       const auto g = plan.grid.place(row->at);
       const bool is_here = g && plan.cells.of(*g) == cell;
       const auto zyx =
@@ -196,12 +201,13 @@ class Rewrite final : public ShardRewrite {
         TRY(seat.writer->begin(options_.publisher.part(task.number, "arrow"),
                                options_.publisher.part(task.number, "csv")));
       has_begun = true;
-      TRY(seat.writer->add({.at = row->at,
-                            .labels = static_cast<uint32_t>(table / 8),
-                            .block_size = row->block_size,
-                            .mapped = {seat.mapped.data(), table},
-                            .supervoxels = row->supervoxels,
-                            .frame = row->frame}));
+      const RowView view{.at = row->at,
+                         .labels = static_cast<uint32_t>(table / 8),
+                         .block_size = row->block_size,
+                         .mapped = {seat.mapped.data(), table},
+                         .supervoxels = row->supervoxels,
+                         .frame = row->frame};
+      TRY(row->is_lasting ? seat.writer->add_lasting(view) : seat.writer->add(view));
     }
     tell();
     if (task.skips && task.input != seen.hex()) return fail(Code::kUsage, options_.refusal);

@@ -45,7 +45,7 @@ inline uint32_t part_of(const Place& place, size_t part) {  // 0 to 2
 inline constexpr uint64_t kRejectGroup = UINT64_MAX;
 
 struct RowHead {
-  uint64_t hash[2] = {};  // of the content as it came in: tells copies from conflicts
+  uint64_t hash[2] = {};  // of the block, or of the frame made of it: tells copies from conflicts
   uint64_t offset = 0;    // in the source; in the file of large rows when is_large
   BlockAt at{};
   uint32_t labels = 0;      // entries of each list
