@@ -232,10 +232,10 @@ class Reader final : public ArrowReader {
         return bad("a buffer beyond its batch");
     }
     if (rows > (uint64_t{1} << 31)) return bad("too many rows");
-    for (const size_t i : {1, 3, 5, 18}) {
+    for (const unsigned i : {1u, 3u, 5u, 18u}) {
       if (lengths[i] < 4 * rows) return bad("a column shorter than its batch");
     }
-    for (const size_t i : {7, 11, 15}) {
+    for (const unsigned i : {7u, 11u, 15u}) {
       if (rows > 0 && lengths[i] < 4 * (rows + 1)) return bad("offsets shorter than their batch");
     }
     // A batch that the window can hold is read whole, and its columns are looked at there.

@@ -226,7 +226,8 @@ Bytes ArrowShardWriter::room(uint64_t batch_rows) {
 }
 
 Result<std::unique_ptr<ArrowShardWriter>> ArrowShardWriter::create(
-    uint64_t batch_rows, std::shared_ptr<ScratchSpace> space, Lease lease, WriteBehind::Hash hash) {
+    uint64_t batch_rows, const std::shared_ptr<ScratchSpace>& space, Lease lease,
+    WriteBehind::Hash hash) {
   CHECK(lease.bytes() >= room(batch_rows));
   auto behind = TRY(WriteBehind::create(lease.split(WriteBehind::room()), hash));
   auto writer = std::make_unique<Writer>(batch_rows, space, std::move(behind), std::move(lease));

@@ -37,7 +37,7 @@ class ArrowShardWriter {
   static Bytes room(uint64_t batch_rows);
   // `lease`: room().
   [[nodiscard]] static Result<std::unique_ptr<ArrowShardWriter>> create(
-      uint64_t batch_rows, std::shared_ptr<ScratchSpace> space, Lease lease,
+      uint64_t batch_rows, const std::shared_ptr<ScratchSpace>& space, Lease lease,
       WriteBehind::Hash hash);
   virtual ~ArrowShardWriter() = default;
 

@@ -43,7 +43,7 @@ TEST(ChunkGrid, TakesApartWhatGridPutsTogether) {
 
 TEST(ChunkFormat, WidensRawChunksAndClearsWhatIsOutside) {
   const std::array<uint32_t, 3> extent{3, 2, 2}, room{4, 3, 2};
-  for (const size_t width : {1, 2, 4, 8}) {
+  for (const size_t width : {1u, 2u, 4u, 8u}) {
     const ChunkFormat format{width, false, {8, 8, 8}};
     std::vector<uint8_t> bytes(12 * width);
     for (size_t i = 0; i < 12; ++i) bytes[i * width + width - 1] = static_cast<uint8_t>(i + 1);
@@ -141,7 +141,7 @@ TEST(ChunkReader, ReadsItsShardsAndRefusesDamage) {
     ASSERT_TRUE(chunks) << chunks.error().message();
     ASSERT_EQ(chunks->size(), 64u);
     for (const auto& chunk : *chunks) ASSERT_EQ(chunk.size(), 101u + chunk[0]);
-    for (const uint64_t count : {2, 3, 4, 7}) {  // each chunk is in one of the parts
+    for (const uint64_t count : {2u, 3u, 4u, 7u}) {  // each chunk is in one of the parts
       std::multiset<std::vector<uint8_t>> parts;
       for (uint64_t i = 0; i < count; ++i) {
         const auto some = one.read({i, count});

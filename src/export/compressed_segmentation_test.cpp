@@ -26,7 +26,7 @@ std::vector<uint64_t> voxels_of(std::mt19937_64& random, size_t labels) {
 TEST(CompressedSegmentation, RoundTripsClippedAndMapped) {
   std::mt19937_64 random(9);
   BlockEncoder encoder;
-  for (const size_t labels : {1, 2, 3, 17, 400, 100000}) {
+  for (const size_t labels : {1u, 2u, 3u, 17u, 400u, 100000u}) {
     const auto voxels = voxels_of(random, labels);
     const auto bytes = encoder.encode(voxels);
     auto block = LabelBlock::parse(bytes);

@@ -55,7 +55,7 @@ std::vector<uint64_t> majority(const std::vector<uint64_t>& voxels, GridAt g,
 TEST(Downscale, ReducesToTheMajorityOfWhatIsInside) {
   std::mt19937_64 random(4);
   BlockEncoder encoder;
-  for (const size_t labels : {1, 2, 3, 16, 17, 600}) {
+  for (const size_t labels : {1u, 2u, 3u, 16u, 17u, 600u}) {
     const auto voxels = voxels_of(random, labels);
     const auto block = LabelBlock::parse(encoder.encode(voxels));
     ASSERT_TRUE(block);

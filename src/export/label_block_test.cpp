@@ -103,8 +103,8 @@ TEST(LabelBlock, SolidBlockHas24Bytes) {
 TEST(LabelBlock, RoundTripsAndAgreesWithPlainReading) {
   std::mt19937_64 random(20240601);
   BlockEncoder encoder;
-  for (const size_t labels : {2, 3, 5, 24, 300, 5000, 300000}) {
-    for (const size_t run : {1, 7, 64, 4096}) {
+  for (const size_t labels : {2u, 3u, 5u, 24u, 300u, 5000u, 300000u}) {
+    for (const size_t run : {1u, 7u, 64u, 4096u}) {
       const auto voxels = random_voxels(random, labels, run);
       const auto bytes = copy_of(encoder.encode(voxels));
       ASSERT_EQ(decoded(bytes), voxels) << labels << " " << run;

@@ -208,7 +208,7 @@ Result<std::string> SlicePictures::html(const Scale& scale) const {
     return static_cast<double>(scale.size[d]) * scale.resolution[d];
   };
   const double widest = std::max({extent(0), extent(2), 1e-9});
-  for (const size_t axis : {2, 1, 0}) {
+  for (const size_t axis : {2u, 1u, 0u}) {
     const size_t right = right_of(axis), down = down_of(axis);
     const auto png = TRY(png_of(picture(axis), width(axis), height(axis)));
     const std::string whole = fmt::format("{} x {} voxels", scale.size[right], scale.size[down]);
