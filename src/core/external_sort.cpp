@@ -87,7 +87,12 @@ struct ExternalSort::Run {
   }
   DurableRun durable() const { return {file, bytes, frames, records}; }
   Result<void> read(uint64_t offset, std::span<uint8_t> out) const {
-    if (!blob) return scratch->read_at(begin + offset, out);
+    if (!blob) {
+      const uint64_t behind = offset + out.size();
+      if (behind < bytes)
+        scratch->will_read(begin + behind, std::min<uint64_t>(bytes - behind, 2 * out.size()));
+      return scratch->read_at(begin + offset, out);
+    }
     const uint8_t* const at = TRY(blob->read(offset, out.size(), out));
     if (at != out.data()) std::memcpy(out.data(), at, out.size());
     return {};

@@ -117,6 +117,11 @@ Result<void> ScratchFile::read_at(uint64_t offset, std::span<uint8_t> out) const
   return read_fully_at(fd_, offset, out, "scratch in " + space_->folder());
 }
 
+void ScratchFile::will_read(uint64_t offset, uint64_t length) const {
+  (void)::posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(length),
+                        POSIX_FADV_WILLNEED);
+}
+
 void ScratchFile::punch(uint64_t offset, uint64_t length) {
   if (::fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset),
                   static_cast<off_t>(length)) != 0) {

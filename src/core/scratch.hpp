@@ -72,6 +72,8 @@ class ScratchFile {
   [[nodiscard]] Result<void> write_at(uint64_t offset, std::span<const uint8_t> data);
   // Reads exactly `out.size()` bytes; a short file is kCorrupt.
   [[nodiscard]] Result<void> read_at(uint64_t offset, std::span<uint8_t> out) const;
+  // Has a range read from the disk ahead of read_at(), where many runs in one file are read in turn.
+  void will_read(uint64_t offset, uint64_t length) const;
   // Returns a consumed range to the disk and to the limit (page-aligned inside the range).
   void punch(uint64_t offset, uint64_t length);
 
