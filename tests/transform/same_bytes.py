@@ -58,8 +58,9 @@ class Runs:
         while process.poll() is None and not self.PHASES[phase](work, out):
             time.sleep(0.0005)
         process.send_signal(signal.SIGKILL)
+        was_killed = process.wait() != 0
         self.only_whole_files(out)
-        return process.wait() != 0
+        return was_killed
 
     def only_whole_files(self, out):
         left = {name.name for name in out.parent.iterdir() if name.name.startswith(out.name)}
@@ -111,10 +112,14 @@ def main():
         out = work / f"phases{number}.parquet"
         phases = []
         for phase in runs.PHASES:
-            if runs.kill_in(phase, out, "72MiB", 2, more):
+            for _ in range(10):  # a busy machine may look too late
+                was_seen = runs.kill_in(phase, out, "72MiB", 2, more)
+                assert runs.finish(out, "72MiB", 2, more) == expected, f"{more} differs after a kill in {phase}"
+                out.unlink()
+                if was_seen or phase not in ("apply", "write"):
+                    break
+            if was_seen:
                 phases.append(phase)
-            assert runs.finish(out, "72MiB", 2, more) == expected, f"{more} differs after a kill in {phase}"
-            out.unlink()
         assert {"apply", "write"} <= set(phases), f"only {phases} were seen"
         print(f"{' '.join(more) or 'one step'}: {len(expected[0])} bytes, the same each time; {kills} kills; killed in "
               f"{', '.join(phases)}")
