@@ -21,22 +21,26 @@ class BlockStream final : public BlockSource {
 
   Result<std::optional<BlockUnit>> next(std::stop_token stop) override {
     source_->end_on(stop);
+    if (carried_.empty())
+      carried_ = TRY(Pages::map(TRY(account_.acquire(Bytes(kChunkBytes), stop))));
     BlockUnit unit;
     while (unit.items.empty()) {
       size_t room = kChunkBytes;
-      if (carried_.size() >= kHeaderBytes)
+      if (carried_bytes_ >= kHeaderBytes)
         room = std::max(room, kHeaderBytes + TRY(header(carried_.data())).length);
       unit.bytes = TRY(spare_->take(account_, room, stop));
       unit.home = spare_;
       const std::span<uint8_t> bytes(unit.bytes.data(), unit.bytes.size());
-      std::copy(carried_.begin(), carried_.end(), bytes.begin());
-      const size_t have = carried_.size() + TRY(source_->read(bytes.subspan(carried_.size())));
+      std::copy_n(carried_.data(), carried_bytes_, bytes.begin());
+      const size_t have = carried_bytes_ + TRY(source_->read(bytes.subspan(carried_bytes_)));
       if (have == 0) return std::nullopt;
       const size_t taken = TRY(take_records(bytes.first(have), unit));
       const auto rest = bytes.subspan(taken, have - taken);
       const bool is_cut = have < bytes.size() && unit.items.size() < kMostItems && !rest.empty();
       if (is_cut) return cut(rest);
-      carried_.assign(rest.begin(), rest.end());
+      CHECK(rest.size() <= carried_.size());
+      std::copy(rest.begin(), rest.end(), carried_.data());
+      carried_bytes_ = rest.size();
       if (unit.items.empty()) unit.bytes = Pages();  // the record needs a larger one
     }
     return std::optional(std::move(unit));
@@ -92,16 +96,18 @@ class BlockStream final : public BlockSource {
   std::unique_ptr<ByteSource> source_;
   Account account_;
   const std::shared_ptr<SpareRoom> spare_ = std::make_shared<SpareRoom>();
-  std::vector<uint8_t> carried_;  // read, and not yet given: less than kChunkBytes
-  uint64_t offset_ = 0;           // of the record behind those that were given
+  Pages carried_;  // kChunkBytes, of which these are read and not yet given:
+  size_t carried_bytes_ = 0;
+  uint64_t offset_ = 0;  // of the record behind those that were given
 };
 
 }  // namespace
 
 Result<Pages> SpareRoom::take(Account& account, size_t bytes, const std::stop_token& stop) {
   {
+    Pages spare;  // too small: given back behind the lock
     MutexLock lock(mutex_);
-    Pages spare = std::move(spare_);
+    spare = std::move(spare_);
     if (spare.size() >= bytes) return spare;
     is_awaited_ = true;
   }
@@ -126,7 +132,8 @@ Result<std::unique_ptr<BlockSource>> open_block_stream(const std::string& path, 
 }
 
 Bytes block_stream_floor() {
-  return Bytes(std::max(kHeaderBytes + kMaxPayload, BlockSource::kChunkBytes));
+  return Bytes(std::max(kHeaderBytes + kMaxPayload, BlockSource::kChunkBytes) +
+               BlockSource::kChunkBytes);
 }
 
 }  // namespace spillway::exporter

@@ -18,6 +18,7 @@ class ChunkFetch final : public ChunkReader {
     stop_.request_stop();
     {
       MutexLock lock(mutex_);
+      is_ending_ = true;
       changed_.notify_all();
     }
     for (const auto& part : parts_) {
@@ -82,8 +83,9 @@ class ChunkFetch final : public ChunkReader {
       part.is_full = true;
       changed_.notify_all();
       if (!goes_on) return;
-      while (part.is_full && !stop_.stop_requested()) changed_.wait(mutex_);
-      if (part.is_full) return;
+      // Not until a stop: next() may still wait for this part, and is told by its reader.
+      while (part.is_full && !is_ending_) changed_.wait(mutex_);
+      if (is_ending_) return;
     }
   }
 
@@ -91,6 +93,7 @@ class ChunkFetch final : public ChunkReader {
   std::stop_source stop_;
   Mutex mutex_;
   CondVar changed_;
+  bool is_ending_ GUARDED_BY(mutex_) = false;
   std::vector<std::unique_ptr<Part>> parts_;
   bool has_begun_ = false;
   Part* given_ = nullptr;  // whose chunk the caller has

@@ -728,6 +728,22 @@ class Http(unittest.TestCase):
                 self.assertEqual(self.files(out), want)
                 self.assertLess(server.most_at_once, 4)
 
+    def test_a_stop_while_many_requests_are_out_ends_the_run(self):
+        next(self.precomputed())
+        for moment in range(6):
+            with web.serve(self.folder / "web") as server:
+                server.delay = 0.02
+                out = self.folder / "stopped"
+                shutil.rmtree(out, ignore_errors=True)
+                process = subprocess.Popen([exported.SPILLWAY, "export", "run", f"precomputed://{server.address}/volume", "--spec",
+                                            self.folder / "volume.info", "--out", out, "--memory", "512MiB", "--progress",
+                                            "none"], stderr=subprocess.DEVNULL)
+                while not server.requests and process.poll() is None:
+                    time.sleep(0.002)
+                time.sleep(0.01 * moment)
+                process.send_signal(signal.SIGINT)
+                self.assertIn(process.wait(20), (0, 130))
+
     def test_a_volume_behind_a_server_without_ranges(self):
         volume = next(self.precomputed())
         self.assertTrue(any(volume.rglob("*.shard")))
