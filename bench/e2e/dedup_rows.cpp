@@ -15,9 +15,9 @@
 #include <cstring>
 #include <thread>
 
-#include "core/external_sort.hpp"
-#include "core/procstat.hpp"
-#include "core/turn.hpp"
+#include "core/flow/turn.hpp"
+#include "core/memory/procstat.hpp"
+#include "core/records/external_sort.hpp"
 
 using namespace spillway;
 

@@ -1,7 +1,7 @@
 // The cost of the ledger: a lease is taken once a unit of work, so about 100 ns is cheap enough.
 #include <benchmark/benchmark.h>
 
-#include "core/budget.hpp"
+#include "core/memory/budget.hpp"
 
 namespace spillway {
 namespace {

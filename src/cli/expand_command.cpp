@@ -7,8 +7,8 @@
 #include <chrono>
 #include <cstdio>
 
+#include "core/memory/procstat.hpp"
 #include "core/nearest.hpp"
-#include "core/procstat.hpp"
 
 namespace spillway::cli {
 namespace {

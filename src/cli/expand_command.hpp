@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cli/options.hpp"
-#include "expand/expand.hpp"
+#include "expand/job/expand.hpp"
 
 namespace spillway::cli {
 

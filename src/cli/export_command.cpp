@@ -7,11 +7,11 @@
 #include <chrono>
 #include <cstdio>
 
-#include "core/procstat.hpp"
-#include "export/make_spec.hpp"
-#include "export/plan.hpp"
-#include "export/source.hpp"
-#include "export/verify.hpp"
+#include "core/memory/procstat.hpp"
+#include "export/job/make_spec.hpp"
+#include "export/job/plan.hpp"
+#include "export/job/source.hpp"
+#include "export/job/verify.hpp"
 
 namespace spillway::cli {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "cli/options.hpp"
-#include "export/export.hpp"
+#include "export/job/export.hpp"
 
 namespace spillway::cli {
 

@@ -17,7 +17,7 @@
 #include "cli/options.hpp"
 #include "cli/transform_command.hpp"
 #include "core/nearest.hpp"
-#include "expand/problem.hpp"
+#include "expand/problem/problem.hpp"
 
 namespace spillway::cli {
 namespace {

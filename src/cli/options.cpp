@@ -5,7 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <charconv>
 
-#include "core/procstat.hpp"
+#include "core/memory/procstat.hpp"
 
 namespace spillway::cli {
 namespace {

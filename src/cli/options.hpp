@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/job.hpp"
+#include "core/job/job.hpp"
 #include "core/result.hpp"
 
 namespace CLI {

@@ -5,12 +5,12 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 
-#include "core/procstat.hpp"
+#include "core/memory/procstat.hpp"
 
 #ifdef SPILLWAY_HAVE_RDKIT
-#include "transform/apply.hpp"
-#include "transform/merge.hpp"
-#include "transform/stats.hpp"
+#include "transform/job/apply.hpp"
+#include "transform/job/merge.hpp"
+#include "transform/job/stats.hpp"
 #endif
 
 namespace spillway::cli {

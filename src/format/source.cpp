@@ -9,8 +9,8 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "core/durable_file.hpp"
-#include "core/file_io.hpp"
+#include "core/disk/durable_file.hpp"
+#include "core/disk/file_io.hpp"
 
 namespace spillway::format {
 namespace {

@@ -2,9 +2,9 @@
 #include <filesystem>
 
 #include "core/test_folder.hpp"
-#include "expand/checkpoint.hpp"
-#include "expand/problem.hpp"
-#include "expand/search.hpp"
+#include "expand/engine/checkpoint.hpp"
+#include "expand/engine/search.hpp"
+#include "expand/problem/problem.hpp"
 #include "fuzz.hpp"
 
 using namespace spillway;

@@ -10,11 +10,11 @@
 #include <string>
 #include <vector>
 
-#include "core/frame.hpp"
-#include "core/partitioner.hpp"
-#include "core/sorted_run.hpp"
+#include "core/disk/frame.hpp"
+#include "core/records/partitioner.hpp"
+#include "core/records/sorted_run.hpp"
 #include "core/test_folder.hpp"
-#include "expand/layer.hpp"
+#include "expand/engine/layer.hpp"
 #include "fuzz.hpp"
 
 using namespace spillway;

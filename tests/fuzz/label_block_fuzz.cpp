@@ -2,8 +2,8 @@
 // bytes as a compressed_segmentation chunk stay within bounds.
 #include <vector>
 
-#include "export/chunk_format.hpp"
-#include "export/label_block.hpp"
+#include "export/block/chunk_format.hpp"
+#include "export/block/label_block.hpp"
 #include "fuzz.hpp"
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -1,7 +1,7 @@
 // Any text is sentences whose phrases are all found again, or an error.
 #include <algorithm>
 
-#include "expand/ortho_text.hpp"
+#include "expand/ortho/ortho_text.hpp"
 #include "fuzz.hpp"
 
 using namespace spillway::expand::ortho;

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "expand/pipe_answer.hpp"
+#include "expand/foreign/pipe_answer.hpp"
 #include "fuzz.hpp"
 
 using namespace spillway;

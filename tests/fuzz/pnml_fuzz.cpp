@@ -1,5 +1,5 @@
 // Any document is a net whose arcs are in range, or an error.
-#include "expand/pnml.hpp"
+#include "expand/problems/pnml.hpp"
 #include "fuzz.hpp"
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

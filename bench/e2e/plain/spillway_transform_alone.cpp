@@ -9,7 +9,7 @@
 #include <fstream>
 #include <string>
 
-#include "transform/transformer.hpp"
+#include "transform/chemistry/transformer.hpp"
 
 namespace {
 

@@ -1,0 +1,56 @@
+#include "core/disk/work_folder.hpp"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "core/test_folder.hpp"
+
+namespace spillway {
+namespace {
+
+namespace fs = std::filesystem;
+
+void put(const std::string& path) { std::ofstream(path) << "x"; }
+
+TEST(WorkFolder, HoldsOneProcessAtATime) {
+  const TestFolder folder;
+  const std::string out = folder.path() + "/out";
+  auto first = WorkFolder::inside(out, "journal", "result");
+  ASSERT_TRUE(first) << first.error().message();
+  const auto second = WorkFolder::inside(out, "journal", "result");
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code(), Code::kInvalid);
+}
+
+TEST(WorkFolder, EntersWhatIsItsOwnAndNothingElse) {
+  const TestFolder folder;
+  put(folder.path() + "/file");
+  EXPECT_FALSE(WorkFolder::inside(folder.path() + "/file", "journal", "result"));
+  EXPECT_FALSE(WorkFolder::inside(folder.path(), "journal", "result"));
+  put(folder.path() + "/result");
+  EXPECT_TRUE(WorkFolder::inside(folder.path(), "journal", "result"));
+  EXPECT_FALSE(WorkFolder::beside(folder.path() + "/nowhere/out", "journal"));
+}
+
+// A kill at any moment of the tidying leaves either the anchor and all it names, or no anchor. Here the
+// anchor cannot be removed, as if the kill came first.
+TEST(WorkFolder, RemovesTheAnchorBeforeWhatItNames) {
+  const TestFolder folder;
+  auto work = WorkFolder::beside(folder.path() + "/out", "journal");
+  ASSERT_TRUE(work);
+  fs::create_directories(work->anchor() + "/in-the-way");
+  put(work->path() + "/a-run");
+  put(work->path() + "/z-run");
+  EXPECT_TRUE(work->has_anchor());
+  EXPECT_FALSE(work->clear());
+  EXPECT_TRUE(fs::exists(work->path() + "/a-run"));
+  EXPECT_TRUE(fs::exists(work->path() + "/z-run"));
+  fs::remove_all(work->anchor());
+  EXPECT_TRUE(work->remove());
+  EXPECT_FALSE(fs::exists(work->path()));
+}
+
+}  // namespace
+}  // namespace spillway

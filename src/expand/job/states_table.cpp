@@ -1,0 +1,102 @@
+#include "expand/job/states_table.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#ifdef SPILLWAY_HAVE_ARROW
+#include "format/parquet/parquet_writer.hpp"
+#endif
+
+namespace spillway::expand {
+#ifdef SPILLWAY_HAVE_ARROW
+namespace {
+
+format::ColumnType format_type(ColumnType type) {
+  switch (type) {
+    case ColumnType::kUint8:
+      return format::ColumnType::kUint8;
+    case ColumnType::kUint16:
+      return format::ColumnType::kUint16;
+    case ColumnType::kUint32:
+      return format::ColumnType::kUint32;
+    case ColumnType::kUint64:
+      return format::ColumnType::kUint64;
+    case ColumnType::kString:
+      return format::ColumnType::kString;
+    case ColumnType::kUint32List:
+      return format::ColumnType::kUint32List;
+    case ColumnType::kBinary:
+      return format::ColumnType::kBinary;
+  }
+  return format::ColumnType::kUint64;
+}
+
+format::ParquetOptions table_options(const Problem& problem, StatesOutput what) {
+  format::ParquetOptions options;
+  options.columns = {{"depth", format::ColumnType::kUint32, false},
+                     {"id", format::ColumnType::kUint64, false}};
+  if (what == StatesOutput::kAll) {
+    for (const Column& column : problem.columns())
+      options.columns.push_back({column.name, format_type(column.type), column.nullable});
+  }
+  options.metadata = {{"spillway.problem", problem.name()},
+                      {"spillway.arguments", problem.arguments_json()}};
+  return options;
+}
+
+class WriterRow final : public Row {
+ public:
+  explicit WriterRow(format::ParquetWriter& writer) : writer_(writer) {}
+  void number(uint64_t value) override { writer_.number(value); }
+  void text(std::string_view value) override { writer_.text(value); }
+  void list(std::span<const uint32_t> values) override { writer_.list(values); }
+  void null() override { writer_.null(); }
+
+ private:
+  format::ParquetWriter& writer_;
+};
+
+}  // namespace
+
+Result<void> write_states(const Problem& problem, StatesOutput what, Search& search,
+                          const std::string& folder, Budget& budget) {
+  std::error_code error;
+  std::filesystem::create_directories(folder, error);
+  if (error) return fail(Code::kIo, fmt::format("creating {}: {}", folder, error.message()));
+  Account account = TRY(budget.open({"parquet", 90, Bytes(0), std::nullopt}));
+  auto writer = TRY(format::ParquetWriter::create(folder + "/states.parquet",
+                                                  table_options(problem, what), account));
+  WriterRow row(*writer);
+  TRY(search.each_state([&](uint32_t depth, const StateView& state) {
+    writer->number(depth);
+    writer->number(problem.id(state));
+    if (what == StatesOutput::kAll) problem.describe(state, row);
+    return writer->end_row();
+  }));
+  return std::move(*writer).close();
+}
+
+Bytes states_cost(const Problem& problem, StatesOutput what) {
+  if (what == StatesOutput::kNone) return Bytes(0);
+  const format::ParquetOptions options = table_options(problem, what);
+  Bytes row;  // the mean, assumed: what is wider is refused when it comes
+  for (const format::ColumnSpec& column : options.columns) {
+    const bool wide = column.type == format::ColumnType::kUint32List ||
+                      column.type == format::ColumnType::kBinary ||
+                      column.type == format::ColumnType::kString;
+    row += wide ? Bytes(std::min<uint64_t>(4 * problem.canonical_size(), 48)) : 8_B;
+  }
+  // Ids do not compress, lists of small numbers do by four and more: half is ample for both.
+  return format::ParquetWriter::cost(options, row) / 2;
+}
+#else
+Bytes states_cost(const Problem&, StatesOutput) { return Bytes(0); }
+
+Result<void> write_states(const Problem&, StatesOutput, Search&, const std::string&, Budget&) {
+  return fail(Code::kUsage, "--states needs Arrow, which this build lacks: build with ./run build");
+}
+#endif
+
+}  // namespace spillway::expand

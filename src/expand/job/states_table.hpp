@@ -1,0 +1,22 @@
+// The states of a finished search as Parquet: DIR/states/states.parquet, in discovery order.
+#pragma once
+
+#include <string>
+
+#include "core/memory/budget.hpp"
+#include "core/result.hpp"
+#include "expand/engine/search.hpp"
+#include "expand/job/expand.hpp"
+#include "expand/problem/problem.hpp"
+
+namespace spillway::expand {
+
+// Columns: depth uint32, id uint64; with kAll also the problem's own columns. `folder` is created;
+// the file appears whole.
+[[nodiscard]] Result<void> write_states(const Problem& problem, StatesOutput what, Search& search,
+                                        const std::string& folder, Budget& budget);
+
+// What write_states() leases at most, roughly: a row group of the widest rows, encoded and not.
+Bytes states_cost(const Problem& problem, StatesOutput what);
+
+}  // namespace spillway::expand

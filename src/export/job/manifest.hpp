@@ -1,0 +1,50 @@
+// The manifest.json that a finished export leaves: written, and read again.
+//
+// Memory   One shard's entry at a time, whatever their number.
+// Threads  One.
+// Fails    Reading: kNotFound; kInvalid when it is no manifest, naming the file and what is missing. Writing: kIo,
+//          kDiskFull.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.hpp"
+#include "export/job/export.hpp"
+
+namespace spillway::exporter {
+
+struct ManifestShard {
+  std::string file;  // within the folder
+  uint64_t rows = 0, batches = 0, bytes = 0;
+  std::string sha256;
+  bool has_csv = false;
+  uint64_t csv_bytes = 0;
+  std::string csv_sha256;
+};
+
+struct Manifest {
+  std::string options;  // JSON, as the run wrote it
+  std::string to, spec_sha256;
+  std::string mapping_sha256;  // empty: none
+  bool keep_empty = false;
+  std::string glance, content;  // of the input; see input_mark.hpp
+  uint64_t blocks_in = 0, written = 0, empty = 0, rejected = 0, duplicates = 0, shards = 0;
+  std::vector<ScaleSummary> scales;  // with --scale all
+};
+
+using TakeShard = std::function<Result<void>(const ManifestShard&)>;
+// `take` is called for every shard, in order; it may be empty. Its first error is passed on.
+[[nodiscard]] Result<Manifest> read_manifest(const std::string& path, const TakeShard& take);
+
+// `options`, `glance`, `content`, the totals and `scales` of `head`, whose scales have the keys of
+// `spec`; `entries` calls back with each shard's JSON. Whole and durable, or not there.
+using ShardEntries =
+    std::function<Result<void>(const std::function<Result<void>(std::string_view)>&)>;
+[[nodiscard]] Result<void> write_manifest(const std::string& path, const Manifest& head,
+                                          const VolumeSpec& spec, const ShardEntries& entries);
+
+}  // namespace spillway::exporter

@@ -1,0 +1,408 @@
+#include "export/mapping/mapping.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <vector>
+
+#include "core/memory/pages.hpp"
+#include "core/mutex.hpp"
+#include "core/records/external_sort.hpp"
+#include "export/mapping/parquet_pairs.hpp"
+#include "export/spec/byte_source.hpp"
+#include "export/spec/sha256.hpp"
+
+namespace spillway::exporter {
+namespace {
+
+constexpr size_t kPageBytes = 4096;
+constexpr size_t kPagePairs = kPageBytes / 16;
+
+struct Pair {
+  uint64_t id, body;
+};
+
+uint64_t u64_at(const uint8_t* at) {
+  uint64_t value;
+  std::memcpy(&value, at, sizeof value);
+  return value;
+}
+void put_u64(uint8_t* at, uint64_t value) { std::memcpy(at, &value, sizeof value); }
+
+class Identity final : public Mapping {
+ public:
+  bool map(const uint8_t* ids, size_t count, uint8_t* out) const override {
+    uint64_t any = 0;
+    for (size_t i = 0; i < count; ++i) any |= u64_at(ids + 8 * i);
+    if (out != ids) std::memmove(out, ids, 8 * count);
+    return any != 0;
+  }
+  uint64_t pairs() const override { return 0; }
+  bool is_in_memory() const override { return true; }
+  const std::string& sha256() const override { return none_; }
+
+ private:
+  std::string none_;
+};
+
+class Table final : public Mapping {
+ public:
+  Table(Pages pages, std::string sha)
+      : pages_(std::move(pages)),
+        sha_(std::move(sha)),
+        slots_(pages_.as<Pair>().data()),
+        mask_(std::bit_floor(pages_.size() / sizeof(Pair)) - 1),
+        shift_(64 - static_cast<int>(std::bit_width(mask_))) {}
+
+  // False: the id has another body already.
+  bool insert(Pair pair) {
+    size_t at = slot_of(pair.id);
+    while (slots_[at].id != 0) {
+      if (slots_[at].id == pair.id) return slots_[at].body == pair.body;
+      at = (at + 1) & mask_;
+    }
+    slots_[at] = pair;
+    ++pairs_;
+    return true;
+  }
+  // Whether one more pair leaves a third of the slots free.
+  bool has_room() const { return (pairs_ + 1) * 3 / 2 <= mask_ + 1; }
+  size_t slots() const { return mask_ + 1; }
+  void move_to(Table& other) const {
+    for (size_t i = 0; i <= mask_; ++i) {
+      if (slots_[i].id != 0) (void)other.insert(slots_[i]);
+    }
+  }
+  bool map(const uint8_t* ids, size_t count, uint8_t* out) const override {
+    constexpr size_t kAhead = 16;
+    uint64_t any = 0;
+    for (size_t i = 0; i < std::min(count, kAhead); ++i)
+      __builtin_prefetch(slots_ + slot_of(u64_at(ids + 8 * i)));
+    for (size_t i = 0; i < count; ++i) {
+      if (i + kAhead < count) __builtin_prefetch(slots_ + slot_of(u64_at(ids + 8 * (i + kAhead))));
+      const uint64_t id = u64_at(ids + 8 * i);
+      uint64_t body = id;
+      for (size_t at = slot_of(id); slots_[at].id != 0; at = (at + 1) & mask_) {
+        if (slots_[at].id != id) continue;
+        body = slots_[at].body;
+        break;
+      }
+      any |= body;
+      put_u64(out + 8 * i, body);
+    }
+    return any != 0;
+  }
+  uint64_t pairs() const override { return pairs_; }
+  bool is_in_memory() const override { return true; }
+  const std::string& sha256() const override { return sha_; }
+
+ private:
+  size_t slot_of(uint64_t id) const { return (id * 0x9E3779B97F4A7C15u) >> shift_ & mask_; }
+  Pages pages_;
+  uint64_t pairs_ = 0;
+  std::string sha_;
+  Pair* slots_;
+  size_t mask_;
+  int shift_;
+};
+
+class Search final : public Mapping {
+ public:
+  Search(ScratchFile file, Pages index, uint64_t pairs, std::string sha)
+      : file_(std::move(file)), index_(std::move(index)), pairs_(pairs), sha_(std::move(sha)) {}
+
+  bool map(const uint8_t* ids, size_t count, uint8_t* out) const override {
+    alignas(16) uint8_t page[kPageBytes];
+    size_t held = SIZE_MAX;
+    uint64_t any = 0;
+    for (size_t i = 0; i < count; ++i) {
+      const uint64_t id = u64_at(ids + 8 * i);
+      const uint64_t body = find(id, page, held);
+      any |= body;
+      put_u64(out + 8 * i, body);
+    }
+    return any != 0;
+  }
+  Result<void> status() const override {
+    if (!has_failed_.load(std::memory_order_acquire)) return {};
+    MutexLock lock(mutex_);
+    return fail(first_error_->clone());
+  }
+  uint64_t pairs() const override { return pairs_; }
+  bool is_in_memory() const override { return false; }
+  const std::string& sha256() const override { return sha_; }
+
+ private:
+  uint64_t find(uint64_t id, uint8_t* page, size_t& held) const {
+    const size_t pages = (pairs_ + kPagePairs - 1) / kPagePairs;
+    const uint64_t* const firsts = index_.as<uint64_t>().data();
+    const auto after = std::upper_bound(firsts, firsts + pages, id);
+    if (after == firsts) return id;
+    const size_t wanted = static_cast<size_t>(after - firsts) - 1;
+    const size_t in_page = std::min<size_t>(kPagePairs, pairs_ - wanted * kPagePairs);
+    if (wanted != held) {
+      auto read = file_.read_at(wanted * kPageBytes, std::span(page, in_page * 16));
+      if (!read) {
+        held = SIZE_MAX;
+        note(std::move(read).error());
+        return id;
+      }
+      held = wanted;
+    }
+    size_t low = 0, high = in_page;
+    while (low < high) {
+      const size_t middle = (low + high) / 2;
+      if (u64_at(page + 16 * middle) < id)
+        low = middle + 1;
+      else
+        high = middle;
+    }
+    return low < in_page && u64_at(page + 16 * low) == id ? u64_at(page + 16 * low + 8) : id;
+  }
+  void note(Error error) const {
+    MutexLock lock(mutex_);
+    if (!first_error_) first_error_.emplace(std::move(error).with("looking ids up in the mapping"));
+    has_failed_.store(true, std::memory_order_release);
+  }
+  ScratchFile file_;
+  Pages index_;
+  uint64_t pairs_;
+  std::string sha_;
+  mutable std::atomic<bool> has_failed_{false};
+  mutable Mutex mutex_;
+  mutable std::optional<Error> first_error_ GUARDED_BY(mutex_);
+};
+
+ExternalSortOptions sort_options() {
+  ExternalSortOptions options;
+  options.memory = Bytes(uint64_t{32} << 20);
+  options.frame_bytes = size_t{64} << 10;
+  options.fold = [](std::span<uint8_t> kept, Record next) {
+    return std::memcmp(kept.data(), next.data(), 16) == 0;
+  };
+  return options;
+}
+
+// Reads the pairs of a file, in its order, without those of 0.
+class Loader {
+ public:
+  using Take = std::function<Result<void>(Pair)>;
+  Loader(const Mapping::Options& options, Take take, std::stop_token stop)
+      : options_(options), take_(std::move(take)), stop_(std::move(stop)) {}
+
+  Result<void> read() {
+    auto source = TRY(ByteSource::open(options_.path, ByteSource::Gzip::kByContent));
+    std::vector<uint8_t> buffer(65536);
+    size_t held = TRY(source->read(buffer));
+    if (options_.format == MappingFormat::kAuto && held >= 4 &&
+        std::memcmp(buffer.data(), "PAR1", 4) == 0) {
+      source.reset();
+      return read_parquet_pairs(options_.path, options_.sort,
+                                [&](uint64_t id, uint64_t body) { return add(id, body); });
+    }
+    const bool binary = options_.format == MappingFormat::kBinary;
+    size_t kept = 0;
+    while (held > kept) {
+      const size_t used = TRY(binary ? take_binary(std::span(buffer).first(held))
+                                     : take_text(std::span(buffer).first(held)));
+      kept = held - used;
+      if (kept == buffer.size())
+        return fail(Code::kInvalid,
+                    fmt::format("{}: line {} is longer than 64 KiB", options_.path, line_ + 1));
+      std::memmove(buffer.data(), buffer.data() + used, kept);
+      held = kept + TRY(source->read(std::span(buffer).subspan(kept)));
+    }
+    if (kept == 0) return {};
+    if (binary)
+      return fail(Code::kInvalid, fmt::format("{}: ends within pair {}", options_.path, pairs_));
+    return take_line({reinterpret_cast<const char*>(buffer.data()), kept});
+  }
+
+ private:
+  Result<void> add(uint64_t id, uint64_t body) {
+    if (pairs_++ % 65536 == 0 && stop_.stop_requested()) return fail(Code::kCancelled, "stopped");
+    if (id == 0) return {};  // 0 stays 0
+    return take_({id, body});
+  }
+  Result<size_t> take_binary(std::span<const uint8_t> bytes) {
+    const size_t whole = bytes.size() / 16 * 16;
+    for (size_t at = 0; at < whole; at += 16)
+      TRY(add(u64_at(bytes.data() + at), u64_at(bytes.data() + at + 8)));
+    return whole;
+  }
+  Result<size_t> take_text(std::span<const uint8_t> bytes) {
+    const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    size_t at = 0;
+    for (size_t end; (end = text.find('\n', at)) != std::string_view::npos; at = end + 1)
+      TRY(take_line(text.substr(at, end - at)));
+    return at;
+  }
+  Result<void> take_line(std::string_view line) {
+    ++line_;
+    line = line.substr(0, line.find('#'));
+    const auto is_gap = [](char c) { return c == ' ' || c == '\t' || c == ',' || c == '\r'; };
+    uint64_t numbers[2];
+    size_t count = 0;
+    const char *at = line.data(), *const end = line.data() + line.size();
+    while (true) {
+      while (at < end && is_gap(*at)) ++at;
+      if (at == end) break;
+      if (count == 2) return bad_line();
+      const auto [next, error] = std::from_chars(at, end, numbers[count]);
+      if (error != std::errc() || (next < end && !is_gap(*next))) return bad_line();
+      ++count;
+      at = next;
+    }
+    if (count == 0) return {};
+    if (count == 1) return bad_line();
+    return add(numbers[0], numbers[1]);
+  }
+  tl::unexpected<Error> bad_line() const {
+    return fail(Code::kInvalid,
+                fmt::format("{}: line {}: must be two numbers, supervoxel and body (binary pairs "
+                            "need --mapping-format binary)",
+                            options_.path, line_));
+  }
+
+  const Mapping::Options& options_;
+  Take take_;
+  std::stop_token stop_;
+  uint64_t line_ = 0, pairs_ = 0;
+};
+
+// The sorted pairs on scratch.
+struct Sorted {
+  ScratchFile file;
+  uint64_t pairs = 0;
+};
+
+Result<Sorted> write_sorted(ExternalSort& sort, ScratchSpace& space, const std::string& path) {
+  Sorted sorted{TRY(space.open())};
+  auto stream = TRY(sort.stream());
+  std::vector<uint8_t> buffer;
+  buffer.reserve(65536);
+  uint64_t last_id = 0, last_body = 0;
+  while (auto record = TRY(stream.next())) {
+    const uint64_t id = __builtin_bswap64(u64_at(record->data())),
+                   body = __builtin_bswap64(u64_at(record->data() + 8));
+    if (sorted.pairs > 0 && id == last_id)
+      return fail(Code::kInvalid, fmt::format("{}: supervoxel {} has two bodies, {} and {}", path,
+                                              id, last_body, body));
+    last_id = id;
+    last_body = body;
+    uint8_t pair[16];
+    put_u64(pair, id);
+    put_u64(pair + 8, body);
+    buffer.insert(buffer.end(), pair, pair + 16);
+    ++sorted.pairs;
+    if (buffer.size() == 65536) {
+      TRY(sorted.file.append(buffer));
+      buffer.clear();
+    }
+  }
+  if (!buffer.empty()) TRY(sorted.file.append(buffer));
+  return sorted;
+}
+
+template <class Take>
+Result<void> for_each_pair(const Sorted& sorted, Take&& take) {
+  std::vector<uint8_t> buffer(65536);
+  for (uint64_t at = 0; at < sorted.pairs * 16; at += buffer.size()) {
+    const size_t size = std::min<uint64_t>(buffer.size(), sorted.pairs * 16 - at);
+    TRY(sorted.file.read_at(at, std::span(buffer).first(size)));
+    for (size_t i = 0; i < size; i += 16) {
+      take(at / 16 + i / 16, Pair{u64_at(buffer.data() + i), u64_at(buffer.data() + i + 8)});
+    }
+  }
+  return {};
+}
+
+// Straight into a table that grows while memory is lent. None when it is not, and when the pairs
+// contradict each other: sorting says where.
+Result<std::unique_ptr<Table>> load_table(const Mapping::Options& options, const std::string& sha,
+                                          const std::stop_token& stop) {
+  Account account = options.table;
+  const auto make = [&](uint64_t slots) -> Result<std::unique_ptr<Table>> {
+    if (slots * sizeof(Pair) > options.most_table_bytes) return std::unique_ptr<Table>();
+    auto lease = account.try_acquire(Bytes(slots * sizeof(Pair)));
+    if (!lease) return std::unique_ptr<Table>();
+    return std::make_unique<Table>(TRY(Pages::map(std::move(*lease))), sha);
+  };
+  std::error_code error;
+  const auto size = std::filesystem::file_size(options.path, error);
+  const bool is_binary = options.format == MappingFormat::kBinary;
+  const uint64_t guess = is_binary && !error ? size / sizeof(Pair) : 0;
+  auto table = TRY(make(std::bit_ceil(std::max<uint64_t>((guess + 1) * 3 / 2, 4096))));
+  if (!table) return table;
+  bool gave_up = false;
+  const auto take = [&](Pair pair) -> Result<void> {
+    if (!table->has_room()) {
+      auto larger = TRY(make(2 * table->slots()));
+      gave_up = !larger;
+      if (larger) table->move_to(*larger);
+      if (larger) table = std::move(larger);
+    }
+    gave_up = gave_up || !table->insert(pair);
+    if (gave_up) return fail(Code::kMemoryLimit, "sort them");
+    return {};
+  };
+  auto read = Loader(options, take, stop).read();
+  if (gave_up) return std::unique_ptr<Table>();
+  if (!read) return fail(std::move(read).error());
+  return table;
+}
+
+}  // namespace
+
+Bytes Mapping::sort_floor() { return ExternalSort::floor(sort_options()) + 256_KiB; }
+
+Result<std::unique_ptr<Mapping>> Mapping::load(const Options& options, std::stop_token stop) {
+  if (options.path.empty()) return std::unique_ptr<Mapping>(std::make_unique<Identity>());
+  const std::string sha = TRY(sha256_of_file(options.path));
+  if (auto table = TRY(load_table(options, sha, stop)))
+    return std::unique_ptr<Mapping>(std::move(table));
+  Sorted sorted;
+  {
+    auto sort = TRY(ExternalSort::create(sort_options(), options.sort, options.space));
+    ExternalSort::Input& input = sort->input(0);
+    const auto add = [&](Pair pair) {
+      uint8_t record[16];
+      put_u64(record, __builtin_bswap64(pair.id));
+      put_u64(record + 8, __builtin_bswap64(pair.body));
+      return input.add(record);
+    };
+    TRY(Loader(options, add, stop).read());
+    sorted = TRY(write_sorted(*sort, *options.space, options.path));
+  }
+  Account table_account = options.table;
+  const uint64_t slots = std::bit_ceil(std::max<uint64_t>(sorted.pairs * 3 / 2, 1024));
+  if (slots * sizeof(Pair) <= options.most_table_bytes) {
+    if (auto lease = table_account.try_acquire(Bytes(slots * sizeof(Pair)))) {
+      auto table = std::make_unique<Table>(TRY(Pages::map(std::move(*lease))), sha);
+      TRY(for_each_pair(sorted, [&](uint64_t, Pair pair) { (void)table->insert(pair); }));
+      return std::unique_ptr<Mapping>(std::move(table));
+    }
+  }
+  const uint64_t pages = (sorted.pairs + kPagePairs - 1) / kPagePairs;
+  auto lease = table_account.try_acquire(Bytes(std::max<uint64_t>(pages * 8, kPageBytes)));
+  if (!lease)
+    return fail(Code::kMemoryLimit,
+                fmt::format("{}: the index of {} pairs needs {}; raise --memory", options.path,
+                            grouped(sorted.pairs), to_string(Bytes(pages * 8))));
+  Pages index = TRY(Pages::map(std::move(*lease)));
+  TRY(for_each_pair(sorted, [&](uint64_t at, Pair pair) {
+    if (at % kPagePairs == 0) index.as<uint64_t>()[at / kPagePairs] = pair.id;
+  }));
+  const uint64_t pairs = sorted.pairs;
+  return std::unique_ptr<Mapping>(
+      std::make_unique<Search>(std::move(sorted.file), std::move(index), pairs, sha));
+}
+
+}  // namespace spillway::exporter

@@ -1,0 +1,118 @@
+#include "export/shard/precomputed_shard.hpp"
+
+#include <fmt/format.h>
+#include <libdeflate.h>
+
+#include <optional>
+#include <vector>
+
+#include "export/shard/output_file.hpp"
+
+namespace spillway::exporter {
+namespace {
+
+constexpr size_t kFileBuffer = size_t{512} << 10;
+constexpr size_t kMostChunks = 65536;  // of one minishard: its index is held whole
+
+std::span<const uint8_t> bytes_of(const std::vector<uint64_t>& values) {
+  return {reinterpret_cast<const uint8_t*>(values.data()), values.size() * 8};
+}
+
+class Writer final : public PrecomputedShardWriter {
+ public:
+  explicit Writer(Sharding sharding)
+      : sharding_(sharding), file_(kFileBuffer, OutputFile::Hash::kNone) {
+    if (sharding.gzip_index) deflate_ = libdeflate_alloc_compressor(6);
+  }
+  ~Writer() override {
+    if (deflate_ != nullptr) libdeflate_free_compressor(deflate_);
+  }
+
+  Result<void> begin(const std::string& path) override {
+    path_ = path;
+    figures_ = {};
+    minishard_.reset();
+    TRY(file_.open(path));
+    table_bytes_ = uint64_t{16} << sharding_.minishard_bits;
+    static constexpr uint8_t kZeros[4096] = {};
+    for (uint64_t at = 0; at < table_bytes_; at += 4096)
+      TRY(file_.append(std::span(kZeros).first(std::min<uint64_t>(4096, table_bytes_ - at))));
+    return {};
+  }
+
+  Result<void> add(uint64_t minishard, uint64_t chunk_id, std::span<const uint8_t> chunk) override {
+    if (minishard_ && *minishard_ != minishard) TRY(end_minishard());
+    if (!minishard_) {
+      minishard_ = minishard;
+      last_id_ = 0;
+      last_end_ = 0;
+    }
+    if (ids_.size() == kMostChunks)
+      return fail(Code::kTooLarge,
+                  fmt::format("{}: more than {} chunks in a minishard; give more minishard_bits",
+                              path_, kMostChunks));
+    const uint64_t begin = file_.size() - table_bytes_;
+    ids_.push_back(chunk_id - last_id_);
+    starts_.push_back(begin - last_end_);
+    sizes_.push_back(chunk.size());
+    last_id_ = chunk_id;
+    last_end_ = begin + chunk.size();
+    ++figures_.rows;
+    return file_.append(chunk);
+  }
+
+  Result<ShardFigures> end() override {
+    if (minishard_) TRY(end_minishard());
+    figures_.bytes = file_.size();
+    TRY(file_.close());
+    return figures_;
+  }
+
+ private:
+  Result<void> end_minishard() {
+    std::vector<uint64_t> index;
+    index.reserve(3 * ids_.size());
+    for (const auto* row : {&ids_, &starts_, &sizes_})
+      index.insert(index.end(), row->begin(), row->end());
+    const uint64_t begin = file_.size() - table_bytes_;
+    if (deflate_ != nullptr) {
+      std::vector<uint8_t> packed(libdeflate_gzip_compress_bound(deflate_, index.size() * 8));
+      const size_t made = libdeflate_gzip_compress(deflate_, index.data(), index.size() * 8,
+                                                   packed.data(), packed.size());
+      CHECK(made > 0);
+      TRY(file_.append(std::span<const uint8_t>(packed).first(made)));
+    } else {
+      TRY(file_.append(bytes_of(index)));
+    }
+    const std::vector<uint64_t> entry{begin, file_.size() - table_bytes_};
+    TRY(file_.write_at(16 * *minishard_, bytes_of(entry)));
+    ids_.clear();
+    starts_.clear();
+    sizes_.clear();
+    minishard_.reset();
+    ++figures_.batches;
+    return {};
+  }
+
+  const Sharding sharding_;
+  OutputFile file_;
+  libdeflate_compressor* deflate_ = nullptr;
+  std::string path_;
+  uint64_t table_bytes_ = 0;
+  std::optional<uint64_t> minishard_;
+  uint64_t last_id_ = 0, last_end_ = 0;
+  std::vector<uint64_t> ids_, starts_, sizes_;  // at most kMostChunks
+  ShardFigures figures_;                        // batches: minishards
+};
+
+}  // namespace
+
+Bytes PrecomputedShardWriter::room() {
+  return Bytes(kFileBuffer + 4 * 24 * kMostChunks + (size_t{512} << 10));
+}
+
+Result<std::unique_ptr<PrecomputedShardWriter>> PrecomputedShardWriter::create(Sharding sharding) {
+  return std::unique_ptr<PrecomputedShardWriter>(std::make_unique<Writer>(sharding));
+}
+
+}  // namespace spillway::exporter

@@ -1,0 +1,252 @@
+#include "export/shard/shard_publisher.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "export/spec/sha256.hpp"
+
+namespace spillway::exporter {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kGroupShards = 512;
+constexpr uint64_t kGroupBytes = uint64_t{512} << 20;
+constexpr uint64_t kLargeShard = uint64_t{1} << 20;
+
+SpillQueue::Options queue_options() {
+  return {.segment_bytes = size_t{256} << 10, .frame_bytes = size_t{64} << 10};
+}
+
+// What is on the disk by now need not stay in memory: the next shards can have its pages.
+void forget_pages(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return;
+  (void)::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+  ::close(fd);
+}
+
+Result<void> sync_file_system(const std::string& folder) {
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return fail_errno("opening " + folder);
+  const int synced = ::syncfs(fd);
+  const int error = errno;
+  ::close(fd);
+  if (synced != 0) return fail(Error::from_errno("syncing " + folder, error));
+  return {};
+}
+
+// The shard's line of the manifest, and what the manifest does not tell.
+std::string journal_entry(const ShardPublisher::Finished& shard) {
+  if (shard.input.empty()) return shard.entry;
+  Json entry = Json::parse(shard.entry);
+  entry["input"] = shard.input;
+  return entry.dump();
+}
+
+}  // namespace
+
+Bytes ShardPublisher::room() { return SpillQueue::floor(queue_options()) * 2 + 512_KiB; }
+
+Result<std::unique_ptr<ShardPublisher>> ShardPublisher::open(std::string out, std::string work,
+                                                             const std::string& configuration,
+                                                             Account account,
+                                                             std::shared_ptr<ScratchSpace> space) {
+  std::unique_ptr<ShardPublisher> publisher(new ShardPublisher);
+  publisher->out_ = std::move(out);
+  publisher->work_ = std::move(work);
+  publisher->known_ = TRY(SpillQueue::create(queue_options(), account, space));
+  publisher->entries_ = TRY(SpillQueue::create(queue_options(), account, space));
+  auto journal = TRY(Journal::open(
+      publisher->work_ + "/journal", configuration, [&](std::string_view line) -> Result<void> {
+        const Json json = Json::parse(line, nullptr, false);
+        if (json.is_object()) {
+          for (const auto& [name, value] : json.items())
+            publisher->noted_[name] = value.is_string() ? value.get<std::string>() : "";
+          return {};
+        }
+        if (!json.is_array()) return fail(Code::kCorrupt, "a line of the journal is no list");
+        publisher->has_shards_ = true;
+        for (const Json& entry : json) {
+          const std::string text = entry.dump();
+          TRY(publisher->known_->push(
+              {reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
+        }
+        return {};
+      }));
+  publisher->journal_ = std::make_unique<Journal>(std::move(journal));
+  std::error_code error;
+  fs::remove_all(publisher->work_ + "/parts", error);
+  fs::create_directories(publisher->work_ + "/parts", error);
+  if (error)
+    return fail(Code::kIo, fmt::format("creating {}/parts: {}", publisher->work_, error.message()));
+  return publisher;
+}
+
+Result<void> ShardPublisher::same_as_before(const std::string& name, const std::string& value,
+                                            const std::string& refusal) {
+  const auto noted = noted_.find(name);
+  if (noted != noted_.end() && noted->second == value) return {};
+  if (noted != noted_.end() && has_shards_) return fail(Code::kUsage, refusal);
+  TRY(wait());
+  noted_[name] = value;
+  return journal_->append(Json{{name, value}}.dump());
+}
+
+std::string ShardPublisher::part(uint64_t number, const std::string& extension) const {
+  return fmt::format("{}/parts/{}.{}", work_, number, extension);
+}
+
+Result<bool> ShardPublisher::is_done(const std::string& name, std::string* input) {
+  if (next_known_.empty()) {
+    const auto record = TRY(known_->pop());
+    if (!record) return false;
+    next_known_.assign(reinterpret_cast<const char*>(record->data()), record->size());
+  }
+  Json entry = Json::parse(next_known_, nullptr, false);
+  const std::string file = entry.is_object() ? entry.value("file", "") : "";
+  const std::string stem = file == name ? file : file.substr(0, file.rfind('.'));
+  if (stem != name) return false;
+  std::string text = std::exchange(next_known_, {});
+  const auto matches = [&](const std::string& path, const char* key) -> Result<bool> {
+    auto hash = sha256_of_file(path);
+    if (!hash && hash.error().code() == Code::kNotFound) return false;
+    return TRY(std::move(hash)) == entry.value(key, "");
+  };
+  const bool is_whole =
+      entry.contains("input") == (input != nullptr) && TRY(matches(out_ + "/" + file, "sha256")) &&
+      (!entry.contains("csv_sha256") || TRY(matches(out_ + "/" + stem + ".csv", "csv_sha256")));
+  if (!is_whole) {
+    damaged_[name] = std::move(text);
+    ++redone_;
+    return false;
+  }
+  if (input != nullptr) {
+    *input = entry.value("input", "");
+    entry.erase("input");
+  }
+  TRY(remember(entry.dump()));
+  ++skipped_;
+  return true;
+}
+
+Result<void> ShardPublisher::remember(std::string_view entry) {
+  ++shards_;
+  return entries_->push({reinterpret_cast<const uint8_t*>(entry.data()), entry.size()});
+}
+
+Result<void> ShardPublisher::add(Finished shard) {
+  TRY(remember(shard.entry));
+  group_bytes_ += shard.bytes;
+  bytes_ += shard.bytes;
+  // Noted twice, it would stand in the way of those behind it when the run is continued again.
+  const auto damaged = damaged_.extract(shard.name);
+  const bool is_noted = !damaged.empty() && damaged.mapped() == journal_entry(shard);
+  group_.push_back({std::move(shard), is_noted});
+  if (group_.size() < kGroupShards && group_bytes_ < kGroupBytes) return {};
+  TRY(wait());
+  publishing_ = std::exchange(group_, {});
+  group_bytes_ = 0;
+  thread_ = std::thread([this] { published_ = publish(publishing_); });
+  return {};
+}
+
+Result<void> ShardPublisher::wait() {
+  if (!thread_.joinable()) return {};
+  thread_.join();
+  if (published_) return {};
+  // Kept for another try: nothing of a later group may be noted before it.
+  group_.insert(group_.begin(), std::make_move_iterator(publishing_.begin()),
+                std::make_move_iterator(publishing_.end()));
+  return std::exchange(published_, Result<void>());
+}
+
+Result<void> ShardPublisher::flush() {
+  TRY(wait());
+  TRY(publish(group_));
+  group_.clear();
+  group_bytes_ = 0;
+  return {};
+}
+
+ShardPublisher::~ShardPublisher() {
+  if (thread_.joinable()) thread_.join();
+}
+
+Result<void> ShardPublisher::publish(const std::vector<Pending>& group) {
+  if (group.empty()) return {};
+  TRY(sync_file_system(work_));
+  std::set<std::string> folders;
+  std::string line = "[";
+  for (const Pending& pending : group) {
+    const Finished& shard = pending.shard;
+    for (const std::string& extension : shard.extensions) {
+      const std::string from = fmt::format("{}/parts/{}.{}", work_, shard.number, extension);
+      const std::string to = extension.empty()
+                                 ? out_ + "/" + shard.name
+                                 : fmt::format("{}/{}.{}", out_, shard.name, extension);
+      const std::string folder = fs::path(to).parent_path().string();
+      if (folders.insert(folder).second) {
+        std::error_code error;
+        fs::create_directories(folder, error);
+        if (error) return fail(Code::kIo, fmt::format("creating {}: {}", folder, error.message()));
+      }
+      if (::rename(from.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);
+      if (shard.bytes >= kLargeShard) forget_pages(to);
+    }
+    if (!pending.is_noted) line += (line.size() > 1 ? "," : "") + journal_entry(shard);
+  }
+  for (const std::string& folder : folders) TRY(sync_folder(folder));
+  if (line.size() > 1) TRY(journal_->append(line + "]"));
+  return {};
+}
+
+Result<void> ShardPublisher::retract() {
+  TRY(flush());
+  TRY(entries([&](std::string_view entry) -> Result<void> {
+    const std::string file = Json::parse(entry).value("file", "");
+    const std::string stem = out_ + "/" + file.substr(0, file.rfind('.'));
+    for (const std::string& path : {out_ + "/" + file, stem + ".csv"}) {
+      if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno("removing " + path);
+    }
+    return {};
+  }));
+  journal_.reset();
+  const std::string journal = work_ + "/journal";
+  if (::unlink(journal.c_str()) != 0) return fail_errno("removing " + journal);
+  return {};
+}
+
+Result<void> ShardPublisher::entries(const std::function<Result<void>(std::string_view)>& take) {
+  while (auto record = TRY(entries_->pop()))
+    TRY(take({reinterpret_cast<const char*>(record->data()), record->size()}));
+  return {};
+}
+
+ShardPublisher::Finished finished_shard(uint64_t number, const std::string& name, Target target,
+                                        const ShardFigures& figures) {
+  const bool is_arrow = target == Target::kArrow;
+  Json entry;
+  entry["file"] = name + (is_arrow ? ".arrow" : ".shard");
+  entry["rows"] = figures.rows;
+  if (is_arrow) entry["batches"] = figures.batches;
+  entry["bytes"] = figures.bytes;
+  entry["sha256"] = figures.sha256;
+  if (is_arrow) {
+    entry["csv_bytes"] = figures.csv_bytes;
+    entry["csv_sha256"] = figures.csv_sha256;
+  }
+  std::vector<std::string> extensions{"shard"};
+  if (is_arrow) extensions = {"csv", "arrow"};
+  return {number, name, extensions, entry.dump(), figures.bytes, ""};
+}
+
+}  // namespace spillway::exporter

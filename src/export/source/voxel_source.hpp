@@ -1,0 +1,49 @@
+// Plain voxel arrays as blocks: .npy, NIfTI-1 and NIfTI-2 (also .gz), of either byte order, and raw
+// files.
+//
+// Order    Blocks in rows along the file's fastest axis. Outside the volume voxels are 0.
+// Memory   A unit is a row of up to kRow blocks of 2 MiB, leased from the account; a row buffer of
+//          kRow * 512 bytes. A .gz is unpacked to scratch first.
+// Threads  One.
+// Fails    kInvalid: a header that is not understood (says what), another shape than the scale's,
+//          a negative value (names its voxel), float or scaled data. kIo, kScratchFull.
+// Source   numpy.lib.format 1.0 to 3.0; the headers of NIfTI-1 (nifti1.h) and NIfTI-2 (nifti2.h).
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/disk/scratch.hpp"
+#include "export/source/block_source.hpp"
+
+namespace spillway::exporter {
+
+enum class VoxelType { kU8, kU16, kU32, kU64, kI8, kI16, kI32, kI64 };
+enum class VoxelFile { kNpy, kNifti, kRaw };
+
+struct VoxelLayout {
+  VoxelType type = VoxelType::kU8;
+  std::array<int64_t, 3> size{};  // voxels along x, y, z
+  bool x_fastest = true;          // else z is
+  bool big_endian = false;
+  uint64_t data_offset = 0;
+  std::optional<std::array<double, 3>> resolution;  // nm
+};
+
+struct VoxelOptions {
+  std::string path;
+  VoxelFile file = VoxelFile::kRaw;
+  bool xyz = false;                             // .npy: its axes are x, y, z
+  std::optional<std::array<int64_t, 3>> shape;  // raw: x, y, z
+  std::string dtype;                            // raw: "u1" .. "u8", or "uint8" .. "uint64"
+};
+
+[[nodiscard]] Result<VoxelLayout> read_voxel_layout(const VoxelOptions& options);
+[[nodiscard]] Result<std::unique_ptr<BlockSource>> open_voxel_source(
+    const VoxelOptions& options, const Grid& grid, std::array<int64_t, 3> size, Account account,
+    std::shared_ptr<ScratchSpace> space);
+Bytes voxel_source_floor();
+
+}  // namespace spillway::exporter

@@ -1,0 +1,30 @@
+// What both Parquet writers share: types, properties, errors, the check before the final name.
+#pragma once
+
+#include <arrow/api.h>
+#include <parquet/properties.h>
+
+#include <memory>
+#include <string>
+
+#include "core/result.hpp"
+#include "format/column.hpp"
+#include "format/parquet/parquet_writer.hpp"
+#include "format/source.hpp"
+
+namespace spillway::format {
+
+std::shared_ptr<arrow::DataType> arrow_type(ColumnType type);
+std::shared_ptr<arrow::Schema> arrow_schema(const ParquetOptions& options);
+std::shared_ptr<parquet::WriterProperties> writer_properties(const ParquetOptions& options,
+                                                             arrow::MemoryPool& pool);
+Error parquet_error(const arrow::Status& status, const std::string& path);
+// The file as a reader will see it: the footer parses and counts the rows that were written.
+[[nodiscard]] Result<void> verify_parquet(Sink& sink, uint64_t rows, arrow::MemoryPool& pool);
+
+// The writer for options with scratch; see parquet_writer.hpp.
+[[nodiscard]] Result<std::unique_ptr<ParquetWriter>> create_spooled(std::string path,
+                                                                    ParquetOptions options,
+                                                                    Account account);
+
+}  // namespace spillway::format

@@ -1,0 +1,74 @@
+// Rows of one text column (several, in CSV) from Parquet, SMILES, CSV and SDF files, with other
+// columns carried along. Knows no chemistry: what the text means is the caller's business.
+//
+// .parquet           one string column; others by name
+// .smi .smiles       the first token of each line; blank lines and lines that begin with # are none
+// .csv               RFC 4180, "" for a quote; LF or CRLF; line breaks within quotes
+// .sdf               a record up to a line $$$$ is one text; its data fields can be carried
+// and the last three with .gz behind.
+//
+// Row      `text` is null where the file has a null or an empty field. A text above kMaxText is not
+//          a row that can be worked on: `problem` says why, and text is its beginning.
+// Memory   Text formats: cost(), fixed. Parquet: pages and batches of kBatchRows rows, whatever the
+//          size of its row groups, charged to `account`; refusal is kMemoryLimit.
+// Threads  One.
+// Fails    kInvalid (wrong column, broken CSV), kCorrupt (truncation), with file and line or row.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/memory/budget.hpp"
+#include "core/result.hpp"
+#include "format/column.hpp"
+#include "format/source.hpp"
+
+namespace spillway::format {
+
+struct RowOptions {
+  std::vector<std::string> text_columns;  // names, or 1-based numbers; empty: `default_column`
+  std::string default_column = "smiles";
+  bool header = true;              // CSV: the first line names the columns
+  bool carry_all = false;          // all other columns
+  std::vector<std::string> carry;  // these
+};
+
+enum class RowKind { kLine, kRecord };  // a token or cell; an SDF record
+
+struct InputRow {
+  std::optional<std::string_view> text;
+  std::string_view problem;  // not empty: the row cannot be read; why
+  std::string_view carried;  // ValueWriter's encoding, one value a carried column
+};
+
+class RowReader {
+ public:
+  static constexpr size_t kMaxText = size_t{16} << 10;     // of one text
+  static constexpr size_t kMaxRecord = size_t{1} << 20;    // of one line, CSV record or SDF record
+  static constexpr size_t kMaxCarried = size_t{64} << 10;  // of a row's carried values together
+  static constexpr int64_t kBatchRows = 256;
+
+  static const std::vector<std::string>& suffixes();
+  static bool is_parquet(std::string_view path) { return path.ends_with(".parquet"); }
+  static Bytes cost() { return Bytes(size_t{5} << 20); }
+
+  [[nodiscard]] static Result<std::unique_ptr<RowReader>> open(const std::string& path,
+                                                               const RowOptions& options,
+                                                               Account account);
+  virtual ~RowReader() = default;
+  // The next row; false at the end. Views are valid until the next call.
+  [[nodiscard]] virtual Result<bool> next(InputRow& row) = 0;
+  // The carried columns, in their order.
+  virtual const std::vector<ColumnSpec>& carried() const = 0;
+  virtual RowKind kind() const { return RowKind::kLine; }
+  // CSV with a header: what stands in it above the text columns.
+  virtual std::vector<std::string> headings() const { return {}; }
+  // How much of the file was read, 0..1.
+  virtual double fraction() const = 0;
+};
+
+}  // namespace spillway::format

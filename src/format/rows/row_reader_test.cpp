@@ -1,0 +1,286 @@
+#include "format/rows/row_reader.hpp"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+#include <zlib.h>
+
+#include <fstream>
+
+#include "core/test_folder.hpp"
+#include "format/parquet/parquet_writer.hpp"
+
+namespace spillway::format {
+namespace {
+
+struct Cell {
+  std::optional<std::string> text;
+  std::string problem;
+  std::vector<std::optional<std::string>> carried;
+  friend bool operator==(const Cell&, const Cell&) = default;
+};
+
+class RowReaderTest : public testing::Test {
+ protected:
+  std::string write(const std::string& name, const std::string& content) {
+    const std::string path = folder_.path() + "/" + name;
+    std::ofstream(path, std::ios::binary) << content;
+    return path;
+  }
+  std::string write_gzip(const std::string& name, const std::string& content) {
+    const std::string path = folder_.path() + "/" + name;
+    gzFile file = ::gzopen(path.c_str(), "wb");
+    ::gzwrite(file, content.data(), static_cast<unsigned>(content.size()));
+    ::gzclose(file);
+    return path;
+  }
+  static Account account() {
+    static const auto budget = Budget::create(64_MiB);
+    static int number = 0;
+    return *budget->open({"test " + std::to_string(number++), 0, Bytes(0), std::nullopt});
+  }
+  // All text columns that are carried are strings.
+  static Result<std::vector<Cell>> read(const std::string& path, const RowOptions& options = {}) {
+    auto reader = TRY(RowReader::open(path, options, account()));
+    std::vector<Cell> cells;
+    InputRow row;
+    while (TRY(reader->next(row))) {
+      Cell cell;
+      if (row.text) cell.text = std::string(*row.text);
+      cell.problem = row.problem;
+      ValueReader values(row.carried);
+      for (size_t i = 0; i < reader->carried().size(); ++i) {
+        cell.carried.push_back(values.null() ? std::optional<std::string>()
+                                             : std::string(values.text()));
+      }
+      cells.push_back(std::move(cell));
+    }
+    return cells;
+  }
+  static std::vector<std::string> texts(const std::string& path, const RowOptions& options = {}) {
+    const auto cells = read(path, options);
+    if (!cells) return {"error: " + cells.error().message()};
+    std::vector<std::string> texts;
+    for (const Cell& cell : *cells) texts.push_back(cell.text.value_or("<null>"));
+    return texts;
+  }
+  static std::string error(const std::string& path, const RowOptions& options = {}) {
+    const auto cells = read(path, options);
+    return cells ? "" : cells.error().message();
+  }
+  TestFolder folder_;
+};
+
+using Texts = std::vector<std::string>;
+
+TEST_F(RowReaderTest, TakesTheFirstTokenOfASmilesLine) {
+  const auto path = write("a.smi", "CCO\tethanol\r\n\n# remark\n  c1ccccc1 |x| name\nN");
+  EXPECT_EQ(texts(path), (Texts{"CCO", "c1ccccc1", "N"}));
+}
+
+TEST_F(RowReaderTest, ReadsGzipOfSeveralMembers) {
+  const auto path = write_gzip("a.smi.gz", "CCO\nCC");
+  const auto more = write_gzip("b.smi.gz", "N\nO\n");
+  std::ifstream second(more, std::ios::binary);
+  std::ofstream(path, std::ios::binary | std::ios::app) << second.rdbuf();
+  EXPECT_EQ(texts(path), (Texts{"CCO", "CCN", "O"}));
+}
+
+TEST_F(RowReaderTest, NoticesGzipCutShortAtEachByte) {
+  const auto whole = write_gzip("a.smi.gz", "CCO\nCCCCC\nN\n");
+  std::ifstream file(whole, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    const auto path = write("cut.smi.gz", bytes.substr(0, size));
+    EXPECT_NE(error(path).find("cut short"), std::string::npos) << size << ": " << error(path);
+  }
+}
+
+TEST_F(RowReaderTest, ReadsQuotedFieldsAndBothLineEnds) {
+  const auto path = write("a.csv", "id,smiles\r\n1,\"C,C\"\r\n2,\"say \"\"hi\"\"\nN\"\n3,\n");
+  EXPECT_EQ(texts(path), (Texts{"C,C", "say \"hi\"\nN", "<null>"}));
+}
+
+TEST_F(RowReaderTest, ReadsSeveralColumnsLeftToRightWithinARow) {
+  const auto path = write("a.csv", "A,CC,B,N\nC,O,D,S\n");
+  RowOptions options;
+  options.header = false;
+  options.text_columns = {"4", "2"};
+  EXPECT_EQ(texts(path, options), (Texts{"CC", "N", "O", "S"}));
+}
+
+TEST_F(RowReaderTest, CarriesColumnsOfACsv) {
+  const auto path = write("a.csv", "id,smiles,note\n1,CC,\n2,N,\"a,b\"\n");
+  RowOptions options;
+  options.carry = {"note", "id"};
+  const auto cells = read(path, options);
+  ASSERT_TRUE(cells);
+  EXPECT_EQ((*cells)[0].carried, (std::vector<std::optional<std::string>>{std::nullopt, "1"}));
+  EXPECT_EQ((*cells)[1].carried, (std::vector<std::optional<std::string>>{"a,b", "2"}));
+}
+
+TEST_F(RowReaderTest, NamesTheColumnsWhenOneIsWrong) {
+  RowOptions options;
+  options.text_columns = {"mol"};
+  EXPECT_NE(error(write("a.csv", "id,smiles\n1,C\n"), options)
+                .find("no column 'mol'; there are id, smiles"),
+            std::string::npos);
+}
+
+TEST_F(RowReaderTest, NamesTheLineOfABrokenCsv) {
+  EXPECT_NE(error(write("a.csv", "id,smiles\n1,C\n2\n")).find("a.csv:3: 1 fields"),
+            std::string::npos);
+  EXPECT_NE(error(write("b.csv", "smiles\n\"C\nN\n")).find("b.csv:2: a quote is never closed"),
+            std::string::npos);
+  EXPECT_NE(error(write("c.csv", "smiles\n\"C\"N\n")).find("text behind a closing quote"),
+            std::string::npos);
+}
+
+TEST_F(RowReaderTest, SplitsAnSdfAndItsFields) {
+  const auto path = write("a.sdf", "one\n\n\nM  END\n> <id>\n7\n\n$$$$\ntwo\n\n\nM  END\n$$$$\n");
+  RowOptions options;
+  options.carry = {"id"};
+  const auto cells = read(path, options);
+  ASSERT_TRUE(cells) << cells.error().message();
+  ASSERT_EQ(cells->size(), 2u);
+  EXPECT_EQ((*cells)[0].text, "one\n\n\nM  END\n> <id>\n7\n\n");
+  EXPECT_EQ((*cells)[0].carried[0], "7");
+  EXPECT_EQ((*cells)[1].carried[0], std::nullopt);
+  EXPECT_NE(error(write("b.sdf", "one\n\n\nM  END\n")).find("cut short"), std::string::npos);
+}
+
+TEST_F(RowReaderTest, MarksATextThatIsTooLong) {
+  const auto cells = read(write("a.smi", std::string(RowReader::kMaxText + 1, 'C') + "\nN\n"));
+  ASSERT_TRUE(cells);
+  ASSERT_EQ(cells->size(), 2u);
+  EXPECT_NE((*cells)[0].problem, "");
+  EXPECT_EQ((*cells)[1].text, "N");
+  EXPECT_EQ((*cells)[1].problem, "");
+}
+
+TEST_F(RowReaderTest, CutsALineLongerThanARecordAndGoesOn) {
+  const auto cells = read(write("a.smi", std::string(RowReader::kMaxRecord * 2, 'C') + "\nN\n"));
+  ASSERT_TRUE(cells);
+  ASSERT_EQ(cells->size(), 2u);
+  EXPECT_NE((*cells)[0].problem, "");
+  EXPECT_EQ((*cells)[1].text, "N");
+}
+
+RC_GTEST_FIXTURE_PROP(RowReaderTest, AnyCsvReadsBackAsItWasWritten, ()) {
+  // Fields of every awkward kind, long ones among them, so that they straddle the 64 KiB buffers.
+  const auto field = rc::gen::map(
+      rc::gen::pair(
+          rc::gen::container<std::string>(rc::gen::element('a', ',', '"', '\n', ' ', 'C')),
+          rc::gen::weightedElement<size_t>({{20, 0}, {1, 9000}})),
+      [](const auto& made) { return made.first + std::string(made.second, 'x'); });
+  const auto rows = *rc::gen::container<std::vector<std::pair<std::string, std::string>>>(
+      rc::gen::pair(field, field));
+  const bool crlf = *rc::gen::arbitrary<bool>();
+  std::string csv = "smiles,b";
+  const auto quote = [](const std::string& text) {
+    std::string quoted = "\"";
+    for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+    return quoted + "\"";
+  };
+  for (const auto& [a, b] : rows) csv += (crlf ? "\r\n" : "\n") + quote(a) + "," + quote(b);
+  RowOptions options;
+  options.carry = {"b"};
+  const auto path = *rc::gen::arbitrary<bool>() ? write("a.csv", csv) : write_gzip("a.csv.gz", csv);
+  const auto cells = read(path, options);
+  RC_ASSERT(cells.has_value());
+  RC_ASSERT(cells->size() == rows.size());
+  const auto or_null = [](const std::string& text) {
+    return text.empty() ? std::optional<std::string>() : text;
+  };
+  for (size_t i = 0; i < rows.size(); ++i) {
+    RC_ASSERT((*cells)[i].text == or_null(rows[i].first));
+    RC_ASSERT((*cells)[i].carried[0] == or_null(rows[i].second));
+  }
+}
+
+// A file with `rows` rows of smiles (each 7th null), a number and a list.
+std::string write_parquet(const std::string& path, int rows, std::shared_ptr<ScratchSpace> space) {
+  static const auto budget = Budget::create(256_MiB);
+  static int number = 0;
+  const Account account =
+      *budget->open({"writer " + std::to_string(number++), 0, Bytes(0), std::nullopt});
+  ParquetOptions options;
+  options.columns = {{"id", ColumnType::kInt32, false},
+                     {"smiles", ColumnType::kString, true},
+                     {"atoms", ColumnType::kInt32List, false},
+                     {"mass", ColumnType::kDouble, true}};
+  options.space = std::move(space);
+  auto writer = *ParquetWriter::create(path, options, account);
+  for (int i = 0; i < rows; ++i) {
+    writer->number(static_cast<uint64_t>(int64_t{-i}));
+    if (i % 7 == 6)
+      writer->null();
+    else
+      writer->text("C" + std::to_string(i));
+    const std::vector<uint32_t> atoms(static_cast<size_t>(i % 4), static_cast<uint32_t>(i));
+    writer->list(atoms);
+    if (i % 5 == 0)
+      writer->null();
+    else
+      writer->real(i * 0.5);
+    EXPECT_TRUE(writer->end_row());
+  }
+  EXPECT_TRUE(std::move(*writer).close());
+  return path;
+}
+
+TEST_F(RowReaderTest, ReadsParquetThatEitherWriterWrote) {
+  const auto space = ScratchSpace::create({.folder = folder_.path(), .allow_tmpfs = true});
+  ASSERT_TRUE(space);
+  for (const bool spooled : {false, true}) {
+    const int rows = 130'000;  // two row groups
+    const auto path = write_parquet(folder_.path() + "/a.parquet", rows,
+                                    spooled ? *space : std::shared_ptr<ScratchSpace>());
+    RowOptions options;
+    options.carry_all = true;
+    auto reader = RowReader::open(path, options, account());
+    ASSERT_TRUE(reader) << reader.error().message();
+    EXPECT_EQ((*reader)->carried()[1].type, ColumnType::kInt32List);
+    InputRow row;
+    for (int i = 0; i < rows; ++i) {
+      ASSERT_TRUE(*(*reader)->next(row));
+      EXPECT_EQ(row.text.value_or("null"), i % 7 == 6 ? "null" : "C" + std::to_string(i));
+      ValueReader values(row.carried);
+      ASSERT_FALSE(values.null());
+      EXPECT_EQ(static_cast<int64_t>(values.number()), -i);
+      ASSERT_FALSE(values.null());
+      EXPECT_EQ(values.text().size(), static_cast<size_t>(i % 4) * 4);
+      const bool null = values.null();
+      EXPECT_EQ(null, i % 5 == 0);
+      EXPECT_EQ(null ? i * 0.5 : values.real(), i * 0.5);
+    }
+    EXPECT_FALSE(*(*reader)->next(row));
+  }
+}
+
+TEST_F(RowReaderTest, RefusesParquetThatIsCutShortOrLacksTheColumn) {
+  const auto path = write_parquet(folder_.path() + "/a.parquet", 1000, nullptr);
+  std::ifstream file(path, std::ios::binary);
+  const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  for (size_t size = 0; size < bytes.size(); size += 97)
+    EXPECT_NE(error(write("cut.parquet", bytes.substr(0, size))), "") << size;
+  RowOptions options;
+  options.text_columns = {"mol"};
+  EXPECT_NE(error(path, options).find("there are id, smiles, atoms, mass"), std::string::npos);
+  options.text_columns = {"id"};
+  EXPECT_NE(error(path, options).find("not text"), std::string::npos);
+}
+
+TEST_F(RowReaderTest, ExpandsFoldersAndGlobsBytewise) {
+  for (const char* name : {"b.smi", "B.smi", "a.csv", ".hidden.smi", "note.txt"})
+    write(name, "C\n");
+  const std::string root = folder_.path() + "/";
+  EXPECT_EQ(*expand_paths({folder_.path()}, RowReader::suffixes()),
+            (Texts{root + "B.smi", root + "a.csv", root + "b.smi"}));
+  EXPECT_EQ(*expand_paths({root + "b.smi", root + "*.smi"}, RowReader::suffixes()),
+            (Texts{root + "b.smi", root + "B.smi", root + "b.smi"}));
+  EXPECT_EQ(expand_paths({root + "*.sdf"}, RowReader::suffixes()).error().code(), Code::kNotFound);
+  EXPECT_EQ(expand_paths({"s3://bucket/x"}, RowReader::suffixes()).error().code(), Code::kUsage);
+}
+
+}  // namespace
+}  // namespace spillway::format

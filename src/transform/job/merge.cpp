@@ -1,0 +1,282 @@
+#include "transform/job/merge.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "core/disk/durable_file.hpp"
+#include "core/disk/work_folder.hpp"
+#include "core/job/progress.hpp"
+#include "core/job/report.hpp"
+#include "core/memory/governor.hpp"
+#include "format/parquet/parquet_footer.hpp"
+#include "format/rows/row_reader.hpp"
+#include "transform/records/name_stream.hpp"
+#include "transform/records/product_table.hpp"
+
+namespace spillway::transform {
+namespace {
+
+using Json = nlohmann::ordered_json;
+constexpr size_t kFrame = size_t{256} << 10;
+
+ExternalSortOptions sort_options() {
+  ExternalSortOptions options;
+  options.memory = 8_MiB;
+  options.frame_bytes = kFrame;
+  return options;
+}
+
+Bytes side_cost(bool ordered) {
+  return format::RowReader::cost() + (ordered ? Bytes(0) : ExternalSort::floor(sort_options()));
+}
+
+// Rows of one file in key order: a name (record.hpp), then the row's number when it was sorted, then
+// its carried values.
+class Side {
+ public:
+  static Result<std::unique_ptr<Side>> open(const std::string& path, bool ordered, Account account,
+                                            std::shared_ptr<ScratchSpace> space) {
+    std::unique_ptr<Side> side(new Side(path, ordered));
+    format::RowOptions options;
+    options.carry_all = true;
+    side->reader_ = TRY(format::RowReader::open(path, options, account));
+    side->columns_ = side->reader_->carried();
+    if (!ordered) TRY(side->sort(std::move(account), std::move(space)));
+    return side;
+  }
+
+  // The next row into name() and values(); false at the end.
+  Result<bool> next() {
+    if (!ordered_) {
+      const auto record = TRY(stream_->next());
+      if (!record) return false;
+      const auto* const from = reinterpret_cast<const char*>(record->data());
+      const size_t end = std::string_view(from, record->size()).find('\0', 17) + 1;
+      name_.assign(from, end);
+      values_.assign(from + end + sizeof(uint64_t), record->size() - end - sizeof(uint64_t));
+      ++rows_;
+      return true;
+    }
+    format::InputRow row;
+    if (!TRY(reader_->next(row))) return false;
+    ++rows_;
+    TRY(check(row));
+    const Record input = maker_.input(*row.text);
+    const std::string last = std::exchange(
+        name_, std::string(reinterpret_cast<const char*>(input.data()), input.size() - 1));
+    if (!last.empty() && last > name_) {  // char_traits<char> compares as unsigned
+      return fail(
+          Code::kCorrupt,
+          fmt::format("{}: says that it is ordered by key, and row {} is not", path_, rows_));
+    }
+    values_ = row.carried;
+    return true;
+  }
+  const std::string& name() const { return name_; }
+  std::string_view text() const { return std::string_view(name_).substr(17, name_.size() - 18); }
+  const std::string& values() const { return values_; }
+  const std::vector<format::ColumnSpec>& columns() const { return columns_; }
+  const std::string& path() const { return path_; }
+  uint64_t rows() const { return rows_; }
+
+ private:
+  Side(std::string path, bool ordered)
+      : path_(std::move(path)), ordered_(ordered), maker_(RecordShape{}) {}
+  Result<void> check(const format::InputRow& row) const {
+    if (!row.text)
+      return fail(Code::kInvalid, fmt::format("{}: row {} has no smiles", path_, rows_));
+    if (!row.problem.empty())
+      return fail(Code::kTooLarge, fmt::format("{}: row {}: {}", path_, rows_, row.problem));
+    return {};
+  }
+  Result<void> sort(Account account, std::shared_ptr<ScratchSpace> space) {
+    sort_ = TRY(ExternalSort::create(sort_options(), std::move(account), std::move(space)));
+    format::InputRow row;
+    std::string record;
+    uint64_t number = 0;
+    while (TRY(reader_->next(row))) {
+      ++number;
+      TRY(check(row));
+      const Record input = maker_.input(*row.text);
+      record.assign(reinterpret_cast<const char*>(input.data()), input.size() - 1);
+      for (size_t i = sizeof number; i-- > 0;) record += static_cast<char>(number >> (8 * i));
+      record += row.carried;
+      TRY(sort_->input(0).add({reinterpret_cast<const uint8_t*>(record.data()), record.size()}));
+    }
+    reader_.reset();
+    stream_.emplace(TRY(sort_->stream()));
+    return {};
+  }
+
+  std::string path_;
+  bool ordered_;
+  RecordMaker maker_;
+  std::unique_ptr<format::RowReader> reader_;
+  std::unique_ptr<ExternalSort> sort_;
+  std::optional<ExternalSort::Stream> stream_;
+  std::vector<format::ColumnSpec> columns_;
+  std::string name_, values_;
+  uint64_t rows_ = 0;
+};
+
+Result<void> check_columns(const Side& first, const Side& other) {
+  const auto& a = first.columns();
+  const auto& b = other.columns();
+  for (size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
+    if (i < a.size() && i < b.size() && a[i].is_like(b[i])) continue;
+    const std::string& name = i < a.size() ? a[i].name : b[i].name;
+    return fail(Code::kInvalid, fmt::format("{} and {} differ in the column '{}'; files to merge "
+                                            "must have the same columns",
+                                            first.path(), other.path(), name));
+  }
+  return {};
+}
+
+// Of all sides together: a column is nullable when it is in one of them.
+std::vector<format::ColumnSpec> table_columns(const std::vector<std::unique_ptr<Side>>& sides) {
+  std::vector<format::ColumnSpec> columns{{"smiles", format::ColumnType::kString, false}};
+  for (size_t i = 0; i < sides[0]->columns().size(); ++i) {
+    format::ColumnSpec column = sides[0]->columns()[i];
+    for (const auto& side : sides) column.nullable = column.nullable || side->columns()[i].nullable;
+    const bool text = column.type == format::ColumnType::kString;
+    if (text && (column.name == "rule" || column.name == "source_file"))
+      column.type = format::ColumnType::kDictionary;
+    columns.push_back(std::move(column));
+  }
+  return columns;
+}
+
+class Merge {
+ public:
+  Merge(const MergeOptions& options, std::stop_token stop) : options_(options), stop_(stop) {}
+  ~Merge() {
+    if (!work_) return;
+    const auto ignored = work_->remove();  // the next run clears what stays
+    (void)ignored;
+  }
+  Result<MergeSummary> run() {
+    TRY(prepare());
+    const auto report = Report::start("transform merge", options_.job, *budget_);
+    auto progress = Progress::start(options_.job.progress, options_.job.memory, [this] {
+      ProgressSnapshot now;
+      now.phase = "merge";
+      now.text = fmt::format("{} rows in  {} out", grouped(rows_in_), grouped(rows_out_));
+      now.json = fmt::format("\"rows_in\":{},\"rows_out\":{}", rows_in_.load(), rows_out_.load());
+      return now;
+    });
+    auto merged = write();
+    progress.reset();
+    report->finish();
+    TRY(std::move(merged));
+    report->fact("rows_in", fmt::format("{}", rows_in_.load()));
+    report->fact("unique", fmt::format("{}", rows_out_.load()));
+    report->fact("duplicates", fmt::format("{}", rows_in_ - rows_out_));
+    if (!options_.job.report.empty()) {
+      const bool html = options_.job.report.ends_with(".html");
+      TRY(write_durably(options_.job.report, html ? report->html() : report->json()));
+    }
+    return MergeSummary{rows_in_, rows_out_, report->peak()};
+  }
+
+ private:
+  Result<void> prepare() {
+    const Bytes program = std::max(20_MiB, options_.job.memory / 24);
+    if (options_.job.memory <= program) return refuse(program);
+    budget_ = Budget::create(options_.job.memory - program);
+    Bytes need = program;
+    const Account look = TRY(budget_->open({"look", 0, Bytes(0), std::nullopt}));
+    std::vector<bool> ordered;
+    for (const std::string& path : options_.inputs) {
+      if (!format::RowReader::is_parquet(path))
+        return fail(Code::kUsage, path + ": merge wants Parquet files");
+      ordered.push_back(TRY(is_key_ordered(path, look)));
+      need += side_cost(ordered.back());
+    }
+    const Bytes writer = format::ParquetWriter::cost(size_t{24});
+    need += writer;
+    if (need > options_.job.memory) return refuse(need);
+    work_.emplace(TRY(WorkFolder::beside(options_.out + ".merge", "journal")));
+    ScratchSpace::Options scratch;
+    scratch.folder = options_.job.scratch.empty() ? work_->path() : options_.job.scratch;
+    scratch.limit = options_.job.scratch_limit.value_or(Bytes(0));
+    space_ = TRY(ScratchSpace::create(scratch));
+    write_ = TRY(budget_->open({"write", 20, writer, std::nullopt}));
+    for (size_t i = 0; i < options_.inputs.size(); ++i) {
+      const Account account = TRY(
+          budget_->open({fmt::format("read {}", i + 1), 10, side_cost(ordered[i]), std::nullopt}));
+      sides_.push_back(TRY(Side::open(options_.inputs[i], ordered[i], account, space_)));
+      TRY(check_columns(*sides_[0], *sides_.back()));
+    }
+    return {};
+  }
+  tl::unexpected<Error> refuse(Bytes need) const {
+    return fail(
+        Code::kMemoryLimit,
+        fmt::format("--memory {} is too small: merging {} files needs at least {}",
+                    to_string(options_.job.memory), options_.inputs.size(), to_string(need)));
+  }
+
+  Result<void> write() {
+    format::ParquetOptions table;
+    table.columns = table_columns(sides_);
+    table.partial = work_->path() + "/products.partial";
+    table.space = space_;
+    const auto& carried = sides_[0]->columns();
+    auto writer = TRY(format::ParquetWriter::create(options_.out, std::move(table), write_));
+    std::vector<bool> open(sides_.size());
+    for (size_t i = 0; i < sides_.size(); ++i) open[i] = TRY(advance(*sides_[i]));
+    std::string last;
+    while (true) {
+      size_t least = sides_.size();
+      for (size_t i = 0; i < sides_.size(); ++i) {
+        if (open[i] && (least == sides_.size() || sides_[i]->name() < sides_[least]->name()))
+          least = i;
+      }
+      if (least == sides_.size()) break;
+      Side& side = *sides_[least];
+      if (side.name() != last) {
+        last = side.name();
+        writer->text(side.text());
+        format::ValueReader values(side.values());
+        put_values(*writer, carried, values);
+        TRY(writer->end_row());
+        ++rows_out_;
+      }
+      open[least] = TRY(advance(side));
+      if (stop_.stop_requested()) return fail(Code::kCancelled, "stopped");
+    }
+    Json counts = {{"rows_in", rows_in_.load()},
+                   {"unique", rows_out_.load()},
+                   {"duplicates", rows_in_ - rows_out_}};
+    writer->metadata("spillway.version", SPILLWAY_VERSION);
+    writer->metadata("spillway.order", "key");
+    writer->metadata("spillway.key", "xxh3-128/1");
+    writer->metadata("spillway.options", Json{{"merge", options_.inputs.size()}}.dump());
+    writer->metadata("spillway.counts", counts.dump());
+    return std::move(*writer).close();
+  }
+  Result<bool> advance(Side& side) {
+    const bool more = TRY(side.next());
+    rows_in_ += more ? 1 : 0;
+    return more;
+  }
+
+  const MergeOptions& options_;
+  std::stop_token stop_;
+  std::unique_ptr<Budget> budget_;
+  std::optional<WorkFolder> work_;
+  std::shared_ptr<ScratchSpace> space_;
+  Account write_;
+  std::vector<std::unique_ptr<Side>> sides_;
+  std::atomic<uint64_t> rows_in_{0}, rows_out_{0};
+};
+
+}  // namespace
+
+Result<MergeSummary> merge(const MergeOptions& options, std::stop_token stop) {
+  Merge job(options, std::move(stop));
+  return job.run();
+}
+
+}  // namespace spillway::transform

@@ -1,0 +1,30 @@
+// `transform merge`: one key-ordered file of several, every molecule once.
+//
+// Files that are in key order are streamed, others sorted on scratch first. Of equal molecules the
+// row of the file named first stays. The files' columns must be the same.
+//
+// Memory   A reader (or a sort) for each file and the writer; refused when --memory has no room.
+// Threads  One. Fails: kInvalid (columns differ: names the column), as readers and writers do.
+#pragma once
+
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "core/job/job.hpp"
+#include "core/result.hpp"
+
+namespace spillway::transform {
+
+struct MergeOptions {
+  JobOptions job;
+  std::vector<std::string> inputs;
+  std::string out;
+};
+struct MergeSummary {
+  uint64_t rows_in = 0, unique = 0;
+  Bytes peak_memory;
+};
+[[nodiscard]] Result<MergeSummary> merge(const MergeOptions& options, std::stop_token stop);
+
+}  // namespace spillway::transform

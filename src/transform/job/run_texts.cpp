@@ -1,0 +1,144 @@
+#include "transform/job/run_texts.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+namespace spillway::transform {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json options_json(const Chemistry& chemistry, const ApplyOptions& options) {
+  Json json;
+  Json rules = Json::array();
+  for (const Chemistry::RuleName& rule : chemistry.rules) rules.push_back(rule.name);
+  json["rules"] = std::move(rules);
+  json["steps"] = options.steps;
+  json["fragments"] = options.transform.fragments == Fragments::kKeep ? "keep" : "matched";
+  json["descriptors"] = options.transform.descriptors == Descriptors::kNone    ? "none"
+                        : options.transform.descriptors == Descriptors::kBasic ? "basic"
+                                                                               : "all";
+  json["inchikey"] = options.transform.inchikey;
+  json["order"] = options.order == OutputOrder::kKey ? "key" : "input";
+  json["smiles_columns"] = options.rows.text_columns;
+  json["header"] = options.rows.header;
+  json["carry"] = options.rows.carry_all ? Json("all") : Json(options.rows.carry);
+  return json;
+}
+
+Json failed_json(const std::array<uint64_t, kReasonCount>& failed) {
+  Json json = Json::object();
+  for (size_t i = 0; i < kReasonCount; ++i) {
+    if (failed[i] > 0) json[std::string(name(static_cast<Reason>(i)))] = failed[i];
+  }
+  return json;
+}
+
+Json tally_json(const RuleTally& tally) {
+  return {{"sites", tally.sites},
+          {"products", tally.products},
+          {"sites_failed", failed_json(tally.failed)},
+          {"unique", tally.unique},
+          {"duplicates", tally.duplicates},
+          {"known", tally.known}};
+}
+
+Json counts_json(const Chemistry& chemistry, const Counts& counts) {
+  Json json;
+  json["rows_in"] = counts.rows_in;
+  json["rows_ok"] = counts.rows_ok;
+  json["rows_no_site"] = counts.rows_no_site;
+  json["rows_failed"] = counts.rows_failed;
+  json["rows_failed_by_reason"] = failed_json(counts.rows_failed_by);
+  json.update(tally_json(counts.total()));
+  Json rules = Json::object();
+  for (size_t i = 0; i < chemistry.rules.size(); ++i) {
+    Json rule = tally_json(counts.rules[i]);
+    rule["rows"] = counts.rules[i].rows;
+    rules[chemistry.rules[i].name] = std::move(rule);
+  }
+  json["rules"] = std::move(rules);
+  return json;
+}
+
+std::string range_text(size_t index) {
+  const auto& ranges = Counts::kSiteRanges;
+  if (index == 0 || ranges[index] == ranges[index - 1] + 1) return fmt::format("{}", ranges[index]);
+  if (index + 1 == ranges.size()) return fmt::format("more than {}", ranges[index - 1]);
+  return fmt::format("{} to {}", ranges[index - 1] + 1, ranges[index]);
+}
+
+}  // namespace
+
+std::string configuration_text(const Chemistry& chemistry, const ApplyOptions& options,
+                               const InputFiles& inputs, const std::vector<std::string>& known) {
+  Json json;
+  json["format"] = 1;
+  json["version"] = SPILLWAY_VERSION;
+  json["rules_sha256"] = chemistry.rules_sha256;
+  json["options"] = options_json(chemistry, options);
+  json["rejects"] = !options.rejects.empty();
+  Json files = Json::array();
+  for (size_t i = 0; i < inputs.paths.size(); ++i)
+    files.push_back({inputs.paths[i], inputs.identities[i]});
+  json["inputs"] = std::move(files);
+  json["known"] = known;
+  return json.dump();
+}
+
+std::vector<std::pair<std::string, std::string>> footer_texts(const Chemistry& chemistry,
+                                                              const ApplyOptions& options,
+                                                              const Counts& counts) {
+  return {{"spillway.version", SPILLWAY_VERSION},
+          {"spillway.order", options.order == OutputOrder::kKey ? "key" : "input"},
+          {"spillway.key", "xxh3-128/1"},
+          {"spillway.rules_sha256", chemistry.rules_sha256},
+          {"spillway.options", options_json(chemistry, options).dump()},
+          {"spillway.counts", counts_json(chemistry, counts).dump()}};
+}
+
+void describe(Report& report, const Chemistry& chemistry, const ApplyOptions& options,
+              const Counts& counts, const std::map<size_t, RuleExampleRow>& examples) {
+  report.fact("options", options_json(chemistry, options).dump());
+  report.fact("rules_sha256", Json(chemistry.rules_sha256).dump());
+  const Json all = counts_json(chemistry, counts);
+  for (const auto& [key, value] : all.items()) report.fact(key, value.dump());
+  ReportTable rules{
+      "Products by rule",
+      {"rule", "rows", "sites", "failed", "products", "unique", "duplicates", "known"},
+      {}};
+  for (size_t i = 0; i < chemistry.rules.size(); ++i) {
+    const RuleTally& tally = counts.rules[i];
+    rules.rows.push_back({chemistry.rules[i].name, fmt::format("{}", tally.rows),
+                          fmt::format("{}", tally.sites),
+                          fmt::format("{}", tally.sites - tally.products),
+                          fmt::format("{}", tally.products), fmt::format("{}", tally.unique),
+                          fmt::format("{}", tally.duplicates), fmt::format("{}", tally.known)});
+  }
+  report.table(std::move(rules));
+  ReportTable sites{"Sites a molecule", {"sites", "molecules"}, {}};
+  for (size_t i = 0; i < counts.sites_histogram.size(); ++i)
+    sites.rows.push_back({range_text(i), fmt::format("{}", counts.sites_histogram[i])});
+  report.table(std::move(sites));
+  ReportTable failed{"Refused", {"reason", "rows", "sites"}, {}};
+  for (size_t i = 0; i < kReasonCount; ++i) {
+    const uint64_t of_sites = counts.total().failed[i];
+    if (counts.rows_failed_by[i] + of_sites == 0) continue;
+    failed.rows.push_back({std::string(name(static_cast<Reason>(i))),
+                           fmt::format("{}", counts.rows_failed_by[i]),
+                           fmt::format("{}", of_sites)});
+  }
+  report.table(std::move(failed));
+  if (!options.job.report.ends_with(".html")) return;
+  for (const Chemistry::RuleName& rule : chemistry.rules) {
+    const auto at = examples.find(rule.position);
+    if (at == examples.end()) continue;
+    const RuleExampleRow& row = at->second;
+    auto drawn = chemistry.draw(
+        {.source = row.source, .site_atoms = row.site_atoms, .product = row.product});
+    if (drawn) report.picture({.title = rule.name, .html = std::move(*drawn)});
+  }
+}
+
+}  // namespace spillway::transform

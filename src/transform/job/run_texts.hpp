@@ -1,0 +1,35 @@
+// What a run of `transform apply` says of itself: its configuration, the footer's metadata, the
+// report.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/job/report.hpp"
+#include "transform/job/apply.hpp"
+#include "transform/job/molecules.hpp"
+
+namespace spillway::transform {
+
+struct RuleExampleRow {  // one product of a rule, for the drawing
+  std::string source;
+  std::vector<int32_t> site_atoms;
+  std::string product;
+};
+
+// What a journal must agree with to be continued: one line.
+std::string configuration_text(const Chemistry& chemistry, const ApplyOptions& options,
+                               const InputFiles& inputs, const std::vector<std::string>& known);
+
+// spillway.version, .order, .key, .rules_sha256, .options, .counts: nothing that differs between two
+// runs of the same job.
+std::vector<std::pair<std::string, std::string>> footer_texts(const Chemistry& chemistry,
+                                                              const ApplyOptions& options,
+                                                              const Counts& counts);
+
+void describe(Report& report, const Chemistry& chemistry, const ApplyOptions& options,
+              const Counts& counts, const std::map<size_t, RuleExampleRow>& examples);
+
+}  // namespace spillway::transform

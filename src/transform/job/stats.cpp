@@ -1,0 +1,88 @@
+#include "transform/job/stats.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "format/parquet/parquet_footer.hpp"
+#include "format/rows/row_reader.hpp"
+
+namespace spillway::transform {
+namespace {
+
+struct Tally {
+  uint64_t rows = 0;
+  std::map<std::string, uint64_t, std::less<>> by_rule;
+  std::map<uint64_t, uint64_t> by_step;
+  std::array<uint64_t, 4> with_halogen{};  // rows with at least one F, Cl, Br, I
+};
+
+std::string table_of(const std::string& title,
+                     const std::vector<std::pair<std::string, uint64_t>>& rows) {
+  std::string text = fmt::format("\n{}\n", title);
+  for (const auto& [name, count] : rows)
+    text += fmt::format("  {:<36} {:>15}\n", name, grouped(count));
+  return text;
+}
+
+std::string refusals_text(const std::string& counts) {
+  const auto json = nlohmann::json::parse(counts, nullptr, false);
+  if (!json.is_object()) return "";
+  std::vector<std::pair<std::string, uint64_t>> rows;
+  for (const char* key : {"rows_in", "rows_ok", "rows_no_site", "rows_failed", "sites", "products",
+                          "unique", "duplicates", "known"}) {
+    if (json.contains(key)) rows.emplace_back(key, json[key].get<uint64_t>());
+  }
+  for (const auto& [what, key] : {std::pair("rows refused: ", "rows_failed_by_reason"),
+                                  std::pair("sites refused: ", "sites_failed")}) {
+    if (!json.contains(key)) continue;
+    for (const auto& [reason, count] : json[key].items())
+      rows.emplace_back(what + reason, count.get<uint64_t>());
+  }
+  return table_of("Counts of the run", rows);
+}
+
+}  // namespace
+
+Result<std::string> stats_text(const std::string& path) {
+  const auto budget = Budget::create(64_MiB);
+  const Account account = TRY(budget->open({"stats", 0, Bytes(0), std::nullopt}));
+  const auto metadata = TRY(format::parquet_metadata(path, account));
+  if (metadata.count("spillway.version") == 0)
+    return fail(Code::kInvalid, path + ": was not written by spillway transform");
+  format::RowOptions options;
+  options.carry = {"rule", "k", "n_F", "n_Cl", "n_Br", "n_I"};
+  const auto reader = TRY(format::RowReader::open(path, options, account));
+  Tally tally;
+  format::InputRow row;
+  while (TRY(reader->next(row))) {
+    ++tally.rows;
+    format::ValueReader values(row.carried);
+    const std::string_view rule = values.null() ? std::string_view() : values.text();
+    const auto at = tally.by_rule.find(rule);
+    if (at != tally.by_rule.end())
+      ++at->second;
+    else if (tally.by_rule.size() < 4096)
+      tally.by_rule.emplace(rule, 1);
+    ++tally.by_step[values.null() ? 0 : values.number()];
+    for (uint64_t& with : tally.with_halogen) with += !values.null() && values.number() > 0 ? 1 : 0;
+  }
+  std::string text = fmt::format("{}: {} products, in order of {}\n", path, grouped(tally.rows),
+                                 metadata.at("spillway.order"));
+  text += table_of("By rule", {tally.by_rule.begin(), tally.by_rule.end()});
+  std::vector<std::pair<std::string, uint64_t>> steps;
+  for (const auto& [step, count] : tally.by_step)
+    steps.emplace_back(fmt::format("k = {}", step), count);
+  text += table_of("By step", steps);
+  const char* const names[] = {"F", "Cl", "Br", "I"};
+  std::vector<std::pair<std::string, uint64_t>> halogens;
+  for (size_t i = 0; i < 4; ++i)
+    halogens.emplace_back(fmt::format("with {}", names[i]), tally.with_halogen[i]);
+  text += table_of("By halogen", halogens);
+  const auto counts = metadata.find("spillway.counts");
+  return counts == metadata.end() ? text : text + refusals_text(counts->second);
+}
+
+}  // namespace spillway::transform

@@ -1,0 +1,149 @@
+#include "transform/records/name_stream.hpp"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+#include "format/parquet/parquet_footer.hpp"
+#include "format/rows/row_reader.hpp"
+#include "transform/records/record.hpp"
+
+namespace spillway::transform {
+namespace {
+
+ExternalSortOptions sort_options() {
+  ExternalSortOptions options;
+  options.memory = Bytes(size_t{8} << 20);
+  options.fold = [](std::span<uint8_t> kept, Record next) { return compare(kept, next) == 0; };
+  return options;
+}
+
+class FileNames final : public NameStream {
+ public:
+  explicit FileNames(std::unique_ptr<RecordFile::Reader> reader) : reader_(std::move(reader)) {}
+  Result<std::optional<Record>> next() override {
+    const auto record = TRY(reader_->next());
+    if (!record) return std::optional<Record>();
+    return std::optional<Record>(TRY(read_molecule(*record)).key_and_text);
+  }
+
+ private:
+  std::unique_ptr<RecordFile::Reader> reader_;
+};
+
+Record name_of(Record input) { return input.first(input.size() - 1); }
+
+// A Parquet file in key order, checked as it goes.
+class OrderedNames final : public NameStream {
+ public:
+  OrderedNames(std::unique_ptr<format::RowReader> reader, std::string path)
+      : reader_(std::move(reader)), path_(std::move(path)), maker_(RecordShape{}) {}
+  Result<std::optional<Record>> next() override {
+    format::InputRow row;
+    if (!TRY(reader_->next(row))) return std::optional<Record>();
+    ++row_;
+    if (!row.text) return fail(Code::kCorrupt, fmt::format("{}: row {} is null", path_, row_));
+    const Record name = name_of(maker_.input(*row.text));
+    if (!last_.empty() && compare({last_.data(), last_.size()}, name) >= 0) {
+      return fail(
+          Code::kCorrupt,
+          fmt::format("{}: says that it is ordered by key, and row {} is not", path_, row_));
+    }
+    last_.assign(name.begin(), name.end());
+    return std::optional<Record>(Record(last_.data(), last_.size()));
+  }
+
+ private:
+  std::unique_ptr<format::RowReader> reader_;
+  std::string path_;
+  RecordMaker maker_;
+  std::vector<uint8_t> last_;
+  uint64_t row_ = 0;
+};
+
+class SortedNames final : public NameStream {
+ public:
+  SortedNames(std::unique_ptr<ExternalSort> sort, ExternalSort::Stream stream)
+      : sort_(std::move(sort)), stream_(std::move(stream)) {}
+  Result<std::optional<Record>> next() override {
+    const auto record = TRY(stream_.next());
+    if (!record) return std::optional<Record>();
+    return std::optional<Record>(name_of(*record));
+  }
+
+ private:
+  std::unique_ptr<ExternalSort> sort_;
+  ExternalSort::Stream stream_;
+};
+
+}  // namespace
+
+int compare(Record a, Record b) {
+  const size_t both = std::min(a.size(), b.size());
+  const int order = both == 0 ? 0 : std::memcmp(a.data(), b.data(), both);
+  if (order != 0) return order;
+  return a.size() < b.size() ? -1 : a.size() > b.size();
+}
+
+std::unique_ptr<NameStream> names_of(std::unique_ptr<RecordFile::Reader> reader) {
+  return std::make_unique<FileNames>(std::move(reader));
+}
+
+Bytes known_cost() { return format::RowReader::cost() + ExternalSort::floor(sort_options()); }
+
+Result<bool> is_key_ordered(const std::string& path, Account account) {
+  const auto metadata = TRY(format::parquet_metadata(path, std::move(account)));
+  const auto has = [&](const char* key, std::string_view value) {
+    const auto at = metadata.find(key);
+    return at != metadata.end() && at->second == value;
+  };
+  return has("spillway.order", "key") && has("spillway.key", "xxh3-128/1");
+}
+
+Result<KnownNames> open_known(KnownOptions options, Account account) {
+  if (!format::RowReader::is_parquet(options.path))
+    return fail(Code::kUsage, options.path + ": --known wants Parquet");
+  auto reader = TRY(format::RowReader::open(options.path, {}, account));
+  KnownNames known;
+  if (TRY(is_key_ordered(options.path, account))) {
+    known.names = std::make_unique<OrderedNames>(std::move(reader), options.path);
+    return known;
+  }
+  const bool ours =
+      TRY(format::parquet_metadata(options.path, account)).count("spillway.version") > 0;
+  auto sort = TRY(ExternalSort::create(sort_options(), account, options.space));
+  RecordMaker maker{RecordShape{}};
+  format::InputRow row;
+  while (TRY(reader->next(row))) {
+    std::optional<std::string> canonical;
+    if (row.text && row.problem.empty())
+      canonical = ours ? std::string(*row.text) : options.canonical(*row.text);
+    if (canonical)
+      TRY(sort->input(0).add(maker.input(*canonical)));
+    else
+      ++known.unread;
+  }
+  reader.reset();
+  auto stream = TRY(sort->stream());
+  known.names = std::make_unique<SortedNames>(std::move(sort), std::move(stream));
+  return known;
+}
+
+Result<void> AntiJoin::add(std::unique_ptr<NameStream> stream) {
+  Side side{std::move(stream), std::nullopt};
+  side.name = TRY(side.stream->next());
+  sides_.push_back(std::move(side));
+  return {};
+}
+
+Result<bool> AntiJoin::contains(Record name) {
+  for (Side& side : sides_) {
+    int order = -1;
+    while (side.name && (order = compare(*side.name, name)) < 0)
+      side.name = TRY(side.stream->next());
+    if (side.name && order == 0) return true;
+  }
+  return false;
+}
+
+}  // namespace spillway::transform

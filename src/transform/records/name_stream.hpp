@@ -1,0 +1,63 @@
+// Molecules' names in the order of their keys, to be walked beside another such sequence.
+//
+// A name is the front of a molecule record: class, key, text (record.hpp).
+//
+// Threads  One.
+// Fails    kCorrupt: a file that says it is ordered by key and is not. As readers do.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/records/external_sort.hpp"
+#include "transform/records/record_file.hpp"
+
+namespace spillway::transform {
+
+class NameStream {
+ public:
+  virtual ~NameStream() = default;
+  [[nodiscard]] virtual Result<std::optional<Record>> next() = 0;
+};
+
+// Of a RecordFile of molecule records.
+std::unique_ptr<NameStream> names_of(std::unique_ptr<RecordFile::Reader> reader);
+
+struct KnownOptions {
+  std::string path;  // Parquet with a column `smiles`
+  // The form that names have, or none when the text is no molecule; not asked about files that
+  // spillway wrote.
+  std::function<std::optional<std::string>(std::string_view)> canonical;
+  std::shared_ptr<ScratchSpace> space;
+};
+struct KnownNames {
+  std::unique_ptr<NameStream> names;
+  uint64_t unread = 0;  // rows that are null or no molecule
+};
+// Streams a file that is ordered by key; sorts any other on scratch first.
+[[nodiscard]] Result<KnownNames> open_known(KnownOptions options, Account account);
+Bytes known_cost();  // of one file
+
+// Whether a file was written in key order by this program, by its footer.
+[[nodiscard]] Result<bool> is_key_ordered(const std::string& path, Account account);
+
+// Answers whether names that come in order are in any of the streams.
+class AntiJoin {
+ public:
+  [[nodiscard]] Result<void> add(std::unique_ptr<NameStream> stream);
+  [[nodiscard]] Result<bool> contains(Record name);
+
+ private:
+  struct Side {
+    std::unique_ptr<NameStream> stream;
+    std::optional<Record> name;
+  };
+  std::vector<Side> sides_;
+};
+
+int compare(Record a, Record b);  // memcmp, then length
+
+}  // namespace spillway::transform
