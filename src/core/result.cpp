@@ -5,7 +5,22 @@
 #include <cstdlib>
 #include <system_error>
 
+#include "core/printable.hpp"
+
 namespace spillway {
+namespace {
+
+// Whatever a message was put together from, it cannot drive a terminal or fill a disk.
+std::string fit_to_print(std::string message) {
+  constexpr size_t kMost = size_t{16} << 10;
+  if (message.size() > kMost) {
+    message.resize(kMost);
+    message += "...";
+  }
+  return without_controls(std::move(message));
+}
+
+}  // namespace
 
 std::string_view name(Code code) {
   switch (code) {
@@ -54,7 +69,7 @@ int exit_code(Code code) {
 }
 
 Error::Error(Code code, std::string message, int system_errno)
-    : rep_(std::make_unique<Rep>(Rep{code, system_errno, std::move(message)})) {}
+    : rep_(std::make_unique<Rep>(Rep{code, system_errno, fit_to_print(std::move(message))})) {}
 
 Error Error::from_errno(std::string_view what, int system_errno) {
   Code code = Code::kIo;
@@ -66,7 +81,7 @@ Error Error::from_errno(std::string_view what, int system_errno) {
 }
 
 Error Error::with(std::string_view context) && {
-  rep_->message = std::string(context) + ": " + rep_->message;
+  rep_->message = without_controls(std::string(context)) + ": " + rep_->message;
   return std::move(*this);
 }
 

@@ -1,0 +1,19 @@
+// Bytes from outside as they may stand in a message, a log line or a report: no control byte, no
+// line break, nothing that moves a terminal's cursor or turns its text, and not without end.
+//
+// Printable ASCII and UTF-8 stay as they are; any other byte is written \xNN (\n, \r, \t short).
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace spillway {
+
+// Of bytes longer than `most` the first ones, and how many there are: "abc... (1,048,576 bytes)".
+std::string printable(std::string_view bytes, size_t most = 60);
+
+// All of the bytes, escaped, line breaks kept: the last look at a message that is put together.
+std::string without_controls(std::string text);
+
+}  // namespace spillway
