@@ -3,6 +3,10 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <system_error>
+#include <thread>
+
+#include "core/flow/parallel.hpp"
 
 namespace spillway {
 
@@ -50,9 +54,13 @@ Result<void> Pipeline::run() {
   {
     std::vector<std::jthread> threads;
     for (const auto& stage : stages_) stage->running = stage->threads;
-    for (const auto& stage : stages_) {
-      for (unsigned i = 0; i < stage->threads; ++i)
-        threads.emplace_back([this, &stage = *stage] { run_thread(stage); });
+    try {
+      for (const auto& stage : stages_) {
+        for (unsigned i = 0; i < stage->threads; ++i)
+          threads.emplace_back([this, &stage = *stage] { run_thread(stage); });
+      }
+    } catch (const std::system_error& refused) {  // a stage without threads would be waited for
+      stop_with(thread_refused(refused));
     }
   }
   for (const auto& stage : stages_) {

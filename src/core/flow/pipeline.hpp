@@ -15,14 +15,14 @@
 //
 // Order    kPreserve: what a stage emits for a unit follows what it emitted for the unit before,
 //          whichever threads worked on them. kAny: as it comes. A sink with one thread behind
-//          preserving stages sees the source's order. Errors   The first one wins: every wait ends,
-//          units in flight unwind with their leases, run() returns it. kCancelled when the outer
-//          stop was requested.
+//          preserving stages sees the source's order.
+// Errors   The first one wins: every wait ends, units in flight unwind with their leases, run()
+//          returns it. kCancelled when the outer stop was requested.
 // Threads  Build and run() on one thread. The functions run on the stages' threads; a stage with
 //          several threads calls its function from all of them.
 // Cost     A channel hop and an acquire a unit, under a microsecond: units are 256 KiB and more.
 // Fails    With the functions' errors; kTooLarge when a peak is above its account's ceiling;
-//          kInternal for an exception. std::bad_alloc is a bug in an estimate and names the stage.
+//          kMemoryLimit when the system refuses a thread; kInternal for an exception. std::bad_alloc is a bug in an estimate and names the stage.
 #pragma once
 
 #include <atomic>

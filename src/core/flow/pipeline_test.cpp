@@ -4,8 +4,11 @@
 #include <rapidcheck/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
 #include <future>
 #include <numeric>
+
+#include "core/flow/refused_threads.hpp"
 
 namespace spillway {
 namespace {
@@ -28,7 +31,8 @@ struct ThreeStages {
     auto raw = pipeline.source<int>(
         {"read", wide}, [this, count](std::stop_token token) -> Result<std::optional<Unit<int>>> {
           if (made == count) return std::optional<Unit<int>>();
-          return std::optional<Unit<int>>(Unit<int>{made++, TRY(read.acquire(1_MiB, token))});
+          Lease lease = TRY(read.acquire(1_MiB, token));
+          return std::optional<Unit<int>>(Unit<int>{made++, std::move(lease)});
         });
     StageOptions<int> decoding{
         .name = "decode", .threads = threads, .account = decode, .out = wide};
@@ -102,7 +106,8 @@ struct Fails {
     auto raw = pipeline.source<int>(
         {"source"}, [&](std::stop_token token) -> Result<std::optional<Unit<int>>> {
           if (made == 1000) return std::optional<Unit<int>>();
-          return std::optional<Unit<int>>(Unit<int>{made++, TRY(account.acquire(1_MiB, token))});
+          Lease lease = TRY(account.acquire(1_MiB, token));
+          return std::optional<Unit<int>>(Unit<int>{made++, std::move(lease)});
         });
     auto worked =
         pipeline.stage<int, int>(raw, {.name = "trouble", .threads = 3, .order = order},
@@ -165,6 +170,17 @@ TEST(Pipeline, RefusesAUnitThatCanNeverFit) {
   const auto result = pipeline.run();
   ASSERT_FALSE(result);
   EXPECT_EQ(result.error().code(), Code::kTooLarge);
+}
+
+// A stage without threads would never close its channel, and the others wait for it.
+TEST(PipelineDeathTest, EndsWhenTheSystemRefusesAThread) {
+  const auto run = [] {
+    ThreeStages stages(6_MiB, kOneUnit, 3000, {});
+    refuse_threads();
+    const auto result = stages.pipeline.run();
+    std::_Exit(!result && result.error().code() == Code::kMemoryLimit ? 7 : 8);
+  };
+  EXPECT_EXIT(run(), testing::ExitedWithCode(7), "");
 }
 
 }  // namespace

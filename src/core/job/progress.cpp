@@ -10,6 +10,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "core/ticker.hpp"
+
 namespace spillway {
 namespace {
 

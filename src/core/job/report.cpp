@@ -11,6 +11,7 @@
 
 #include "core/job/report_page.hpp"
 #include "core/mutex.hpp"
+#include "core/ticker.hpp"
 
 namespace spillway {
 namespace {

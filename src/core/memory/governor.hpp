@@ -18,6 +18,7 @@
 #include "core/clock.hpp"
 #include "core/memory/budget.hpp"
 #include "core/memory/procstat.hpp"
+#include "core/ticker.hpp"
 
 namespace spillway {
 

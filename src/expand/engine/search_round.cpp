@@ -3,6 +3,7 @@
 
 #include <bit>
 
+#include "core/flow/parallel.hpp"
 #include "core/mutex.hpp"
 #include "expand/engine/bucket_table.hpp"
 #include "expand/engine/search_of.hpp"

@@ -114,7 +114,8 @@ class Reader {
         --depth_;
       } else if (name == "place") {
         TRY(add(node, {NodeKind::kPlace, static_cast<uint32_t>(net_.places.size()), ""}));
-        net_.places.push_back({id, TRY(number(node, "initialMarking", 0))});
+        const auto tokens = TRY(number(node, "initialMarking", 0));
+        net_.places.push_back({id, tokens});
       } else if (name == "transition") {
         TRY(add(node, {NodeKind::kTransition, static_cast<uint32_t>(net_.transitions.size()), ""}));
         net_.transitions.push_back({id, {}, {}});
@@ -123,8 +124,9 @@ class Reader {
       } else if (name == "referenceTransition") {
         TRY(add(node, {NodeKind::kTransition, 0, node.attribute("ref").value()}));
       } else if (name == "arc") {
-        arcs_.push_back({node.attribute("source").value(), node.attribute("target").value(),
-                         TRY(number(node, "inscription", 1)), node.offset_debug()});
+        const auto weight = TRY(number(node, "inscription", 1));
+        arcs_.push_back({node.attribute("source").value(), node.attribute("target").value(), weight,
+                         node.offset_debug()});
         if (arcs_.back().weight == 0)
           return wrong(node.offset_debug(), fmt::format("the arc '{}' has weight 0", id));
       }

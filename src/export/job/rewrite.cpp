@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <optional>
 
+#include "core/flow/parallel.hpp"
 #include "core/flow/turn.hpp"
 #include "core/memory/pages.hpp"
 #include "core/mutex.hpp"

@@ -137,11 +137,12 @@ Result<void> ExportJob::prepare(const std::stop_token& stop) {
                                stop));
   identity_ = TRY(Mapping::load({.sort = mapping, .table = table, .space = space_}, stop));
   budget_->retire(mapping);
-  if (wants_page(options_))
+  if (wants_page(options_)) {
+    const bool opens_frames = TRY(source_kind(options_)) == SourceKind::kArrowShards;
     pictures_ = SlicePictures::create(
-        {.size = spec_.scales[first_scale_].size,
-         .opens_frames = TRY(source_kind(options_)) == SourceKind::kArrowShards},
+        {.size = spec_.scales[first_scale_].size, .opens_frames = opens_frames},
         TRY(budget_->open({"pictures", 3, Bytes(0), std::nullopt})));
+  }
   config_ = configuration(options_, spec_, batch_rows_, mapping_->sha256()).dump();
   TRY(plan_scale(first_scale_));
   source_ = TRY(open_scale());

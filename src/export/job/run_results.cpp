@@ -106,10 +106,12 @@ Result<void> ExportJob::show_pictures() {
     report_->picture(
         {.title = "Look at it in neuroglancer", .html = page_of(link), .above_tables = true});
   }
-  if (pictures_)
+  if (pictures_) {
+    std::string html = TRY(pictures_->html(scale));
     report_->picture({.title = "The middle of the volume",
-                      .html = TRY(pictures_->html(scale)),
+                      .html = std::move(html),
                       .above_tables = true});
+  }
   return {};
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
-#include "core/flow/turn.hpp"
+#include "core/flow/parallel.hpp"
 
 namespace spillway::exporter {
 namespace {
