@@ -30,6 +30,12 @@ std::string_view name(Code code) {
       return "invalid";
     case Code::kNotFound:
       return "not_found";
+    case Code::kDenied:
+      return "denied";
+    case Code::kUnavailable:
+      return "unavailable";
+    case Code::kConflict:
+      return "conflict";
     case Code::kIo:
       return "io";
     case Code::kCorrupt:

@@ -21,6 +21,9 @@ enum class Code {
   kUsage,        // the command line or an option is wrong                      exit 2
   kInvalid,      // the input's content is wrong                                exit 1
   kNotFound,     // a file or a name is not there                               exit 1
+  kDenied,       // it is there, and we may not                                 exit 1
+  kUnavailable,  // a service does not answer, or asks to come again later      exit 1
+  kConflict,     // it is not (or is) what the request demanded: If-Match       exit 1
   kIo,           // the system refused a read, a write, an open                 exit 1
   kCorrupt,      // a checksum, a length or a sequence number does not match    exit 1
   kInternal,     // a bug of ours                                               exit 1
