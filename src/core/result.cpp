@@ -20,6 +20,27 @@ std::string fit_to_print(std::string message) {
   return without_controls(std::move(message));
 }
 
+Code code_of(int system_errno) {
+  switch (system_errno) {
+    case ENOENT:
+    case ENOTDIR:
+      return Code::kNotFound;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return Code::kDenied;
+    case EMFILE:
+    case ENFILE:
+      return Code::kTooManyFiles;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return Code::kDiskFull;
+    default:
+      return Code::kIo;
+  }
+}
+
 }  // namespace
 
 std::string_view name(Code code) {
@@ -36,6 +57,8 @@ std::string_view name(Code code) {
       return "unavailable";
     case Code::kConflict:
       return "conflict";
+    case Code::kTooManyFiles:
+      return "too_many_files";
     case Code::kIo:
       return "io";
     case Code::kCorrupt:
@@ -66,6 +89,7 @@ int exit_code(Code code) {
     case Code::kMemoryLimit:
     case Code::kScratchFull:
     case Code::kDiskFull:
+    case Code::kTooManyFiles:
       return 3;
     case Code::kCancelled:
       return 130;
@@ -78,12 +102,11 @@ Error::Error(Code code, std::string message, int system_errno)
     : rep_(std::make_unique<Rep>(Rep{code, system_errno, fit_to_print(std::move(message))})) {}
 
 Error Error::from_errno(std::string_view what, int system_errno) {
-  Code code = Code::kIo;
-  if (system_errno == ENOENT) code = Code::kNotFound;
-  if (system_errno == ENOSPC || system_errno == EDQUOT || system_errno == EFBIG)
-    code = Code::kDiskFull;
-  return Error(code, std::string(what) + ": " + std::generic_category().message(system_errno),
-               system_errno);
+  const Code code = code_of(system_errno);
+  std::string message = std::string(what) + ": " + std::generic_category().message(system_errno);
+  if (code == Code::kTooManyFiles) message += "; raise the limit of open files (ulimit -n)";
+  if (system_errno == EFBIG) message += " (ulimit -f, or the file system's largest file)";
+  return Error(code, std::move(message), system_errno);
 }
 
 Error Error::with(std::string_view context) && {

@@ -18,22 +18,23 @@
 namespace spillway {
 
 enum class Code {
-  kUsage,        // the command line or an option is wrong                      exit 2
-  kInvalid,      // the input's content is wrong                                exit 1
-  kNotFound,     // a file or a name is not there                               exit 1
-  kDenied,       // it is there, and we may not                                 exit 1
-  kUnavailable,  // a service does not answer, or asks to come again later      exit 1
-  kConflict,     // it is not (or is) what the request demanded: If-Match       exit 1
-  kIo,           // the system refused a read, a write, an open                 exit 1
-  kCorrupt,      // a checksum, a length or a sequence number does not match    exit 1
-  kInternal,     // a bug of ours                                               exit 1
-  kTooLarge,     // one item is above what its limit can ever give              exit 3
-  kMemoryLimit,  // --memory is too small, or the process outgrew it            exit 3
-  kScratchFull,  // --scratch-limit is reached, or the disk under it is full    exit 3
-  kDiskFull,     // the disk under an output is full                            exit 3
-  kCancelled,    // stopped by the user                                         exit 130
-  kOverflow,     // a packed field is too narrow: the caller widens and retries (never reaches the
-                 // user)
+  kUsage,         // the command line or an option is wrong                      exit 2
+  kInvalid,       // the input's content is wrong                                exit 1
+  kNotFound,      // a file or a name is not there                               exit 1
+  kDenied,        // it is there, and we may not                                 exit 1
+  kUnavailable,   // a service does not answer, or asks to come again later      exit 1
+  kConflict,      // it is not (or is) what the request demanded: If-Match       exit 1
+  kTooManyFiles,  // the process or the system has no descriptor left            exit 3
+  kIo,            // the system refused a read, a write, an open                 exit 1
+  kCorrupt,       // a checksum, a length or a sequence number does not match    exit 1
+  kInternal,      // a bug of ours                                               exit 1
+  kTooLarge,      // one item is above what its limit can ever give              exit 3
+  kMemoryLimit,   // --memory is too small, or the process outgrew it            exit 3
+  kScratchFull,   // --scratch-limit is reached, or the disk under it is full    exit 3
+  kDiskFull,      // the disk under an output is full                            exit 3
+  kCancelled,     // stopped by the user                                         exit 130
+  kOverflow,      // a packed field is too narrow: the caller widens and retries (never reaches the
+                  // user)
 };
 
 std::string_view name(Code code);
@@ -43,7 +44,8 @@ class [[nodiscard]] Error {
  public:
   Error(Code code, std::string message, int system_errno = 0);
 
-  // "opening /x/y: No space left on device": `what` names the action and its object.
+  // "opening /x/y: No space left on device": `what` names the action and its object. The class is
+  // errno's: not found, denied, too many files, disk full; else kIo.
   static Error from_errno(std::string_view what, int system_errno);
 
   Code code() const { return rep_->code; }
@@ -105,10 +107,10 @@ T take(Result<T>& result) {
 #define CO_TRY(target, expression) \
   CO_TRY_(target =, expression, SPILLWAY_NAME_(try_result_, __COUNTER__))
 #define CO_TRY_VOID(expression) CO_TRY_(, expression, SPILLWAY_NAME_(try_result_, __COUNTER__))
-#define CO_TRY_(target, expression, result)                                     \
-  auto result = (expression);                                                   \
-  if (!result) [[unlikely]]                                                     \
-    co_return ::tl::unexpected<::spillway::Error>(std::move(result).error());   \
+#define CO_TRY_(target, expression, result)                                   \
+  auto result = (expression);                                                 \
+  if (!result) [[unlikely]]                                                   \
+    co_return ::tl::unexpected<::spillway::Error>(std::move(result).error()); \
   target ::spillway::detail::take(result)
 
 #define CHECK(condition) \

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <coroutine>
 #include <optional>
 #include <utility>
@@ -91,6 +92,27 @@ TEST(CoTry, GivesTheValueOrEndsTheCoroutineWithTheError) {
   EXPECT_EQ(lend_twice(f, 1_GiB, true).get().error().code(), Code::kTooLarge);
   EXPECT_EQ(lend_twice(f, 2_MiB, false).get().error().message(), "checked");
   EXPECT_EQ(f.budget->used(), 0_B) << "what a coroutine held is given back";
+}
+
+TEST(Error, TakesItsClassFromErrno) {
+  const std::pair<int, Code> classes[] = {{ENOENT, Code::kNotFound},
+                                          {ENOTDIR, Code::kNotFound},
+                                          {EACCES, Code::kDenied},
+                                          {EPERM, Code::kDenied},
+                                          {EROFS, Code::kDenied},
+                                          {EMFILE, Code::kTooManyFiles},
+                                          {ENFILE, Code::kTooManyFiles},
+                                          {ENOSPC, Code::kDiskFull},
+                                          {EDQUOT, Code::kDiskFull},
+                                          {EFBIG, Code::kDiskFull},
+                                          {EIO, Code::kIo}};
+  for (const auto& [number, code] : classes) {
+    const Error error = Error::from_errno("opening x", number);
+    EXPECT_EQ(error.code(), code) << error.message();
+    EXPECT_EQ(error.system_errno(), number);
+  }
+  EXPECT_EQ(exit_code(Code::kTooManyFiles), 3);
+  EXPECT_NE(Error::from_errno("opening x", EMFILE).message().find("ulimit -n"), std::string::npos);
 }
 
 }  // namespace
