@@ -64,10 +64,11 @@ Result<void> Blob::write(std::span<const uint8_t> piece) {
 }
 
 // What is only in memory so far, in order.
-Result<void> Blob::flush_tail() {
+Result<void> Blob::flush_tail(const std::stop_token& stop) {
   for (const Chunk& chunk : chunks_) {
     const uint64_t end = chunk.begin + chunk.used;
     if (end <= written_) continue;
+    if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while saving " + path_);
     const uint64_t from = std::max(written_, chunk.begin);
     TRY(write({chunk.pages.data() + (from - chunk.begin), static_cast<size_t>(end - from)}));
   }
@@ -76,7 +77,7 @@ Result<void> Blob::flush_tail() {
 
 Result<void> Blob::spill() {
   if (fd_ < 0) TRY(open_file());
-  TRY(flush_tail());
+  TRY(flush_tail({}));
   chunks_.clear();
   return {};
 }
@@ -123,10 +124,11 @@ Result<const uint8_t*> Blob::read(uint64_t offset, size_t length, std::span<uint
   return static_cast<const uint8_t*>(buffer.data());
 }
 
-Result<void> Blob::persist() {
+Result<void> Blob::persist(const std::stop_token& stop) {
   if (synced_) return {};
   if (fd_ < 0) TRY(open_file());
-  TRY(flush_tail());
+  TRY(flush_tail(stop));
+  if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while saving " + path_);
   TRY(sync_file(fd_, path_));
   synced_ = true;
   return {};

@@ -9,16 +9,18 @@
 //
 // Order    Bytes are found again by the offset that append() returned.
 // Memory   Chunks of up to 1 MiB leased from `account`; appended pieces never straddle chunks, so
-// each is one span. Threads  append(), persist(), spill(): one thread. read(): any number of
-// threads while none of those runs. Fails    kScratchFull, kDiskFull, kIo; read: kCorrupt on a
-// short file.
+//          each is one span.
+// Threads  append(), persist(), spill(): one thread. read(): any number of threads while none of
+//          those runs.
+// Fails    kScratchFull, kDiskFull, kIo; read: kCorrupt on a short file; persist: kCancelled, and the
+//          blob is as it was.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -47,7 +49,7 @@ class Blob {
   [[nodiscard]] Result<const uint8_t*> read(uint64_t offset, size_t length,
                                             std::span<uint8_t> buffer) const;
 
-  [[nodiscard]] Result<void> persist();
+  [[nodiscard]] Result<void> persist(const std::stop_token& stop = {});
   void keep() { keep_ = true; }
   void let_go() { keep_ = false; }
   bool is_kept() const { return keep_; }
@@ -67,7 +69,7 @@ class Blob {
       : path_(std::move(path)), account_(std::move(account)), space_(std::move(space)) {}
   Result<void> open_file();
   Result<void> write(std::span<const uint8_t> piece);
-  Result<void> flush_tail();
+  Result<void> flush_tail(const std::stop_token& stop);
 
   std::string path_;
   Account account_;

@@ -129,7 +129,7 @@ RC_GTEST_PROP(Partitioner, KeepsEveryRecordInItsPartition, ()) {
   for (size_t partition = 0; partition < options.partitions; ++partition) {
     uint64_t here = 0;
     RC_ASSERT(partitioner
-                  .read(partition, room,
+                  .read(partition, room, {},
                         [&](std::span<const uint8_t> frame) {
                           for (size_t at = 0; at < frame.size(); at += sizeof(Record)) {
                             Record record;
@@ -179,7 +179,7 @@ TEST(Partitioner, NoticesEveryCutAndFlippedBitOnScratch) {
   const size_t noticed = damage(path, [&]() -> Result<bool> {
     uint64_t met = 0;
     bool right = true;
-    TRY(partitioner.read(0, room, [&](std::span<const uint8_t> frame) {
+    TRY(partitioner.read(0, room, {}, [&](std::span<const uint8_t> frame) {
       for (size_t at = 0; at < frame.size(); at += sizeof(Record), ++met) {
         Record record;
         std::memcpy(&record, frame.data() + at, sizeof record);

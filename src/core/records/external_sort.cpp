@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "core/disk/durable_file.hpp"
+#include "core/records/stoppable_sort.hpp"
 
 namespace spillway {
 namespace {
@@ -219,6 +220,7 @@ class ExternalSort::Stream::Merge {
         source.done = true;
         return {};
       }
+      if (source.entry % 65536 == 65535) TRY(owner_.check_stop());
       const Input::Entry& entry = source.input->entries()[source.entry++];
       source.prefix = entry.prefix;
       source.record = source.input->record_of(entry);
@@ -245,6 +247,7 @@ class ExternalSort::Stream::Merge {
   }
 
   Result<void> load(Source& source) {
+    TRY(owner_.check_stop());
     const std::string where = "a sorted run in " + owner_.space_->folder();
     const uint64_t left = source.run->bytes - source.offset;
     // One read a frame: as much as a frame can be.
@@ -386,13 +389,15 @@ Result<void> ExternalSort::Input::add(Record record) {
 }
 
 // In place; repeats are folded away.
-void ExternalSort::Input::sort() {
-  if (sorted_) return;
+Result<void> ExternalSort::Input::sort() {
+  if (sorted_) return {};
   Entry* const first = entries();
-  std::sort(first, first + count_, [&](const Entry& a, const Entry& b) {
+  const auto before = [&](const Entry& a, const Entry& b) {
     if (a.prefix != b.prefix) return a.prefix < b.prefix;
     return compare_rest(record_of(a), record_of(b)) < 0;
-  });
+  };
+  if (!sort_unless_stopped(first, first + count_, owner_->options_.stop, before))
+    return owner_->check_stop();
   if (const auto& fold = owner_->options_.fold; fold && count_ > 0) {
     size_t kept = 0;
     for (size_t i = 1; i < count_; ++i) {
@@ -401,6 +406,12 @@ void ExternalSort::Input::sort() {
     count_ = kept + 1;
   }
   sorted_ = true;
+  return {};
+}
+
+Result<void> ExternalSort::check_stop() const {
+  if (options_.stop.stop_requested()) return fail(Code::kCancelled, "stopped while sorting");
+  return {};
 }
 
 Result<std::unique_ptr<ExternalSort::Run>> ExternalSort::write_run(Input& input) {
@@ -417,7 +428,10 @@ Result<std::unique_ptr<ExternalSort::Run>> ExternalSort::write_run(Input& input)
     run->blob = Blob::create(options_.folder + "/" + run->file, Account(), space_);
   }
   RunWriter writer(*run, *input.codec_, input.raw_, input.frame_);
-  for (size_t i = 0; i < input.count_; ++i) TRY(writer.add(input.record_of(input.entries()[i])));
+  for (size_t i = 0; i < input.count_; ++i) {
+    if (i % 4096 == 4095) TRY(check_stop());
+    TRY(writer.add(input.record_of(input.entries()[i])));
+  }
   TRY(writer.flush());
   if (run->blob) {
     TRY(run->blob->persist());
@@ -430,7 +444,8 @@ Result<std::unique_ptr<ExternalSort::Run>> ExternalSort::write_run(Input& input)
 
 Result<std::optional<DurableRun>> ExternalSort::Input::flush() {
   if (count_ == 0) return std::optional<DurableRun>();
-  sort();
+  TRY(owner_->check_stop());
+  TRY(sort());
   auto run = TRY(owner_->write_run(*this));
   used_ = 0;
   count_ = 0;
@@ -492,7 +507,7 @@ Result<std::unique_ptr<ExternalSort::Run>> ExternalSort::merge_runs(
   if (!merged_) merged_ = std::make_shared<ScratchFile>(TRY(space_->open()));
   auto merged = std::make_unique<Run>(merged_);
   RunWriter writer(*merged, merge->codec(), merge->out_raw(), merge->out_frame());
-  while (const auto record = TRY(merge->next())) TRY(writer.add(*record));
+  while (const auto record = TRY(merge->next())) TRY(writer.add(*record));  // whose loads look for a stop
   TRY(writer.flush());
   spilled_bytes_ += merged->bytes;
   return merged;
@@ -520,7 +535,7 @@ Result<ExternalSort::Stream> ExternalSort::stream() {
   if (runs_.empty()) {
     auto merge = std::make_unique<Stream::Merge>(*this, std::span<uint8_t>(), 0);
     for (Input& input : inputs_) {
-      input.sort();
+      TRY(input.sort());
       merge->add(input);
     }
     TRY(merge->begin());

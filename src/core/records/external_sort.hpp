@@ -23,7 +23,8 @@
 //          what it returned to adopt() after a restart. Else they are unnamed scratch.
 // Threads  Input: one each, side by side. The rest: one, after the inputs are done.
 // Fails    kTooLarge (a record longer than max_record()), kMemoryLimit (creation), kScratchFull,
-//          kIo, kCorrupt.
+//          kIo, kCorrupt; kCancelled within a second of options.stop. A sort that was stopped is over:
+//          what its inputs gathered may be lost, its durable runs are whole.
 // Source   Knuth, The Art of Computer Programming 3, 5.4.1 (merge with a tree of losers).
 #pragma once
 
@@ -33,6 +34,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -66,6 +68,7 @@ struct ExternalSortOptions {
   // Told of each run that input `input` wrote, on the thread that adds to it, before add() or
   // flush() returns: all that was added to this input so far is in runs. May be empty.
   std::function<Result<void>(size_t input, const DurableRun& run)> on_run;
+  std::stop_token stop;  // ends add(), flush(), stream() and what reads it
 };
 
 class ExternalSort {
@@ -95,7 +98,7 @@ class ExternalSort {
       uint32_t offset;
       uint32_t length;
     };
-    void sort();
+    Result<void> sort();
     std::span<uint8_t> record_of(const Entry& entry) const;
     Entry* entries() const { return index_.as<Entry>(); }
 
@@ -147,6 +150,7 @@ class ExternalSort {
   Result<std::unique_ptr<Run>> merge_runs(std::vector<std::unique_ptr<Run>> runs);
   Result<std::unique_ptr<Stream::Merge>> open_merge(std::span<std::unique_ptr<Run>> runs);
   Result<size_t> lease_merge();
+  Result<void> check_stop() const;
 
   ExternalSortOptions options_;
   Account account_;

@@ -12,6 +12,7 @@
 #include <set>
 #include <thread>
 
+#include "core/records/stoppable_sort.hpp"
 #include "core/test_folder.hpp"
 
 namespace spillway {
@@ -278,6 +279,62 @@ TEST(ExternalSort, InputsWorkSideBySide) {
   const auto all = drain(*sort);
   EXPECT_EQ(all.size(), 60000u);
   EXPECT_TRUE(std::is_sorted(all.begin(), all.end()));
+}
+
+// A stop at every moment: the sort ends with kCancelled at the next step, or had given all there is.
+TEST(ExternalSort, EndsWhereverAStopMeetsIt) {
+  struct Stopped {
+    std::stop_source stop;
+    uint64_t asked = 0, at = 0;
+    bool fold() {
+      if (++asked == at) stop.request_stop();
+      return false;
+    }
+  };
+  bool ended = false;
+  for (uint64_t at = 1; !ended; at = at * 3 / 2 + 1) {
+    Bench bench(4_MiB);
+    Stopped state;
+    state.at = at;
+    ExternalSortOptions options{.memory = 256_KiB, .frame_bytes = 4096};
+    options.fold = [&](std::span<uint8_t>, Record) { return state.fold(); };
+    options.stop = state.stop.get_token();
+    auto sort = ExternalSort::create(options, bench.account, bench.space);
+    ASSERT_TRUE(sort);
+    const auto run = [&]() -> Result<uint64_t> {
+      for (uint32_t i = 0; i < 40000; ++i) {
+        const uint64_t mixed = i * 0x9E3779B97F4A7C15u;
+        TRY((*sort)->input(0).add({reinterpret_cast<const uint8_t*>(&mixed), sizeof mixed}));
+      }
+      auto stream = TRY((*sort)->stream());
+      uint64_t count = 0;
+      while (TRY(stream.next())) ++count;
+      return count;
+    };
+    const auto count = run();
+    ended = state.asked < at;
+    if (count) {
+      EXPECT_EQ(*count, 40000u);
+      EXPECT_GT(at + 2000, state.asked) << "the stop came long before the end";
+    } else {
+      EXPECT_EQ(count.error().code(), Code::kCancelled);
+      EXPECT_LT(state.asked - at, 70000u);
+    }
+    sort->reset();
+    EXPECT_EQ(bench.budget->used(), 0_B);
+    EXPECT_EQ(bench.space->used(), 0_B);
+  }
+}
+
+TEST(SortUnlessStopped, ThrowsNothingAndSaysThatItStopped) {
+  std::vector<uint32_t> numbers(300000);
+  for (uint32_t i = 0; i < numbers.size(); ++i) numbers[i] = i * 2654435761u;
+  std::stop_source stop;
+  EXPECT_TRUE(sort_unless_stopped(numbers.begin(), numbers.end(), stop.get_token(), std::less<>()));
+  EXPECT_TRUE(std::is_sorted(numbers.begin(), numbers.end()));
+  stop.request_stop();
+  EXPECT_FALSE(
+      sort_unless_stopped(numbers.begin(), numbers.end(), stop.get_token(), std::less<>()));
 }
 
 }  // namespace

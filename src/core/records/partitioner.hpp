@@ -6,12 +6,12 @@
 // read whole, by any thread, in no particular order.
 //
 // Memory   Writers' buffers: writers * partitions * frame_bytes, leased at creation. Frames:
-// try_acquire, 1 MiB at a time;
-//          a refusal spills and acquires nothing. The index costs 16 bytes a frame in memory, 24 an
-//          extent on scratch.
+//          try_acquire, 2 MiB at a time; a refusal spills and acquires nothing. The index costs 16
+//          bytes a frame in memory, 16 an extent on scratch.
 // Cost     A record is copied once into a buffer, once into a frame; spilled bytes are written once
-// and read once. Threads  Writer: one thread each, side by side. read(): any, after all writers
-// flushed. Fails    kScratchFull, kIo; read: kCorrupt when a frame does not match its checksum.
+//          and read once.
+// Threads  Writer: one thread each, side by side. read(): any, after all writers flushed.
+// Fails    kScratchFull, kIo; read: kCorrupt when a frame does not match its checksum, kCancelled.
 #pragma once
 
 #include <atomic>
@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <vector>
 
 #include "core/disk/scratch.hpp"
@@ -96,14 +97,19 @@ class Partitioner {
   uint64_t spilled_bytes() const;  // after the writers flushed
   bool is_spilling() const { return spilling_.load(std::memory_order_relaxed); }  // any time
 
-  // Calls `take(span of whole records)` for every frame of the partition. `buffer`: at least
-  // read_buffer_bytes().
+  // Calls `take(span of whole records)` for every frame of the partition, until a stop. `buffer`: at
+  // least read_buffer_bytes().
   template <class Take>
-  [[nodiscard]] Result<void> read(size_t partition, std::span<uint8_t> buffer, Take&& take) const {
+  [[nodiscard]] Result<void> read(size_t partition, std::span<uint8_t> buffer,
+                                  const std::stop_token& stop, Take&& take) const {
+    const auto stopped = [] { return fail(Code::kCancelled, "stopped while reading a partition"); };
     for (const Writer& writer : writers_) {
-      for (const Writer::Frame& frame : writer.kept_[partition])
+      for (const Writer::Frame& frame : writer.kept_[partition]) {
+        if (stop.stop_requested()) return stopped();
         take(std::span(frame.data, frame.bytes));
+      }
       for (const Writer::Extent& extent : writer.extents_[partition]) {
+        if (stop.stop_requested()) return stopped();
         TRY(load(writer, extent, buffer));
         size_t at = 0;
         for (uint32_t i = 0; i < extent.frames; ++i) {

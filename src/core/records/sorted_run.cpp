@@ -65,10 +65,12 @@ std::unique_ptr<SortedRun<K>> SortedRun<K>::create(std::unique_ptr<Blob> blob, u
 
 template <class K>
 Result<std::unique_ptr<SortedRun<K>>> SortedRun<K>::open(std::unique_ptr<Blob> blob,
-                                                         unsigned align) {
+                                                         unsigned align,
+                                                         const std::stop_token& stop) {
   auto run = create(std::move(blob), align);
   const uint64_t end = run->blob_->size();
   for (uint64_t offset = 0; offset < end;) {
+    if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while opening runs");
     std::array<uint8_t, sizeof(BlockHeader)> room;
     BlockHeader header{};
     if (end - offset >= sizeof header)

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <vector>
 
 #include "core/disk/blob.hpp"
@@ -41,7 +42,8 @@ class SortedRun {
   static std::unique_ptr<SortedRun> create(std::unique_ptr<Blob> blob, unsigned align);
   // A run left by a checkpoint: reads the block headers to find the fences.
   [[nodiscard]] static Result<std::unique_ptr<SortedRun>> open(std::unique_ptr<Blob> blob,
-                                                               unsigned align);
+                                                               unsigned align,
+                                                               const std::stop_token& stop = {});
 
   [[nodiscard]] Result<void> append(std::span<const K> keys);
   [[nodiscard]] Result<void> finish();  // writes the last block

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <numeric>
+
+#include "core/records/stoppable_sort.hpp"
 
 namespace spillway {
 namespace {
@@ -20,6 +23,8 @@ uint64_t filter_hash(const Key64& key) {
 }
 uint64_t filter_hash(const Key128& key) { return key.lo; }
 
+tl::unexpected<Error> stopped() { return fail(Code::kCancelled, "stopped while sorting keys"); }
+
 template <class K>
 bool is_all_ones(const K& key) {
   if constexpr (K::kWide)
@@ -32,7 +37,7 @@ bool is_all_ones(const K& key) {
 
 template <class K>
 size_t SpillSet<K>::merge_room_bytes() {
-  return (kMaxRuns + 1) * (kBlockKeys * sizeof(K) + kMaxBlockBytes);
+  return kMostRuns * (kBlockKeys * sizeof(K) + kMaxBlockBytes);
 }
 
 template <class K>
@@ -70,45 +75,15 @@ bool SpillSet<K>::in_recent(K key) const {
 }
 
 template <class K>
-Result<bool> SpillSet<K>::insert(K key) {
+Result<bool> SpillSet<K>::insert(K key, const std::stop_token& stop) {
   if (in_recent(key)) return false;
-  if (!runs_.empty() && TRY(in_runs(key))) return false;
-  TRY(put(key));
+  if (!runs_.empty() && TRY(in_runs(key, stop))) return false;
+  TRY(put(key, stop));
   return true;
 }
 
 template <class K>
-Result<void> SpillSet<K>::insert(std::span<const K> keys, std::span<uint8_t> is_new) {
-  CHECK(keys.size() <= kMaxBatch && is_new.size() >= keys.size());
-  // Merging needs this room only in put(), when the order is done with.
-  const std::span<uint32_t> order = options_.merge_room.template as<uint32_t>().first(keys.size());
-  std::iota(order.begin(), order.end(), 0u);
-  std::sort(order.begin(), order.end(),
-            [&](uint32_t a, uint32_t b) { return keys[a] == keys[b] ? a < b : keys[a] < keys[b]; });
-  for (size_t i = 0; i < order.size(); ++i) {
-    const K key = keys[order[i]];
-    const bool repeats = i > 0 && keys[order[i - 1]] == key;
-    is_new[order[i]] = !repeats && !in_recent(key);
-  }
-  if (filters_stale_) TRY(build_filters());
-  for (const auto& run : runs_) {
-    const auto filter = std::find_if(filters_.begin(), filters_.end(),
-                                     [&](const Filter& f) { return f.run == run.get(); });
-    for (const uint32_t index : order) {
-      const K key = keys[index];
-      if (is_new[index] == 0) continue;
-      if (filter != filters_.end() && !filter->bits.maybe(key.hi, filter_hash(key))) continue;
-      if (TRY(in_run(*run, key))) is_new[index] = 0;
-    }
-  }
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (is_new[i] != 0) TRY(put(keys[i]));
-  }
-  return {};
-}
-
-template <class K>
-Result<void> SpillSet<K>::put(K key) {
+Result<void> SpillSet<K>::put(K key, const std::stop_token& stop) {
   if (is_all_ones(key)) {
     has_all_ones_ = true;
     ++recent_count_;
@@ -127,7 +102,7 @@ Result<void> SpillSet<K>::put(K key) {
         if (!is_all_ones(old[i])) slots_[find(old[i])] = old[i];
       }
     } else {
-      TRY(flush_recent());
+      TRY(flush_recent(stop));
     }
   }
   slots_[find(key)] = key;
@@ -136,13 +111,19 @@ Result<void> SpillSet<K>::put(K key) {
 }
 
 template <class K>
-Result<void> SpillSet<K>::flush_recent() {
+Result<void> SpillSet<K>::flush_recent(const std::stop_token& stop) {
   if (recent_count_ == 0) return {};
+  if (stop.stop_requested()) return stopped();
   K* const end =
       std::remove_if(slots_, slots_ + slot_count_, [](const K& key) { return is_all_ones(key); });
-  std::sort(slots_, end);
+  if (!sort_unless_stopped(slots_, end, stop, std::less<K>())) return stopped();
   auto run = new_run();
-  TRY(run->append({slots_, end}));
+  for (K* at = slots_; at < end;) {
+    if (stop.stop_requested()) return stopped();
+    const size_t count = std::min<size_t>(static_cast<size_t>(end - at), 64 * kBlockKeys);
+    TRY(run->append({at, count}));
+    at += count;
+  }
   if (has_all_ones_) {
     K last;
     std::memset(static_cast<void*>(&last), 0xFF, sizeof last);
@@ -153,13 +134,13 @@ Result<void> SpillSet<K>::flush_recent() {
   std::memset(static_cast<void*>(slots_), 0xFF, slot_count_ * sizeof(K));
   recent_count_ = 0;
   has_all_ones_ = false;
-  return add(std::move(run));
+  return add(std::move(run), stop);
 }
 
 template <class K>
-Result<bool> SpillSet<K>::in_runs(K key) {
+Result<bool> SpillSet<K>::in_runs(K key, const std::stop_token& stop) {
   if (runs_.empty()) return false;
-  if (filters_stale_) TRY(build_filters());
+  if (filters_stale_) TRY(build_filters(stop));
   const uint64_t hash = filter_hash(key);
   size_t filter = 0;
   for (const auto& run : runs_) {
@@ -191,9 +172,9 @@ Result<bool> SpillSet<K>::in_run(const SortedRun<K>& run, K key) {
   return false;
 }
 
-// One filter a run, in the order of the runs; runs for which memory is refused go without.
+// One filter a run, in the order of the runs; runs for which memory is refused, or time, go without.
 template <class K>
-Result<void> SpillSet<K>::build_filters() {
+Result<void> SpillSet<K>::build_filters(const std::stop_token& stop) {
   forget_block();
   std::vector<Filter> fresh;
   for (const auto& run : runs_) {
@@ -208,11 +189,12 @@ Result<void> SpillSet<K>::build_filters() {
     if (!lease) continue;
     Pages room = TRY(Pages::map(std::move(*lease)));
     BloomFilter bits(room.template as<uint64_t>(), run->size());
-    for (size_t block = 0; block < run->fences().size(); ++block) {
+    size_t block = 0;
+    for (; block < run->fences().size() && !stop.stop_requested(); ++block) {
       const size_t count = TRY(run->decode(block, decoded_, raw_));
       for (size_t i = 0; i < count; ++i) bits.add(decoded_[i].hi, filter_hash(decoded_[i]));
     }
-    fresh.push_back(Filter{run.get(), std::move(room), bits});
+    if (block == run->fences().size()) fresh.push_back(Filter{run.get(), std::move(room), bits});
   }
   filters_ = std::move(fresh);
   filters_stale_ = false;
@@ -220,25 +202,27 @@ Result<void> SpillSet<K>::build_filters() {
 }
 
 template <class K>
-Result<void> SpillSet<K>::add(std::unique_ptr<SortedRun<K>> run) {
+Result<void> SpillSet<K>::add(std::unique_ptr<SortedRun<K>> run, const std::stop_token& stop) {
   if (run->size() == 0) return {};
   runs_.push_back(std::move(run));
   filters_stale_ = true;
-  if (runs_.size() > kMaxRuns) TRY(merge_smallest());
+  if (runs_.size() > kMaxRuns) TRY(merge_smallest(stop));
   return {};
 }
 
 // Merges the smallest runs: at least half of them, and on while the next is no larger than what is
 // merged already.
 template <class K>
-Result<void> SpillSet<K>::merge_smallest() {
+Result<void> SpillSet<K>::merge_smallest(const std::stop_token& stop) {
+  const bool can_wait = runs_.size() <= kMostRuns;
+  if (can_wait && stop.stop_requested()) return {};
   forget_block();
   std::stable_sort(runs_.begin(), runs_.end(),
                    [](const auto& a, const auto& b) { return a->size() > b->size(); });
   size_t first = runs_.size() - kMaxRuns / 2;
   uint64_t merged_keys = 0;
   for (size_t i = first; i < runs_.size(); ++i) merged_keys += runs_[i]->size();
-  while (first > 0 && runs_[first - 1]->size() <= merged_keys)
+  while (first > 0 && runs_.size() - first < kMostRuns && runs_[first - 1]->size() <= merged_keys)
     merged_keys += runs_[--first]->size();
 
   struct Source {
@@ -262,6 +246,7 @@ Result<void> SpillSet<K>::merge_smallest() {
   std::make_heap(sources.begin(), sources.end(), later);
   auto merged = new_run();
   while (!sources.empty()) {
+    if (can_wait && stop.stop_requested()) return {};
     std::pop_heap(sources.begin(), sources.end(), later);
     Source& least = sources.back();
     // Everything below the next source's first key leaves at once.

@@ -13,7 +13,9 @@
 // Cost     A few ns a key while all fits the table. Beyond: a batch reads each block it needs once,
 //          in order; a single key reads a block (about 3 us) when its filter says maybe.
 // Threads  One at a time, except that runs() may be read by many between changes.
-// Fails    kScratchFull, kDiskFull, kIo, kCorrupt. After a failure the set is not to be used.
+// Fails    kScratchFull, kDiskFull, kIo, kCorrupt; kCancelled when the recent table becomes a run
+//          after a stop. After a failure the set is not to be used. A merge or a filter that a stop
+//          meets is put off, and the set is whole.
 // Source   Delayed duplicate detection: Korf, "Best-first frontier search with delayed duplicate
 //          detection" (AAAI 2004).
 #pragma once
@@ -22,6 +24,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -39,6 +42,7 @@ template <class K>
 class SpillSet {
  public:
   static constexpr size_t kMaxRuns = 20;
+  static constexpr size_t kMostRuns = kMaxRuns + 1;  // while a merge is put off
 
   struct Options {
     unsigned align = 0;  // zero bits at the bottom of every key's top half
@@ -51,20 +55,18 @@ class SpillSet {
   explicit SpillSet(Options options);
 
   // Key by key.
-  [[nodiscard]] Result<bool> insert(K key);  // true: new
-  // A batch of at most kMaxBatch keys: is_new[i] becomes 1 when neither the set nor a smaller index of
-  // the batch held keys[i], else 0.
-  static constexpr size_t kMaxBatch = 65536;
-  [[nodiscard]] Result<void> insert(std::span<const K> keys, std::span<uint8_t> is_new);
+  [[nodiscard]] Result<bool> insert(K key, const std::stop_token& stop = {});  // true: new
   uint64_t recent_size() const { return recent_count_; }
-  [[nodiscard]] Result<void> flush_recent();  // the recent table becomes a run
+  // The recent table becomes a run.
+  [[nodiscard]] Result<void> flush_recent(const std::stop_token& stop = {});
 
   // Run by run.
   const std::vector<std::unique_ptr<SortedRun<K>>>& runs() const { return runs_; }
   std::unique_ptr<SortedRun<K>> new_run() {
     return SortedRun<K>::create(options_.new_blob(), options_.align);
   }
-  [[nodiscard]] Result<void> add(std::unique_ptr<SortedRun<K>> run);
+  [[nodiscard]] Result<void> add(std::unique_ptr<SortedRun<K>> run,
+                                 const std::stop_token& stop = {});
   uint64_t size() const;  // all keys
   uint64_t run_keys() const;
   uint64_t run_bytes() const;
@@ -77,14 +79,14 @@ class SpillSet {
     Pages room;
     BloomFilter bits;
   };
-  [[nodiscard]] Result<bool> in_runs(K key);
+  [[nodiscard]] Result<bool> in_runs(K key, const std::stop_token& stop);
   [[nodiscard]] Result<bool> in_run(const SortedRun<K>& run, K key);
-  [[nodiscard]] Result<void> build_filters();
-  [[nodiscard]] Result<void> merge_smallest();
+  [[nodiscard]] Result<void> build_filters(const std::stop_token& stop);
+  [[nodiscard]] Result<void> merge_smallest(const std::stop_token& stop);
   size_t home(K key) const;
   size_t find(K key) const;  // its slot, or the empty one where it belongs
   bool in_recent(K key) const;
-  [[nodiscard]] Result<void> put(K key);  // which is nowhere yet
+  [[nodiscard]] Result<void> put(K key, const std::stop_token& stop);  // which is nowhere yet
   void forget_block() { cached_run_ = nullptr; }
 
   Options options_;

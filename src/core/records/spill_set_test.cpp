@@ -51,7 +51,6 @@ using Model = std::unordered_set<uint32_t>;
 struct Insert : rc::state::Command<Model, Fixture<Key128>> {
   std::vector<uint32_t> values =
       *rc::gen::container<std::vector<uint32_t>>(rc::gen::inRange<uint32_t>(0, 3000));
-  bool batch = *rc::gen::arbitrary<bool>();
   void apply(Model& model) const override { model.insert(values.begin(), values.end()); }
   void run(const Model& model, Fixture<Key128>& fixture) const override {
     Model seen = model;
@@ -61,16 +60,12 @@ struct Insert : rc::state::Command<Model, Fixture<Key128>> {
       keys.push_back(key_of(value));
       want.push_back(seen.insert(value).second);
     }
-    if (batch) {
-      RC_ASSERT(fixture.set->insert(keys, got).has_value());
-    } else {
-      for (size_t i = 0; i < keys.size(); ++i) got[i] = *fixture.set->insert(keys[i]);
-    }
+    for (size_t i = 0; i < keys.size(); ++i) got[i] = *fixture.set->insert(keys[i]);
     RC_ASSERT(got == want);
     RC_ASSERT(fixture.set->size() == seen.size());
   }
   void show(std::ostream& os) const override {
-    os << (batch ? "batch of " : "one by one ") << values.size();
+    os << "insert " << values.size();
   }
 };
 
@@ -93,16 +88,9 @@ RC_GTEST_PROP(SpillSet, BehavesLikeAnUnorderedSet, ()) {
 
 template <class K>
 void insert_many(Fixture<K>& fixture, const std::function<K(uint64_t)>& key, uint64_t count) {
-  std::vector<K> batch;
-  std::vector<uint8_t> fresh(1000);
   for (int round = 0; round < 2; ++round) {
     uint64_t found = 0;
-    for (uint64_t i = 0; i < count; i += 1000) {
-      batch.clear();
-      for (uint64_t j = i; j < i + 1000; ++j) batch.push_back(key(j));
-      ASSERT_TRUE(fixture.set->insert(batch, fresh));
-      found += static_cast<uint64_t>(std::count(fresh.begin(), fresh.end(), 1));
-    }
+    for (uint64_t i = 0; i < count; ++i) found += *fixture.set->insert(key(i));
     EXPECT_EQ(found, round == 0 ? count : 0);
   }
   EXPECT_EQ(fixture.set->size(), count);
@@ -120,6 +108,34 @@ TEST(SpillSet, MergesRunsAndStaysExact) {
         return Key128{i * 0x9E3779B97F4A7C15u, i};
       },
       40000);
+}
+
+// The stop is there from the beginning: no merge is begun while the room allows it, none is half done.
+TEST(SpillSet, PutsMergesOffAfterAStopAndStaysExact) {
+  std::stop_source stop;
+  Fixture<Key64> fixture(1_MiB);
+  const auto key = [](uint64_t i) { return Key64{i * 0x9E3779B97F4A7C15u}; };
+  uint64_t added = 0;
+  const auto add_run = [&] {
+    auto run = fixture.set->new_run();
+    std::vector<Key64> keys;
+    for (uint64_t i = 0; i < 50; ++i) keys.push_back(key(added++));
+    std::sort(keys.begin(), keys.end());
+    ASSERT_TRUE(run->append(keys));
+    ASSERT_TRUE(run->finish());
+    ASSERT_TRUE(fixture.set->add(std::move(run), stop.get_token()));
+  };
+  for (size_t i = 0; i < SpillSet<Key64>::kMaxRuns; ++i) add_run();
+  stop.request_stop();
+  add_run();
+  EXPECT_EQ(fixture.set->runs().size(), SpillSet<Key64>::kMostRuns) << "put off";
+  add_run();
+  EXPECT_LE(fixture.set->runs().size(), SpillSet<Key64>::kMaxRuns) << "there is no room to put it off";
+  for (uint64_t i = 0; i < added; ++i) EXPECT_FALSE(*fixture.set->insert(key(i), stop.get_token()));
+  EXPECT_TRUE(*fixture.set->insert(key(added), stop.get_token()));
+  const auto flushed = fixture.set->flush_recent(stop.get_token());
+  ASSERT_FALSE(flushed);
+  EXPECT_EQ(flushed.error().code(), Code::kCancelled);
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include <cstring>
 #include <numeric>
 
+#include "core/records/stoppable_sort.hpp"
+
 namespace spillway::expand {
 namespace {
 
@@ -31,6 +33,8 @@ int compare(std::span<const uint8_t> a, std::span<const uint8_t> b) {
   if (order != 0) return order;
   return a.size() < b.size() ? -1 : a.size() > b.size();
 }
+
+tl::unexpected<Error> stopped() { return fail(Code::kCancelled, "stopped while sorting states"); }
 
 // The first record of `rest`, which it leaves behind; frames are checksummed, so lengths hold.
 std::span<const uint8_t> take_record(std::span<const uint8_t>& rest) {
@@ -67,11 +71,13 @@ std::unique_ptr<ExactRun> ExactRun::create(std::unique_ptr<Blob> blob, size_t fr
   return run;
 }
 
-Result<std::unique_ptr<ExactRun>> ExactRun::open(std::unique_ptr<Blob> blob, size_t frame_bytes) {
+Result<std::unique_ptr<ExactRun>> ExactRun::open(std::unique_ptr<Blob> blob, size_t frame_bytes,
+                                                 const std::stop_token& stop) {
   auto run = create(std::move(blob), frame_bytes);
   const std::string& where = run->blob_->path();
   const uint64_t end = run->blob_->size();
   for (uint64_t offset = 0; offset < end;) {
+    if (stop.stop_requested()) return stopped();
     if (end - offset < FrameCodec::kHeaderBytes)
       return fail(Code::kCorrupt, where + ": is cut short; run again with --resume never");
     std::array<uint8_t, FrameCodec::kHeaderBytes> room;
@@ -147,7 +153,7 @@ size_t ExactSet::recent_room_bytes(uint32_t max_state_bytes) {
 
 size_t ExactSet::merge_room_bytes(uint32_t max_state_bytes) {
   const size_t frame = frame_bytes(max_state_bytes);
-  return (kMaxRuns + 1) * frame + FrameCodec::frame_room(frame);
+  return kMostRuns * frame + FrameCodec::frame_room(frame);
 }
 
 ExactSet::ExactSet(Options options)
@@ -165,7 +171,7 @@ std::span<uint8_t> ExactSet::room_of(size_t index) const {
   return {options_.merge_room.data() + index * frame_, frame_};
 }
 std::span<uint8_t> ExactSet::stored_room() const {
-  return {options_.merge_room.data() + (kMaxRuns + 1) * frame_, FrameCodec::frame_room(frame_)};
+  return {options_.merge_room.data() + kMostRuns * frame_, FrameCodec::frame_room(frame_)};
 }
 std::span<const uint8_t> ExactSet::record_of(const Slot& slot) const {
   return arena_.subspan(slot.offset - 1, slot.length);
@@ -187,13 +193,14 @@ ExactSet::Slot* ExactSet::find(Key128 fingerprint, std::span<const uint8_t> stat
   }
 }
 
-Result<bool> ExactSet::insert(Key128 fingerprint, std::span<const uint8_t> state) {
+Result<bool> ExactSet::insert(Key128 fingerprint, std::span<const uint8_t> state,
+                              const std::stop_token& stop) {
   Slot* slot = find(fingerprint, state);
   if (slot->offset != 0) return false;
-  if (!runs_.empty() && TRY(in_runs(fingerprint, state))) return false;
+  if (!runs_.empty() && TRY(in_runs(fingerprint, state, stop))) return false;
   const size_t size = kRecordHead + state.size();
   if (arena_.size() - arena_used_ < size || (recent_count_ + 1) * 4 > slots_.size() * 3) {
-    TRY(flush_recent());
+    TRY(flush_recent(stop));
     slot = find(fingerprint, state);
   }
   write_record(fingerprint, state, arena_.data() + arena_used_);
@@ -203,25 +210,31 @@ Result<bool> ExactSet::insert(Key128 fingerprint, std::span<const uint8_t> state
   return true;
 }
 
-Result<void> ExactSet::flush_recent() {
+Result<void> ExactSet::flush_recent(const std::stop_token& stop) {
   if (recent_count_ == 0) return {};
+  if (stop.stop_requested()) return stopped();
   const auto end = std::remove_if(slots_.begin(), slots_.end(),
                                   [](const Slot& slot) { return slot.offset == 0; });
-  std::sort(slots_.begin(), end, [&](const Slot& a, const Slot& b) {
+  const auto before = [&](const Slot& a, const Slot& b) {
     if (a.top != b.top) return a.top < b.top;
     return compare(record_of(a), record_of(b)) < 0;
-  });
+  };
+  if (!sort_unless_stopped(slots_.begin(), end, stop, before)) return stopped();
   auto run = new_run();
-  for (auto slot = slots_.begin(); slot != end; ++slot) TRY(run->append(record_of(*slot)));
+  for (auto slot = slots_.begin(); slot != end; ++slot) {
+    if ((slot - slots_.begin()) % 4096 == 0 && stop.stop_requested()) return stopped();
+    TRY(run->append(record_of(*slot)));
+  }
   TRY(run->finish());
   std::fill(slots_.begin(), slots_.end(), Slot{});
   arena_used_ = 0;
   recent_count_ = 0;
-  return add(std::move(run));
+  return add(std::move(run), stop);
 }
 
-Result<bool> ExactSet::in_runs(Key128 fingerprint, std::span<const uint8_t> state) {
-  if (filters_stale_) TRY(build_filters());
+Result<bool> ExactSet::in_runs(Key128 fingerprint, std::span<const uint8_t> state,
+                               const std::stop_token& stop) {
+  if (filters_stale_) TRY(build_filters(stop));
   for (const auto& run : runs_) {
     const auto filter = std::find_if(filters_.begin(), filters_.end(),
                                      [&](const Filter& f) { return f.run == run.get(); });
@@ -256,8 +269,8 @@ Result<bool> ExactSet::in_run(const ExactRun& run, Key128 fingerprint,
   return false;
 }
 
-// One filter a run; runs for which memory is refused go without.
-Result<void> ExactSet::build_filters() {
+// One filter a run; runs for which memory is refused, or time, go without.
+Result<void> ExactSet::build_filters(const std::stop_token& stop) {
   cached_run_ = nullptr;
   std::erase_if(filters_, [&](const Filter& f) {
     return std::none_of(runs_.begin(), runs_.end(),
@@ -271,25 +284,26 @@ Result<void> ExactSet::build_filters() {
     if (!lease) continue;
     Pages room = TRY(Pages::map(std::move(*lease)));
     BloomFilter bits(room.as<uint64_t>(), run->size());
-    for (size_t frame = 0; frame < run->frames(); ++frame) {
+    size_t frame = 0;
+    for (; frame < run->frames() && !stop.stop_requested(); ++frame) {
       std::span<const uint8_t> rest = TRY(run->load(frame, room_of(0), stored_room()));
       while (!rest.empty()) {
         const auto record = take_record(rest);
         bits.add(load_big(record.data()), load_big(record.data() + 8));
       }
     }
-    filters_.push_back(Filter{run.get(), std::move(room), bits});
+    if (frame == run->frames()) filters_.push_back(Filter{run.get(), std::move(room), bits});
   }
   filters_stale_ = false;
   return {};
 }
 
-Result<void> ExactSet::add(std::unique_ptr<ExactRun> run) {
+Result<void> ExactSet::add(std::unique_ptr<ExactRun> run, const std::stop_token& stop) {
   if (run->size() == 0) return {};
   runs_.push_back(std::move(run));
   filters_stale_ = true;
   cached_run_ = nullptr;
-  if (runs_.size() > kMaxRuns) TRY(merge_smallest());
+  if (runs_.size() > kMaxRuns) TRY(merge_smallest(stop));
   return {};
 }
 
@@ -331,13 +345,15 @@ Result<ExactSet::Sweep> ExactSet::sweep_from(size_t first_run) {
 
 // Merges the smallest runs: at least half of them, and on while the next is no larger than what is
 // merged already.
-Result<void> ExactSet::merge_smallest() {
+Result<void> ExactSet::merge_smallest(const std::stop_token& stop) {
+  const bool can_wait = runs_.size() <= kMostRuns;
+  if (can_wait && stop.stop_requested()) return {};
   std::stable_sort(runs_.begin(), runs_.end(),
                    [](const auto& a, const auto& b) { return a->size() > b->size(); });
   size_t first = runs_.size() - kMaxRuns / 2;
   uint64_t merged_states = 0;
   for (size_t i = first; i < runs_.size(); ++i) merged_states += runs_[i]->size();
-  while (first > 0 && runs_[first - 1]->size() <= merged_states)
+  while (first > 0 && runs_.size() - first < kMostRuns && runs_[first - 1]->size() <= merged_states)
     merged_states += runs_[--first]->size();
 
   Sweep sweep = TRY(sweep_from(first));
@@ -347,7 +363,9 @@ Result<void> ExactSet::merge_smallest() {
   };
   std::make_heap(cursors.begin(), cursors.end(), later);
   auto merged = new_run();
+  uint64_t walked = 0;
   while (!cursors.empty()) {
+    if (can_wait && ++walked % 4096 == 0 && stop.stop_requested()) return {};
     std::pop_heap(cursors.begin(), cursors.end(), later);
     Sweep::Cursor& least = cursors.back();
     TRY(merged->append(least.record));

@@ -1,18 +1,19 @@
 // An exact set of states by their bytes (--identity exact): a fingerprint finds, the bytes decide.
 //
-// The same shape as core/spill_set.hpp, with records in place of keys: a table of recent states and
+// The same shape as core/records/spill_set.hpp, with records in place of keys: a table of recent states and
 // sorted runs of records; runs merge when there are more than kMaxRuns. A search joins its sorted
 // successors with all runs by a Sweep, or looks single states up.
 //
 // Layout   A record is the fingerprint (16 bytes) and the length (4 bytes), both big-endian, then the
 //          bytes: memcmp orders records by fingerprint, and equal records are equal states. Runs are
-//          frames of records (core/frame.hpp); docs/formats.md, "Exact runs".
+//          frames of records (core/disk/frame.hpp); docs/formats.md, "Exact runs".
 // Memory   Recent states and the room of merges and sweeps: leased by the caller. Filters: try_acquire,
 //          given back by drop_filters(). Runs: what new_blob() lends, else files. 16 bytes a frame.
 // Cost     A run holds what its states hold, compressed, and 20 bytes each. A look-up that misses the
 //          recent states reads a frame (about 20 us) when a filter says maybe.
 // Threads  One at a time.
-// Fails    kScratchFull, kDiskFull, kIo, kCorrupt. After a failure the set is not to be used.
+// Fails    kScratchFull, kDiskFull, kIo, kCorrupt; kCancelled and stops as in core/records/spill_set.hpp.
+//          After a failure the set is not to be used.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <vector>
 
 #include "core/disk/blob.hpp"
@@ -42,7 +44,8 @@ class ExactRun {
   static std::unique_ptr<ExactRun> create(std::unique_ptr<Blob> blob, size_t frame_bytes);
   // A run left by a checkpoint: reads it through once to find where its frames begin.
   [[nodiscard]] static Result<std::unique_ptr<ExactRun>> open(std::unique_ptr<Blob> blob,
-                                                              size_t frame_bytes);
+                                                              size_t frame_bytes,
+                                                              const std::stop_token& stop = {});
 
   // Records in ascending order.
   [[nodiscard]] Result<void> append(std::span<const uint8_t> record);
@@ -78,6 +81,7 @@ class ExactRun {
 class ExactSet {
  public:
   static constexpr size_t kMaxRuns = 20;
+  static constexpr size_t kMostRuns = kMaxRuns + 1;  // while a merge is put off
 
   struct Options {
     uint32_t max_state_bytes = 0;
@@ -91,8 +95,9 @@ class ExactSet {
   static size_t merge_room_bytes(uint32_t max_state_bytes);
   explicit ExactSet(Options options);
 
-  [[nodiscard]] Result<bool> insert(Key128 fingerprint, std::span<const uint8_t> state);
-  [[nodiscard]] Result<void> flush_recent();
+  [[nodiscard]] Result<bool> insert(Key128 fingerprint, std::span<const uint8_t> state,
+                                    const std::stop_token& stop = {});
+  [[nodiscard]] Result<void> flush_recent(const std::stop_token& stop = {});
 
   // Asks for ascending records whether a run holds them; every frame is read at most once.
   class Sweep {
@@ -109,7 +114,7 @@ class ExactSet {
       std::span<const uint8_t> record;  // empty: at the end
     };
     [[nodiscard]] Result<void> advance(Cursor& cursor);
-    std::vector<Cursor> cursors_;  // at most kMaxRuns + 1
+    std::vector<Cursor> cursors_;  // at most kMostRuns
     std::span<uint8_t> stored_;
   };
   // Over the runs there are now; until the set changes. Recent states are not asked: flush them.
@@ -118,7 +123,7 @@ class ExactSet {
   const std::vector<std::unique_ptr<ExactRun>>& runs() const { return runs_; }
   std::unique_ptr<ExactRun> new_run() { return ExactRun::create(options_.new_blob(), frame_); }
   size_t frame_bytes() const { return frame_; }
-  [[nodiscard]] Result<void> add(std::unique_ptr<ExactRun> run);
+  [[nodiscard]] Result<void> add(std::unique_ptr<ExactRun> run, const std::stop_token& stop = {});
   uint64_t run_keys() const;
   uint64_t run_bytes() const;
   void drop_filters() { filters_.clear(); }
@@ -135,11 +140,12 @@ class ExactSet {
     BloomFilter bits;
   };
   Slot* find(Key128 fingerprint, std::span<const uint8_t> state);
-  [[nodiscard]] Result<bool> in_runs(Key128 fingerprint, std::span<const uint8_t> state);
+  [[nodiscard]] Result<bool> in_runs(Key128 fingerprint, std::span<const uint8_t> state,
+                                     const std::stop_token& stop);
   [[nodiscard]] Result<bool> in_run(const ExactRun& run, Key128 fingerprint,
                                     std::span<const uint8_t> state);
-  [[nodiscard]] Result<void> build_filters();
-  [[nodiscard]] Result<void> merge_smallest();
+  [[nodiscard]] Result<void> build_filters(const std::stop_token& stop);
+  [[nodiscard]] Result<void> merge_smallest(const std::stop_token& stop);
   [[nodiscard]] Result<Sweep> sweep_from(size_t first_run);
   std::span<uint8_t> room_of(size_t index) const;  // of a frame; the one behind the last: stored
   std::span<uint8_t> stored_room() const;

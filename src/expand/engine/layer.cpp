@@ -91,13 +91,15 @@ Segment::Segment(StateForm form, unsigned key_bits, std::unique_ptr<Blob> states
 
 Result<std::unique_ptr<Segment>> Segment::open(StateForm form, unsigned key_bits,
                                                std::unique_ptr<Blob> states,
-                                               std::unique_ptr<Blob> mask) {
+                                               std::unique_ptr<Blob> mask,
+                                               const std::stop_token& stop) {
   auto segment = std::make_unique<Segment>(form, key_bits, std::move(states), std::move(mask));
   Blob& blob = *segment->states_;
   uint64_t mask_offset = 0;
   std::array<uint8_t, sizeof(FrameHeader)> room;
   std::vector<uint8_t> words(FrameBuffer::kMaxEnds / 8 + 8);
   for (uint64_t offset = 0; offset < blob.size();) {
+    if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while opening layers");
     const uint64_t left = blob.size() - offset;
     FrameHeader header{};
     if (left >= sizeof header)
@@ -254,7 +256,8 @@ Result<void> Segment::append_log(const Successors& successors) {
   return {};
 }
 
-Result<uint64_t> Segment::set_mask(std::span<const uint64_t> marks, std::unique_ptr<Blob> mask) {
+Result<uint64_t> Segment::set_mask(std::span<const uint64_t> marks, std::unique_ptr<Blob> mask,
+                                   const std::stop_token& stop) {
   mask_ = std::move(mask);
   kept_ = 0;
   uint64_t barren = 0;
@@ -263,6 +266,7 @@ Result<uint64_t> Segment::set_mask(std::span<const uint64_t> marks, std::unique_
   std::vector<uint8_t> room(FrameBuffer::kMaxEnds * 4 + sizeof(FrameHeader));
   const auto bit = [&](uint64_t at) { return (marks[at / 64] >> (at % 64)) & 1; };
   for (FrameRef& frame : frames_) {
+    if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while marking a layer");
     words.assign(mask_words(frame.states), 0);
     const unsigned shift = base % 64;
     for (size_t i = 0; i < words.size(); ++i) {

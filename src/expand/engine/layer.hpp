@@ -6,13 +6,15 @@
 // checksum that is verified when they come from a file.
 //
 // Threads  Writing: one at a time. Reading: many, each with its own FrameBuffer; a segment that is
-// being read is complete. Memory   Blobs: leased while there is room, else in their files. The
-// index costs 32 bytes a frame.
+//          being read is complete.
+// Memory   Blobs: leased while there is room, else in their files. The index costs 32 bytes a frame.
+// Fails    open(), set_mask(): kCancelled after a stop.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <vector>
 
 #include "core/disk/blob.hpp"
@@ -48,7 +50,8 @@ class Segment {
   // From the blobs a checkpoint names: reads the frame headers.
   [[nodiscard]] static Result<std::unique_ptr<Segment>> open(StateForm form, unsigned key_bits,
                                                              std::unique_ptr<Blob> states,
-                                                             std::unique_ptr<Blob> mask);
+                                                             std::unique_ptr<Blob> mask,
+                                                             const std::stop_token& stop = {});
 
   // New states, in order; finish() writes the last frame.
   [[nodiscard]] Result<void> append(std::span<const uint64_t> states);
@@ -59,7 +62,8 @@ class Segment {
   // After the round: bit i of `marks` is successor i of the segment. Returns how many parents kept
   // none.
   [[nodiscard]] Result<uint64_t> set_mask(std::span<const uint64_t> marks,
-                                          std::unique_ptr<Blob> mask);
+                                          std::unique_ptr<Blob> mask,
+                                          const std::stop_token& stop = {});
 
   // Loads states [first, last) of the layer's states in the frame. The block's memory is the
   // buffer's or the blob's.

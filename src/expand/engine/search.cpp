@@ -45,6 +45,7 @@ Result<void> SearchOf<K>::start() {
 template <class K>
 Result<void> SearchOf<K>::run(std::stop_token stop,
                               const std::function<Result<void>(const std::string&)>& save) {
+  follow(stop);
   if (!started_) TRY(start());
   started_ = true;
   last_checkpoint_ = options_.clock->now();
@@ -97,7 +98,11 @@ Result<void> SearchOf<K>::expand_layer(
     if (is_small(size - place_.visited)) {
       TRY(small_stretch(stop));
     } else {
-      TRY(round(stop));
+      const Place begin = place_;
+      auto done = round(stop);
+      if (!done && !give_up_.token().stop_requested()) return done;
+      if (!done && done.error().code() != Code::kCancelled) return done;
+      if (!done) drop_round(begin);
     }
     shown_done_ = place_.visited;
     if (options_.on_round) options_.on_round();
@@ -106,25 +111,44 @@ Result<void> SearchOf<K>::expand_layer(
     const bool due = since >= options_.checkpoint ||
                      (at_end && since >= std::min<std::chrono::milliseconds>(options_.checkpoint,
                                                                              kLayerCheckpoint));
-    if (due || stop.stop_requested()) {
-      const auto begin = Stopwatch::now();
-      set_phase("checkpoint");
-      TRY(settle());
-      std::vector<Blob*> described;
-      auto text = checkpoint(described);
-      if (!text) {
-        // What it put on disk belongs to no checkpoint. (Once save() has begun it may belong to one.)
-        for (Blob* const blob : described) blob->let_go();
-        return fail(std::move(text).error());
-      }
-      TRY(save(*text));
-      TRY(sweep(true));
-      last_checkpoint_ = options_.clock->now();
-      seconds_checkpoint_ += std::chrono::duration<double>(Stopwatch::now() - begin).count();
-    }
+    if (due || stop.stop_requested()) TRY(make_checkpoint(save));
     if (stop.stop_requested()) return fail(Code::kCancelled, "stopped at a checkpoint");
   }
   return {};
+}
+
+template <class K>
+Result<void> SearchOf<K>::make_checkpoint(
+    const std::function<Result<void>(const std::string&)>& save) {
+  const auto begin = Stopwatch::now();
+  set_phase("checkpoint");
+  TRY(settle());
+  std::vector<Blob*> described;
+  auto text = checkpoint(described);
+  if (!text) {
+    // What it put on disk belongs to no checkpoint. (Once save() has begun it may belong to one.)
+    for (Blob* const blob : described) blob->let_go();
+    if (text.error().code() != Code::kCancelled) return fail(std::move(text).error());
+    const double age = seconds_between(last_checkpoint_, options_.clock->now());
+    return fail(Code::kCancelled,
+                fmt::format("stopped; the work of the last {:.0f} s is done again", age));
+  }
+  TRY(save(*text));
+  TRY(sweep(true));
+  last_checkpoint_ = options_.clock->now();
+  seconds_checkpoint_ += std::chrono::duration<double>(Stopwatch::now() - begin).count();
+  return {};
+}
+
+// As it was before the round; the keys its threads have met last would not be, so that it must be the
+// end of the run.
+template <class K>
+void SearchOf<K>::drop_round(const Place& begin) {
+  place_ = begin;
+  for (Worker& worker : workers_) {
+    worker.ids_xor = worker.ids_sum = worker.barren = worker.proof = 0;
+    worker.has_best = false;
+  }
 }
 
 template <class K>

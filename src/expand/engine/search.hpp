@@ -106,6 +106,8 @@ struct SearchOptions {
   std::string work_folder;              // blobs and the checkpoint
   SearchTuning tuning;
   std::function<void()> on_round;  // after each round; may be empty
+  // How long after a stop a round may take to its end; and a checkpoint.
+  std::chrono::milliseconds round_grace{500}, checkpoint_grace{1300};
 };
 
 class Search {
@@ -116,8 +118,11 @@ class Search {
   virtual ~Search() = default;
 
   // Continues from `checkpoint` (the text that save() produced). Call before run(), at most once.
-  [[nodiscard]] virtual Result<void> restore(const std::string& checkpoint) = 0;
-  // To the end, or to max_depth; kCancelled after `stop` once a checkpoint is written.
+  [[nodiscard]] virtual Result<void> restore(const std::string& checkpoint,
+                                             const std::stop_token& stop = {}) = 0;
+  // To the end, or to max_depth; kCancelled after `stop` once a checkpoint is written. A round that
+  // does not end within its grace is dropped, to be done again; a checkpoint that is not written
+  // within its own leaves the one before.
   // `save` makes a checkpoint durable; the blobs it names are on disk when it is called.
   [[nodiscard]] virtual Result<void> run(
       std::stop_token stop, const std::function<Result<void>(const std::string&)>& save) = 0;

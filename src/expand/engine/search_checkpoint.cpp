@@ -28,8 +28,8 @@ bool is_ours(std::string_view file) {
 // Puts the blob on disk for good; it stays there until a later checkpoint no longer names it.
 // `fresh` gets those that no checkpoint had named.
 Result<nlohmann::json> describe(Blob& blob, std::set<std::string>& named,
-                                std::vector<Blob*>& fresh) {
-  TRY(blob.persist());
+                                std::vector<Blob*>& fresh, const std::stop_token& stop) {
+  TRY(blob.persist(stop));
   if (!blob.is_kept()) fresh.push_back(&blob);
   blob.keep();
   named.insert(file_of(blob));
@@ -54,15 +54,16 @@ Result<void> SearchOf<K>::sweep(bool counted) {
 
 template <class K>
 Result<std::string> SearchOf<K>::checkpoint(std::vector<Blob*>& described) {
-  TRY(on_seen([](auto& set) { return set.flush_recent(); }));
+  const std::stop_token stop = too_late_.token();
+  TRY(on_seen([&](auto& set) { return set.flush_recent(stop); }));
   named_.clear();
   const auto layers = [&](const Layer& layer) -> Result<nlohmann::json> {
     nlohmann::json list = nlohmann::json::array();
     for (const auto& segment : layer) {
       nlohmann::json entry;  // filled line by line: gcc leaks a braced list that TRY returns from
-      entry["states"] = TRY(describe(segment->states(), named_, described));
+      entry["states"] = TRY(describe(segment->states(), named_, described, stop));
       if (segment->mask() != nullptr)
-        entry["mask"] = TRY(describe(*segment->mask(), named_, described));
+        entry["mask"] = TRY(describe(*segment->mask(), named_, described, stop));
       list.push_back(std::move(entry));
     }
     return list;
@@ -75,7 +76,7 @@ Result<std::string> SearchOf<K>::checkpoint(std::vector<Blob*>& described) {
   json["runs"] = nlohmann::json::array();
   TRY(on_seen([&](auto& set) -> Result<void> {
     for (const auto& run : set.runs())
-      json["runs"].push_back(TRY(describe(run->blob(), named_, described)));
+      json["runs"].push_back(TRY(describe(run->blob(), named_, described, stop)));
     return {};
   }));
   json["place"] = {place_.segment, place_.frame, place_.state, place_.visited};
@@ -91,7 +92,8 @@ Result<std::string> SearchOf<K>::checkpoint(std::vector<Blob*>& described) {
 }
 
 template <class K>
-Result<void> SearchOf<K>::restore(const std::string& text) {
+Result<void> SearchOf<K>::restore(const std::string& text, const std::stop_token& stop) {
+  follow(stop);
   const auto corrupt = [&](std::string_view what) {
     return fail(
         Code::kCorrupt,
@@ -115,7 +117,7 @@ Result<void> SearchOf<K>::restore(const std::string& text) {
         std::unique_ptr<Blob> mask;
         if (entry.contains("mask")) mask = TRY(open_blob(entry.at("mask")));
         layer.push_back(
-            TRY(Segment::open(traits_.form, traits_.key_bits, std::move(states), std::move(mask))));
+            TRY(Segment::open(traits_.form, traits_.key_bits, std::move(states), std::move(mask), stop)));
       }
       return layer;
     };
@@ -124,9 +126,9 @@ Result<void> SearchOf<K>::restore(const std::string& text) {
     for (const auto& layer : json.at("kept")) kept_.push_back(TRY(open_layer(layer)));
     for (const auto& entry : json.at("runs")) {
       if (exact_) {
-        TRY(exact_->add(TRY(ExactRun::open(TRY(open_blob(entry)), exact_->frame_bytes()))));
+        TRY(exact_->add(TRY(ExactRun::open(TRY(open_blob(entry)), exact_->frame_bytes(), stop)), stop));
       } else {
-        TRY(seen_->add(TRY(SortedRun<K>::open(TRY(open_blob(entry)), align_))));
+        TRY(seen_->add(TRY(SortedRun<K>::open(TRY(open_blob(entry)), align_, stop)), stop));
       }
     }
     const auto& place = json.at("place");
@@ -180,11 +182,11 @@ bool SearchOf<K>::is_consistent() const {
 // For both kinds of key.
 template Result<std::string> SearchOf<Key64>::checkpoint(std::vector<Blob*>&);
 template Result<void> SearchOf<Key64>::sweep(bool);
-template Result<void> SearchOf<Key64>::restore(const std::string&);
+template Result<void> SearchOf<Key64>::restore(const std::string&, const std::stop_token&);
 template bool SearchOf<Key64>::is_consistent() const;
 template Result<std::string> SearchOf<Key128>::checkpoint(std::vector<Blob*>&);
 template Result<void> SearchOf<Key128>::sweep(bool);
-template Result<void> SearchOf<Key128>::restore(const std::string&);
+template Result<void> SearchOf<Key128>::restore(const std::string&, const std::stop_token&);
 template bool SearchOf<Key128>::is_consistent() const;
 
 }  // namespace spillway::expand

@@ -9,6 +9,7 @@
 #include <bit>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 
 #include "expand/engine/search.hpp"
 #include "expand/engine/search_oracle.hpp"
@@ -27,6 +28,7 @@ class RandomGraph final : public Problem {
     bool keep = false;
     bool scored = false;
     unsigned padding = 0;  // kBytes: extra bytes, by state
+    std::function<void()> on_expand;  // of each state; from any thread
   };
   explicit RandomGraph(Options options) : options_(options) {}
 
@@ -61,6 +63,7 @@ class RandomGraph final : public Problem {
     Result<uint32_t> expand(const StateBlock& parents, size_t first, Successors& out) override {
       uint32_t done = 0;
       for (size_t i = first; i < parents.size(); ++i, ++done) {
+        if (graph_.options_.on_expand) graph_.options_.on_expand();
         const uint64_t state = graph_.decode(parents[i]);
         const uint64_t degree = graph_.hash(state, 0) % (graph_.options_.degree + 1);
         for (uint64_t edge = 0; edge < degree; ++edge) {

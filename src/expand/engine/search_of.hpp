@@ -11,6 +11,7 @@
 #include <cstring>
 #include <set>
 
+#include "core/flow/grace.hpp"
 #include "core/flow/turn.hpp"
 #include "core/memory/pages.hpp"
 #include "core/records/external_sort.hpp"
@@ -50,10 +51,12 @@ class SearchOf final : public Search {
         traits_(problem.traits()),
         mixer_(traits_.form == StateForm::kPacked ? traits_.key_bits : 64),
         align_(traits_.form == StateForm::kPacked ? mixer_.align() : 0),
+        give_up_(options_.round_grace),
+        too_late_(options_.checkpoint_grace),
         threads_(std::max(1u, std::min(options_.threads, traits_.max_expanders))) {}
 
   Result<void> prepare(Budget& budget, const MemoryPlan& plan);
-  Result<void> restore(const std::string& checkpoint) override;
+  Result<void> restore(const std::string& checkpoint, const std::stop_token& stop) override;
   Result<void> run(std::stop_token stop,
                    const std::function<Result<void>(const std::string&)>& save) override;
   const SearchState& state() const override { return state_; }
@@ -136,10 +139,10 @@ class SearchOf final : public Search {
   }
   Result<bool> insert_seen(const K& key, const StateView& state) {
     if constexpr (K::kWide) {
-      if (exact_) return exact_->insert(key, state.bytes);
+      if (exact_) return exact_->insert(key, state.bytes, too_late_.token());
     }
     (void)state;
-    return seen_->insert(key);
+    return seen_->insert(key, too_late_.token());
   }
   // Calls `ask` with the set that is in use.
   template <class Ask>
@@ -167,6 +170,16 @@ class SearchOf final : public Search {
   bool is_small(uint64_t parents) const;
   Result<void> small_stretch(std::stop_token stop);
   Result<void> round(std::stop_token stop);
+  void drop_round(const Place& begin);
+  Result<void> make_checkpoint(const std::function<Result<void>(const std::string&)>& save);
+  Result<void> check_given_up() const {
+    if (give_up_.token().stop_requested()) return fail(Code::kCancelled, "stopped within a round");
+    return {};
+  }
+  void follow(const std::stop_token& stop) {
+    give_up_.follow(stop);
+    too_late_.follow(stop);
+  }
   Result<void> expand_blocks(Round& round, std::stop_token stop);
   Result<void> expand_block(Round& round, Worker& worker, unsigned index, const Claim& claim,
                             Turn& turn);
@@ -199,6 +212,7 @@ class SearchOf final : public Search {
   ProblemTraits traits_;
   Mixer mixer_;
   unsigned align_;
+  Grace give_up_, too_late_;  // after a stop: a round, a checkpoint
   unsigned threads_;
 
   MemoryPlan plan_;

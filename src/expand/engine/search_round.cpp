@@ -35,8 +35,9 @@ uint64_t proof_of(const K& key, uint64_t ordinal) {
 template <class K>
 Result<void> SearchOf<K>::open_scatter(Round& round) {
   if (exact_) {
-    round.sort =
-        TRY(ExternalSort::create(exact_sort(capacity_, threads_, traits_), candidates_, space_));
+    ExternalSortOptions sort = exact_sort(capacity_, threads_, traits_);
+    sort.stop = give_up_.token();
+    round.sort = TRY(ExternalSort::create(std::move(sort), candidates_, space_));
     return {};
   }
   const double expected = static_cast<double>(layer_size(current_) - place_.visited) * branching_;
@@ -61,7 +62,7 @@ Result<void> SearchOf<K>::open_scatter(Round& round) {
 
 template <class K>
 Result<void> SearchOf<K>::round(std::stop_token stop) {
-  TRY(on_seen([](auto& set) { return set.flush_recent(); }));
+  TRY(on_seen([this](auto& set) { return set.flush_recent(too_late_.token()); }));
   on_seen([](auto& set) { set.drop_filters(); });
   Round round;
   round.begin = place_;
@@ -109,9 +110,9 @@ Result<void> SearchOf<K>::round(std::stop_token stop) {
   for (Worker& worker : workers_) worker.has_best = false;
   set_phase("merge");
   if (exact_) {
-    TRY(exact_->add(std::move(round.exact_run)));
+    TRY(exact_->add(std::move(round.exact_run), give_up_.token()));
   } else {
-    TRY(seen_->add(std::move(round.run)));
+    TRY(seen_->add(std::move(round.run), give_up_.token()));
   }
   if (place_.visited > 0)
     branching_ =
@@ -248,6 +249,7 @@ Result<void> SearchOf<K>::detect(Round& round) {
         while (!ended) {
           const size_t bucket = next_bucket++;
           if (bucket >= buckets) break;
+          TRY(check_given_up());
           TRY(detect_range(round, workers_[index], bucket, bucket, round.bucket_bits, turn));
           if (!turn.wait(bucket)) break;
           turn.pass(bucket);
@@ -270,7 +272,9 @@ Result<void> SearchOf<K>::detect_exact(Round& round) {
   ExactSet::Sweep seen = TRY(exact_->sweep());
   ExternalSort::Stream successors = TRY(round.sort->stream());
   uint64_t* const marks = round.marks.template as<uint64_t>().data();
+  uint64_t walked = 0;
   while (const auto found = TRY(successors.next())) {
+    if (++walked % 1024 == 0) TRY(check_given_up());
     const Record record = found->first(found->size() - kOrdinalBytes);
     if (TRY(seen.holds(record))) continue;
     uint32_t ordinal;
@@ -296,7 +300,8 @@ Result<void> SearchOf<K>::detect_range(Round& round, Worker& worker, size_t buck
   table.reset(bits, records >> (bits - round.bucket_bits));
   bool fits = true;
   const bool whole = bits == round.bucket_bits;
-  TRY(round.partitioner->read(bucket, worker.extent, [&](std::span<const uint8_t> frame) {
+  const std::stop_token stop = give_up_.token();
+  TRY(round.partitioner->read(bucket, worker.extent, stop, [&](std::span<const uint8_t> frame) {
     for (size_t at = 0; at < frame.size() && fits; at += sizeof(Candidate<K>)) {
       Candidate<K> candidate;
       std::memcpy(static_cast<void*>(&candidate), frame.data() + at, sizeof candidate);
@@ -318,6 +323,7 @@ Result<void> SearchOf<K>::detect_range(Round& round, Worker& worker, size_t buck
     while (true) {
       const auto keys = TRY(reader.next());
       if (keys.empty()) break;
+      TRY(check_given_up());
       for (const K& key : keys) table.mark_seen(key);
     }
   }
@@ -336,7 +342,7 @@ template <class K>
 Result<void> SearchOf<K>::gather(Round& round) {
   const std::span<const uint64_t> marks = round.marks.template as<uint64_t>();
   if (round.log) {
-    const uint64_t barren = TRY(round.log->set_mask(marks, new_blob("mask")));
+    const uint64_t barren = TRY(round.log->set_mask(marks, new_blob("mask"), give_up_.token()));
     workers_[0].barren += barren;
     CHECK(round.log->size() == round.fresh);
     if (round.log->size() > 0) next_.push_back(std::move(round.log));
@@ -359,6 +365,7 @@ Result<void> SearchOf<K>::gather(Round& round) {
             if (!taken) break;
             ++tickets;
           }
+          TRY(check_given_up());
           TRY(gather_block(round, workers_[index], *taken, draw, write, *segment, drawn));
         }
         return {};

@@ -4,6 +4,7 @@
 #include <rapidcheck/gtest.h>
 #include <xxhash.h>
 
+#include <atomic>
 #include <filesystem>
 
 #include "expand/engine/search_fixture.hpp"
@@ -161,6 +162,66 @@ TEST(Search, ResumesFromEveryCheckpoint) {
       break;
     }
     EXPECT_GT(resumed, 10u);
+  }
+}
+
+// A stop while states are expanded, without grace: the round is dropped, and where `saves` is false the
+// checkpoint, too. Going on from the last one finds the same.
+void stop_within_rounds(Identity identity, bool saves) {
+  std::atomic<uint64_t> expanded{0}, stop_at{0};
+  std::stop_source stop;
+  const RandomGraph graph({.form = StateForm::kBytes,
+                           .nodes = 20000,
+                           .degree = 5,
+                           .scored = true,
+                           .padding = 20,
+                           .on_expand = [&] {
+                             if (++expanded == stop_at) stop.request_stop();
+                           }});
+  const auto oracle = search_plainly(graph);
+  ASSERT_TRUE(oracle);
+  const Folder folder;
+  std::string saved;
+  unsigned stops = 0, lost = 0;
+  for (bool done = false; !done;) {
+    auto budget = Budget::create(40_MiB);
+    auto space = ScratchSpace::create({folder.path(), 4_GiB, true});
+    SearchOptions options =
+        options_for({.threads = 2, .tuning = kRoundsOnly, .identity = identity}, folder);
+    options.round_grace = std::chrono::milliseconds(0);
+    if (!saves) {
+      options.checkpoint_grace = std::chrono::milliseconds(0);
+      options.checkpoint = std::chrono::milliseconds(0);  // one a round
+    }
+    auto search = Search::create(graph, options, *budget, *space);
+    ASSERT_TRUE(search);
+    stop = std::stop_source();
+    if (!saved.empty()) {
+      ASSERT_TRUE((*search)->restore(saved));
+    }
+    expanded = 0;
+    stop_at = 150 * (1 + stops % 60);
+    auto ran = (*search)->run(stop.get_token(), [&](const std::string& text) -> Result<void> {
+      saved = text;
+      return {};
+    });
+    if (ran) {
+      expect_equal(**search, *oracle, graph.traits().form);
+      done = true;
+      continue;
+    }
+    ASSERT_EQ(ran.error().code(), Code::kCancelled) << ran.error().message();
+    lost += ran.error().message().find("done again") != std::string::npos;
+    ASSERT_LT(++stops, 1000u);
+  }
+  EXPECT_GT(stops, 5u);
+  EXPECT_EQ(lost > 0, !saves);
+}
+
+TEST(Search, AStopLosesNothingButTheRoundItMeets) {
+  for (const Identity identity : {Identity::kFp128, Identity::kExact}) {
+    stop_within_rounds(identity, true);
+    stop_within_rounds(identity, false);
   }
 }
 
