@@ -7,7 +7,7 @@
 #include "export/source/arrow_source.hpp"
 #include "export/source/precomputed_source.hpp"
 #include "export/source/voxel_source.hpp"
-#include "net/http.hpp"
+#include "net/address.hpp"
 
 namespace spillway::exporter {
 

@@ -11,7 +11,7 @@
 #include "core/records/external_sort.hpp"
 #include "export/source/chunk_fetch.hpp"
 #include "export/source/chunk_reader.hpp"
-#include "net/http.hpp"
+#include "net/address.hpp"
 
 namespace spillway::exporter {
 namespace {

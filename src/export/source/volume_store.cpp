@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "net/http.hpp"
+#include "net/objects.hpp"
 
 namespace spillway::exporter {
 namespace {
@@ -68,22 +68,24 @@ class LocalStore final : public VolumeStore {
 
 class HttpStore final : public VolumeStore {
  public:
-  HttpStore(std::string address, std::unique_ptr<net::HttpClient> client)
-      : VolumeStore(std::move(address)), client_(std::move(client)) {}
+  explicit HttpStore(std::string address) : VolumeStore(std::move(address)) {}
 
   Result<std::optional<size_t>> read(const std::string& name, uint64_t offset,
                                      std::span<uint8_t> out, const std::stop_token& stop) override {
-    return client_->get_range(place_ + "/" + name, offset, out, stop);
+    return bytes_of(TRY(objects_.get_range(place_ + "/" + name, offset, out, stop)));
   }
   Result<std::optional<Whole>> read_whole(const std::string& name, std::span<uint8_t> out,
                                           const std::stop_token& stop) override {
-    const auto bytes = TRY(client_->get(place_ + "/" + name, out, stop));
+    const auto bytes = bytes_of(TRY(objects_.get(place_ + "/" + name, out, stop)));
     if (!bytes) return std::optional<Whole>();
     return std::optional(Whole{*bytes, false});
   }
 
  private:
-  std::unique_ptr<net::HttpClient> client_;
+  static std::optional<size_t> bytes_of(const std::optional<net::Fetched>& fetched) {
+    return fetched ? std::optional(fetched->bytes) : std::nullopt;
+  }
+  const net::Objects objects_;
 };
 
 }  // namespace
@@ -92,7 +94,7 @@ Result<std::unique_ptr<VolumeStore>> VolumeStore::open(const std::string& place)
   if (net::is_http(place)) {
     TRY(net::check_address(place));
     return std::unique_ptr<VolumeStore>(
-        std::make_unique<HttpStore>(place, TRY(net::HttpClient::create())));
+        std::make_unique<HttpStore>(place));
   }
   return std::unique_ptr<VolumeStore>(std::make_unique<LocalStore>(place));
 }

@@ -1,6 +1,6 @@
 // A folder of files that are read by range: on this machine, or behind an http(s) address.
 //
-// Memory   Local: one open file. http: what net/http.hpp says for a client.
+// Memory   Local: one open file. http: what net/engine.hpp says for a connection.
 // Threads  One.
 // Fails    kIo, kCancelled; a file that is not there is an answer, not an error.
 #pragma once

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <vector>
 
-#include "net/http.hpp"
+#include "net/stream.hpp"
 
 namespace spillway::exporter {
 namespace {
@@ -18,17 +18,18 @@ namespace {
 // Connects at the first read, so that waiting for it can be stopped.
 class HttpSource final : public ByteSource {
  public:
-  explicit HttpSource(std::string address) : address_(std::move(address)) {}
+  explicit HttpSource(std::string address)
+      : address_(std::move(address)), shown_(net::redacted(address_)) {}
   Result<size_t> read(std::span<uint8_t> out) override {
     if (!stream_) stream_ = TRY(net::HttpStream::open(address_, stop_));
     return stream_->read(out, stop_);
   }
-  const std::string& path() const override { return address_; }
+  const std::string& path() const override { return shown_; }
   uint64_t size() const override { return stream_ ? stream_->length().value_or(0) : 0; }
   void end_on(const std::stop_token& stop) override { stop_ = stop; }
 
  private:
-  std::string address_;
+  std::string address_, shown_;
   std::stop_token stop_;
   std::unique_ptr<net::HttpStream> stream_;
 };

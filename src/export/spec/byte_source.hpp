@@ -1,6 +1,6 @@
 // Bytes one after the other, from a file, stdin or an http(s) address, gzip taken off where wanted.
 //
-// Memory   One buffer of 64 KiB, and zlib's 45 KiB for gzip; what net/http.hpp says for an address;
+// Memory   One buffer of 64 KiB, and zlib's 45 KiB for gzip; what net/stream.hpp says for an address;
 //          not leased: part of the program's reserve (a run has at most three of these).
 // Threads  One.
 // Fails    kNotFound, kIo (a connection that is cut, too: never a short end); kInvalid for damaged
