@@ -11,6 +11,7 @@
 #include "transform/job/apply.hpp"
 #include "transform/job/merge.hpp"
 #include "transform/job/stats.hpp"
+#include "transform/job/verify.hpp"
 #endif
 
 namespace spillway::cli {
@@ -18,6 +19,7 @@ namespace spillway::cli {
 struct TransformCommand::Words {
   CommonOptions apply_common, merge_common;
   std::vector<std::string> inputs, rules, known, carry, smiles_columns, merge_inputs;
+  std::vector<std::string> verify_files;
   std::string rules_file, out, descriptors = "none", fragments = "keep", order = "key", rejects,
                                resume = "auto", merge_out, check, stats_file;
   unsigned steps = 1;
@@ -35,12 +37,18 @@ constexpr const char* kFooter = R"(Examples:
   spillway transform apply new.smi --rule all --known library2.parquet --rejects refused.tsv.gz --out more.parquet
   spillway transform merge library2.parquet more.parquet --out both.parquet
   spillway transform rules
-  spillway transform stats both.parquet)";
+  spillway transform stats both.parquet
+  spillway transform verify both.parquet)";
 
 constexpr const char* kApplyFooter =
     R"(Inputs: .parquet, .smi, .csv, .sdf, the last three also .gz; files, folders and globs, read in the order given.
 The output is a function of inputs, rules and options: not of memory, threads or interruptions. A run that is killed or
 out of disk is continued by the same command; what it needs for that is in OUT.spillway/ until then.)";
+
+constexpr const char* kVerifyFooter =
+    R"(Every byte is held against the file's checksums and every page is read; rows that are in key order must ascend, so
+that none is there twice, and be as many as the run counted. Exit 1 and the place (row group, column, page) of damage in
+any of the files.)";
 
 #ifdef SPILLWAY_HAVE_RDKIT
 std::vector<std::string> split(const std::vector<std::string>& words) {
@@ -149,6 +157,12 @@ void TransformCommand::add_to(CLI::App& app) {
   stats_ = app_->add_subcommand("stats", "count the rows of a file by rule, step and halogen");
   stats_->add_option("FILE", words.stats_file, "a Parquet file that apply or merge wrote")
       ->required();
+
+  verify_ = app_->add_subcommand(
+      "verify", "whether files that apply or merge wrote are whole and what they say they are");
+  verify_->add_option("FILE", words.verify_files, "Parquet files that apply or merge wrote")
+      ->required();
+  verify_->footer(kVerifyFooter);
 }
 
 bool TransformCommand::chosen() const { return app_->parsed(); }
@@ -157,6 +171,7 @@ Result<void> TransformCommand::run(std::stop_token stop) {
   if (apply_->parsed()) return apply(std::move(stop));
   if (merge_->parsed()) return merge(std::move(stop));
   if (rules_->parsed()) return rules();
+  if (verify_->parsed()) return verify(std::move(stop));
   return stats();
 }
 
@@ -261,6 +276,22 @@ Result<void> TransformCommand::stats() {
   return {};
 }
 
+Result<void> TransformCommand::verify(std::stop_token stop) {
+  std::optional<Error> first;
+  for (const std::string& file : words_->verify_files) {
+    auto text = transform::verify_text(file, stop);
+    if (text)
+      fmt::print("{}", *text);
+    else if (!first)
+      first = std::move(text).error();
+    else
+      fmt::print(stderr, "spillway: {}\n", text.error().message());
+    if (stop.stop_requested()) break;
+  }
+  if (first) return fail(std::move(*first));
+  return {};
+}
+
 #else
 
 namespace {
@@ -276,6 +307,7 @@ Result<void> TransformCommand::apply(std::stop_token) { return no_rdkit(); }
 Result<void> TransformCommand::merge(std::stop_token) { return no_rdkit(); }
 Result<void> TransformCommand::rules() { return no_rdkit(); }
 Result<void> TransformCommand::stats() { return no_rdkit(); }
+Result<void> TransformCommand::verify(std::stop_token) { return no_rdkit(); }
 
 #endif
 

@@ -1,4 +1,4 @@
-// `spillway transform apply|merge|rules|stats`: flags -> options -> transform::...
+// `spillway transform apply|merge|rules|stats|verify`: flags -> options -> transform::...
 #pragma once
 
 #include <memory>
@@ -24,9 +24,11 @@ class TransformCommand {
   Result<void> merge(std::stop_token stop);
   Result<void> rules();
   Result<void> stats();
+  Result<void> verify(std::stop_token stop);
 
   CLI::App* app_ = nullptr;
-  CLI::App *apply_ = nullptr, *merge_ = nullptr, *rules_ = nullptr, *stats_ = nullptr;
+  CLI::App *apply_ = nullptr, *merge_ = nullptr, *rules_ = nullptr, *stats_ = nullptr,
+           *verify_ = nullptr;
   std::unique_ptr<Words> words_;
 };
 

@@ -428,7 +428,7 @@ Result<ExpandSummary> Job::finish() {
   const Sums sums = TRY(balance(state));
   if (options_.states != StatesOutput::kNone) {
     search_->retire();
-    TRY(write_states(problem_, options_.states, *search_, out_ + "/states", *budget_));
+    TRY(write_states(problem_, options_.states, *search_, out_ + "/states", *budget_, space_));
   }
   describe_for_report(sums);
   TRY(write_durably(out_ + "/report.json", report_->json()));

@@ -61,13 +61,16 @@ class WriterRow final : public Row {
 }  // namespace
 
 Result<void> write_states(const Problem& problem, StatesOutput what, Search& search,
-                          const std::string& folder, Budget& budget) {
+                          const std::string& folder, Budget& budget,
+                          std::shared_ptr<ScratchSpace> space) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) return fail(Code::kIo, fmt::format("creating {}: {}", folder, error.message()));
   Account account = TRY(budget.open({"parquet", 90, Bytes(0), std::nullopt}));
-  auto writer = TRY(format::ParquetWriter::create(folder + "/states.parquet",
-                                                  table_options(problem, what), account));
+  format::ParquetOptions table = table_options(problem, what);
+  table.space = std::move(space);
+  auto writer =
+      TRY(format::ParquetWriter::create(folder + "/states.parquet", std::move(table), account));
   WriterRow row(*writer);
   TRY(search.each_state([&](uint32_t depth, const StateView& state) {
     writer->number(depth);
@@ -80,21 +83,13 @@ Result<void> write_states(const Problem& problem, StatesOutput what, Search& sea
 
 Bytes states_cost(const Problem& problem, StatesOutput what) {
   if (what == StatesOutput::kNone) return Bytes(0);
-  const format::ParquetOptions options = table_options(problem, what);
-  Bytes row;  // the mean, assumed: what is wider is refused when it comes
-  for (const format::ColumnSpec& column : options.columns) {
-    const bool wide = column.type == format::ColumnType::kUint32List ||
-                      column.type == format::ColumnType::kBinary ||
-                      column.type == format::ColumnType::kString;
-    row += wide ? Bytes(std::min<uint64_t>(4 * problem.canonical_size(), 48)) : 8_B;
-  }
-  // Ids do not compress, lists of small numbers do by four and more: half is ample for both.
-  return format::ParquetWriter::cost(options, row) / 2;
+  return format::ParquetWriter::cost(table_options(problem, what).columns.size());
 }
 #else
 Bytes states_cost(const Problem&, StatesOutput) { return Bytes(0); }
 
-Result<void> write_states(const Problem&, StatesOutput, Search&, const std::string&, Budget&) {
+Result<void> write_states(const Problem&, StatesOutput, Search&, const std::string&, Budget&,
+                          std::shared_ptr<ScratchSpace>) {
   return fail(Code::kUsage, "--states needs Arrow, which this build lacks: build with ./run build");
 }
 #endif

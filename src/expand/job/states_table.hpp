@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "core/disk/scratch.hpp"
 #include "core/memory/budget.hpp"
 #include "core/result.hpp"
 #include "expand/engine/search.hpp"
@@ -12,11 +13,12 @@
 namespace spillway::expand {
 
 // Columns: depth uint32, id uint64; with kAll also the problem's own columns. `folder` is created;
-// the file appears whole.
+// the file appears whole. A row group waits in `space`.
 [[nodiscard]] Result<void> write_states(const Problem& problem, StatesOutput what, Search& search,
-                                        const std::string& folder, Budget& budget);
+                                        const std::string& folder, Budget& budget,
+                                        std::shared_ptr<ScratchSpace> space);
 
-// What write_states() leases at most, roughly: a row group of the widest rows, encoded and not.
+// What write_states() leases; how wide the rows are does not matter.
 Bytes states_cost(const Problem& problem, StatesOutput what);
 
 }  // namespace spillway::expand

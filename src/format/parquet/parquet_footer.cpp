@@ -1,29 +1,18 @@
 #include "format/parquet/parquet_footer.hpp"
 
 #include <arrow/util/key_value_metadata.h>
-#include <fmt/format.h>
-#include <parquet/file_reader.h>
 
-#include "format/parquet/arrow_files.hpp"
-#include "format/parquet/arrow_memory.hpp"
+#include "format/parquet/parquet_file.hpp"
 
 namespace spillway::format {
 
 Result<std::map<std::string, std::string>> parquet_metadata(const std::string& path,
                                                             Account account) {
-  std::shared_ptr<const Source> source = TRY(open_source(path));
-  LeasedPool pool(std::move(account));
+  const auto file = TRY(ParquetFile::open(TRY(open_source(path)), std::move(account)));
   std::map<std::string, std::string> found;
-  try {
-    const parquet::ReaderProperties properties(&pool);
-    const auto reader = parquet::ParquetFileReader::Open(arrow_file(source), properties);
-    const auto metadata = reader->metadata()->key_value_metadata();
-    for (int64_t i = 0; metadata && i < metadata->size(); ++i)
-      found.emplace(metadata->key(i), metadata->value(i));
-  } catch (const std::exception& problem) {
-    return fail(Code::kCorrupt,
-                fmt::format("{}: cannot be read as Parquet: {}", path, problem.what()));
-  }
+  const auto metadata = file->metadata().key_value_metadata();
+  for (int64_t i = 0; metadata && i < metadata->size(); ++i)
+    found.emplace(metadata->key(i), metadata->value(i));
   return found;
 }
 

@@ -1,4 +1,4 @@
-// What both Parquet writers share: types, properties, errors, the check before the final name.
+// What the Parquet writer is made of: types, properties, errors, the check before the final name.
 #pragma once
 
 #include <arrow/api.h>
@@ -20,11 +20,6 @@ std::shared_ptr<parquet::WriterProperties> writer_properties(const ParquetOption
                                                              arrow::MemoryPool& pool);
 Error parquet_error(const arrow::Status& status, const std::string& path);
 // The file as a reader will see it: the footer parses and counts the rows that were written.
-[[nodiscard]] Result<void> verify_parquet(Sink& sink, uint64_t rows, arrow::MemoryPool& pool);
-
-// The writer for options with scratch; see parquet_writer.hpp.
-[[nodiscard]] Result<std::unique_ptr<ParquetWriter>> create_spooled(std::string path,
-                                                                    ParquetOptions options,
-                                                                    Account account);
+[[nodiscard]] Result<void> verify_parquet(Sink& sink, uint64_t rows, Account account);
 
 }  // namespace spillway::format

@@ -1,15 +1,16 @@
 // Writes rows to one Parquet file, column by column, in bounded memory.
 //
 // The file appears under its name only when it is whole: written beside it, footer, fsync, read
-// back, renamed. Row groups hold 122,880 rows whatever the memory; zstd; the same rows give the
-// same bytes.
+// back, renamed. zstd, page checksums, a seal over every byte (parquet_seal.hpp); the same rows give
+// the same bytes. Row groups hold 122,880 rows; long files have larger ones, up to eight times that,
+// so that the footer, which stays in memory until the end, grows with the logarithm of the rows.
 //
-// Memory   Arrow's allocations are charged to `account`, at most cost(); refusal is kMemoryLimit.
-//          With scratch (`space`) a row group's values wait there, column by column, and only one
-//          column is encoded at a time; without, the row group is gathered in memory.
-//          Outside the ledger: zstd's contexts, which the codec allocates itself, and the footer.
+// Memory   Charged to `account`: cost(columns), and above it 1.5 KiB a column of each row group.
+//          A row group's values wait on scratch, column by column, and one column is encoded at a
+//          time: how wide the rows are does not matter. Refusal is kMemoryLimit.
+//          Outside the ledger: zstd's contexts, which the codec allocates itself.
 // Threads  One. Arrow's own thread pools are not used.
-// Fails    kDiskFull, kIo, kMemoryLimit. Destroyed without close(): nothing is left.
+// Fails    kDiskFull, kIo, kMemoryLimit, kScratchFull. Destroyed without close(): nothing is left.
 // Source   Apache Parquet format 2.6, through Apache Arrow C++.
 #pragma once
 
@@ -32,21 +33,17 @@ struct ParquetOptions {
   std::vector<ColumnSpec> columns;
   std::vector<std::pair<std::string, std::string>> metadata;  // into the footer
   std::string partial;  // the temporary name, on the same file system; empty: path + ".partial"
-  std::shared_ptr<ScratchSpace> space;  // where a row group's values wait for their column
+  std::shared_ptr<ScratchSpace> space;  // where values wait; required
 };
 
 class ParquetWriter {
  public:
-  static constexpr int64_t kRowGroupRows = 122880;
+  static constexpr int64_t kRowGroupRows = 122880;  // of the first ones
 
   [[nodiscard]] static Result<std::unique_ptr<ParquetWriter>> create(std::string path,
                                                                      ParquetOptions options,
                                                                      Account account);
-  // What a writer may come to hold: a row group of rows of `row_bytes` (the mean over a row group),
-  // as if nothing compressed, and each column's page, batch and dictionary.
-  static Bytes cost(const ParquetOptions& options, Bytes row_bytes);
-  // The same with scratch: one column's pages, and a buffer a column; row groups of any width.
-  static Bytes cost(size_t columns) { return 5_MiB + columns * 128_KiB; }
+  static Bytes cost(size_t columns);
   virtual ~ParquetWriter() = default;
 
   // One value a column, in the order of the columns; then end_row().

@@ -2,19 +2,15 @@
 
 #include <arrow/api.h>
 #include <fmt/format.h>
-#include <parquet/arrow/reader.h>
 #include <parquet/arrow/schema.h>
-#include <parquet/file_reader.h>
 
 #include <algorithm>
 
-#include "format/parquet/arrow_files.hpp"
-#include "format/parquet/arrow_memory.hpp"
+#include "core/printable.hpp"
+#include "format/parquet/parquet_file.hpp"
 
 namespace spillway::format {
 namespace {
-
-constexpr int64_t kReadAhead = int64_t{64} << 10;  // of a column chunk, at once
 
 std::optional<ColumnType> column_type(const arrow::DataType& type) {
   switch (type.id()) {
@@ -78,6 +74,12 @@ std::string_view text_at(const arrow::Array& array, int64_t row) {
   }
 }
 
+bool has_null_item(const arrow::Array& array, int64_t row) {
+  if (array.type_id() != arrow::Type::LIST || array.IsNull(row)) return false;
+  const auto& list = static_cast<const arrow::ListArray&>(array);
+  return list.values()->null_count() > 0 && list.value_slice(row)->null_count() > 0;
+}
+
 void put_value(const arrow::Array& array, int64_t row, ValueWriter& out) {
   if (array.IsNull(row)) return out.null();
   switch (array.type_id()) {
@@ -122,38 +124,19 @@ void put_value(const arrow::Array& array, int64_t row, ValueWriter& out) {
 
 class ParquetRows final : public RowReader {
  public:
-  ParquetRows(std::shared_ptr<const Source> source, Account account)
-      : source_(std::move(source)), pool_(std::move(account)) {}
-  ~ParquetRows() override {
-    batch_.reset();
-    batches_.reset();
-    reader_.reset();
-  }
+  explicit ParquetRows(std::unique_ptr<ParquetFile> file)
+      : file_(std::move(file)), rows_(file_->metadata().num_rows()) {}
 
   Result<void> prepare(const RowOptions& options) {
-    arrow::Status status;
-    try {
-      status = open();
-    } catch (const std::exception& problem) {
-      status = arrow::Status::IOError(problem.what());
-    }
-    if (!status.ok()) return fail(error_of(status));
+    schema_ = TRY(file_->schema());
     TRY(choose(options));
-    status = start();
-    if (!status.ok()) return fail(error_of(status));
-    return {};
+    return start();
   }
 
   Result<bool> next(InputRow& row) override {
     while (batch_ == nullptr || at_ == batch_->num_rows()) {
       batch_.reset();
-      arrow::Status status;
-      try {
-        status = batches_->ReadNext(&batch_);
-      } catch (const std::exception& problem) {
-        status = arrow::Status::IOError(problem.what());
-      }
-      if (!status.ok()) return fail(error_of(status));
+      batch_ = TRY(file_->next());
       if (batch_ == nullptr) return false;
       at_ = 0;
     }
@@ -166,7 +149,11 @@ class ParquetRows final : public RowReader {
     }
     carried_bytes_.clear();
     ValueWriter values(carried_bytes_);
-    for (size_t i = 1; i < places_.size(); ++i) put_value(*batch_->column(places_[i]), at_, values);
+    for (size_t i = 1; i < places_.size(); ++i) {
+      const arrow::Array& column = *batch_->column(places_[i]);
+      if (has_null_item(column, at_)) return fail(null_item(i));
+      put_value(column, at_, values);
+    }
     row.carried = carried_bytes_;
     if (carried_bytes_.size() > kMaxCarried) {
       row.carried = empty_carried_;
@@ -182,51 +169,38 @@ class ParquetRows final : public RowReader {
   }
 
  private:
-  Error error_of(const arrow::Status& status) const {
-    const std::string& name = source_->name();
-    if (status.IsOutOfMemory()) {
-      return Error(Code::kMemoryLimit,
-                   fmt::format("reading {}: its pages need more memory; raise --memory", name));
-    }
-    std::string text = status.message();
-    std::replace(text.begin(), text.end(), '\n', ' ');
-    return Error(Code::kCorrupt,
-                 fmt::format("{}: cannot be read as Parquet (row {}): {}", name, done_, text));
-  }
-
-  arrow::Status open() {
-    parquet::ReaderProperties properties(&pool_);
-    properties.enable_buffered_stream();
-    properties.set_buffer_size(kReadAhead);
-    parquet::ArrowReaderProperties arrow_properties(/*use_threads=*/false);
-    arrow_properties.set_batch_size(kBatchRows);
-    arrow_properties.set_pre_buffer(false);
-    parquet::arrow::FileReaderBuilder builder;
-    ARROW_RETURN_NOT_OK(builder.Open(arrow_file(source_), properties));
-    builder.memory_pool(&pool_)->properties(arrow_properties);
-    ARROW_ASSIGN_OR_RAISE(reader_, builder.Build());
-    rows_ = reader_->parquet_reader()->metadata()->num_rows();
-    return reader_->GetSchema(&schema_);
+  Error null_item(size_t place) const {
+    return Error(Code::kInvalid,
+                 fmt::format("{}: row {}: column '{}' has a null within its list, which cannot be "
+                             "carried; leave it out with --carry",
+                             file_->source().name(), done_, printable(carried_[place - 1].name)));
   }
 
   // The file's column that holds a flat field, or the items of a list.
   int leaf_of(int field) const {
     const parquet::arrow::SchemaField* at =
-        &reader_->manifest().schema_fields[static_cast<size_t>(field)];
+        &file_->manifest().schema_fields[static_cast<size_t>(field)];
     while (at->column_index < 0 && !at->children.empty()) at = &at->children[0];
     return at->column_index;
   }
 
   Result<int> field_of(const std::string& name) const {
-    const int field = schema_->GetFieldIndex(name);
-    if (field >= 0) return field;
-    return fail(Code::kInvalid, fmt::format("{}: no column '{}'; there are {}", source_->name(),
-                                            name, fmt::join(schema_->field_names(), ", ")));
+    const std::vector<int> found = schema_->GetAllFieldIndices(name);
+    if (found.size() == 1) return found[0];
+    const std::string& path = file_->source().name();
+    if (found.size() > 1) {
+      return fail(Code::kInvalid, fmt::format("{}: {} columns are named '{}'; which is meant?",
+                                              path, found.size(), printable(name)));
+    }
+    return fail(
+        Code::kInvalid,
+        fmt::format("{}: no column '{}'; there are {}", path, printable(name),
+                    printable(fmt::format("{}", fmt::join(schema_->field_names(), ", ")), 500)));
   }
 
   Result<void> choose(const RowOptions& options) {
     if (options.text_columns.size() > 1) {
-      return fail(Code::kUsage, source_->name() +
+      return fail(Code::kUsage, file_->source().name() +
                                     ": --smiles-column may be given once for Parquet; each row is "
                                     "one molecule");
     }
@@ -235,8 +209,9 @@ class ParquetRows final : public RowReader {
     const int text = TRY(field_of(name));
     const auto type = column_type(*schema_->field(text)->type());
     if (type != ColumnType::kString && type != ColumnType::kDictionary) {
-      return fail(Code::kInvalid, fmt::format("{}: column '{}' is {}, not text", source_->name(),
-                                              name, schema_->field(text)->type()->ToString()));
+      return fail(Code::kInvalid,
+                  fmt::format("{}: column '{}' is {}, not text", file_->source().name(), name,
+                              printable(schema_->field(text)->type()->ToString(), 100)));
     }
     fields_.push_back(text);
     for (const std::string& word : options.carry) fields_.push_back(TRY(field_of(word)));
@@ -245,6 +220,7 @@ class ParquetRows final : public RowReader {
         if (i != text) fields_.push_back(i);
       }
     }
+    TRY(check_carried(fields_.size() - 1, file_->source().name()));
     ValueWriter nothing(empty_carried_);
     for (size_t i = 1; i < fields_.size(); ++i) {
       const auto& field = schema_->field(fields_[i]);
@@ -253,7 +229,8 @@ class ParquetRows final : public RowReader {
         return fail(Code::kInvalid,
                     fmt::format("{}: column '{}' is {}, which cannot be carried; leave it out with "
                                 "--carry",
-                                source_->name(), field->name(), field->type()->ToString()));
+                                file_->source().name(), printable(field->name()),
+                                printable(field->type()->ToString(), 100)));
       }
       carried_.push_back({field->name(), *carried, field->nullable()});
       nothing.null();
@@ -261,22 +238,22 @@ class ParquetRows final : public RowReader {
     return {};
   }
 
-  arrow::Status start() {
+  // Batches have the top-level columns that were asked for, in the order of the file.
+  Result<void> start() {
+    std::vector<int> sorted = fields_;
+    std::sort(sorted.begin(), sorted.end());
+    sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
     std::vector<int> leaves;
-    for (const int field : fields_) leaves.push_back(leaf_of(field));
-    std::vector<int> groups(static_cast<size_t>(reader_->num_row_groups()));
-    for (size_t i = 0; i < groups.size(); ++i) groups[i] = static_cast<int>(i);
-    ARROW_ASSIGN_OR_RAISE(batches_, reader_->GetRecordBatchReader(groups, leaves));
-    for (const int field : fields_)
-      places_.push_back(batches_->schema()->GetFieldIndex(schema_->field(field)->name()));
-    return arrow::Status::OK();
+    for (const int field : sorted) leaves.push_back(leaf_of(field));
+    for (const int field : fields_) {
+      const auto place = std::lower_bound(sorted.begin(), sorted.end(), field);
+      places_.push_back(static_cast<int>(place - sorted.begin()));
+    }
+    return file_->start(leaves, kBatchRows);
   }
 
-  std::shared_ptr<const Source> source_;
-  LeasedPool pool_;
-  std::unique_ptr<parquet::arrow::FileReader> reader_;
+  std::unique_ptr<ParquetFile> file_;
   std::shared_ptr<arrow::Schema> schema_;
-  std::unique_ptr<arrow::RecordBatchReader> batches_;
   std::shared_ptr<arrow::RecordBatch> batch_;
   std::vector<int> fields_;  // the text, then the carried ones
   std::vector<int> places_;  // of the same in a batch
@@ -289,7 +266,8 @@ class ParquetRows final : public RowReader {
 
 Result<std::unique_ptr<RowReader>> open_parquet_rows(std::unique_ptr<Source> source,
                                                      const RowOptions& options, Account account) {
-  auto rows = std::make_unique<ParquetRows>(std::move(source), std::move(account));
+  auto rows =
+      std::make_unique<ParquetRows>(TRY(ParquetFile::open(std::move(source), std::move(account))));
   TRY(rows->prepare(options));
   return rows;
 }

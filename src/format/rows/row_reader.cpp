@@ -15,6 +15,14 @@ const std::vector<std::string>& RowReader::suffixes() {
   return all;
 }
 
+Result<void> check_carried(size_t columns, const std::string& path) {
+  if (columns <= RowReader::kMostCarriedColumns) return {};
+  return fail(Code::kTooLarge,
+              fmt::format("{}: {} columns to carry, more than {}; name those that matter: --carry "
+                          "A,B",
+                          path, grouped(columns), grouped(RowReader::kMostCarriedColumns)));
+}
+
 Result<std::unique_ptr<RowReader>> RowReader::open(const std::string& path,
                                                    const RowOptions& options, Account account) {
   const auto& known = suffixes();

@@ -12,7 +12,8 @@
 // Memory   Text formats: cost(), fixed. Parquet: pages and batches of kBatchRows rows, whatever the
 //          size of its row groups, charged to `account`; refusal is kMemoryLimit.
 // Threads  One.
-// Fails    kInvalid (wrong column, broken CSV), kCorrupt (truncation), with file and line or row.
+// Fails    kInvalid (wrong column, broken CSV), kCorrupt (truncation), with file and line or row;
+//          kTooLarge (columns).
 #pragma once
 
 #include <cstdint>
@@ -50,6 +51,8 @@ class RowReader {
   static constexpr size_t kMaxText = size_t{16} << 10;     // of one text
   static constexpr size_t kMaxRecord = size_t{1} << 20;    // of one line, CSV record or SDF record
   static constexpr size_t kMaxCarried = size_t{64} << 10;  // of a row's carried values together
+  static constexpr size_t kMostColumns = 16384;            // of a file
+  static constexpr size_t kMostCarriedColumns = 1024;
   static constexpr int64_t kBatchRows = 256;
 
   static const std::vector<std::string>& suffixes();
@@ -70,5 +73,8 @@ class RowReader {
   // How much of the file was read, 0..1.
   virtual double fraction() const = 0;
 };
+
+// kTooLarge when `columns` are more than can be carried.
+[[nodiscard]] Result<void> check_carried(size_t columns, const std::string& path);
 
 }  // namespace spillway::format

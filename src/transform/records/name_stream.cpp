@@ -6,7 +6,6 @@
 
 #include "format/parquet/parquet_footer.hpp"
 #include "format/rows/row_reader.hpp"
-#include "transform/records/record.hpp"
 
 namespace spillway::transform {
 namespace {
@@ -37,27 +36,24 @@ Record name_of(Record input) { return input.first(input.size() - 1); }
 class OrderedNames final : public NameStream {
  public:
   OrderedNames(std::unique_ptr<format::RowReader> reader, std::string path)
-      : reader_(std::move(reader)), path_(std::move(path)), maker_(RecordShape{}) {}
+      : reader_(std::move(reader)), path_(std::move(path)) {}
   Result<std::optional<Record>> next() override {
     format::InputRow row;
     if (!TRY(reader_->next(row))) return std::optional<Record>();
     ++row_;
     if (!row.text) return fail(Code::kCorrupt, fmt::format("{}: row {} is null", path_, row_));
-    const Record name = name_of(maker_.input(*row.text));
-    if (!last_.empty() && compare({last_.data(), last_.size()}, name) >= 0) {
+    if (!order_.ascends(*row.text)) {
       return fail(
           Code::kCorrupt,
           fmt::format("{}: says that it is ordered by key, and row {} is not", path_, row_));
     }
-    last_.assign(name.begin(), name.end());
-    return std::optional<Record>(Record(last_.data(), last_.size()));
+    return std::optional<Record>(order_.name());
   }
 
  private:
   std::unique_ptr<format::RowReader> reader_;
   std::string path_;
-  RecordMaker maker_;
-  std::vector<uint8_t> last_;
+  KeyOrder order_;
   uint64_t row_ = 0;
 };
 
@@ -83,6 +79,13 @@ int compare(Record a, Record b) {
   const int order = both == 0 ? 0 : std::memcmp(a.data(), b.data(), both);
   if (order != 0) return order;
   return a.size() < b.size() ? -1 : a.size() > b.size();
+}
+
+bool KeyOrder::ascends(std::string_view text) {
+  const Record name = name_of(maker_.input(text));
+  const bool after = last_.empty() || compare({last_.data(), last_.size()}, name) < 0;
+  last_.assign(name.begin(), name.end());
+  return after;
 }
 
 std::unique_ptr<NameStream> names_of(std::unique_ptr<RecordFile::Reader> reader) {

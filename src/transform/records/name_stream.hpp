@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/records/external_sort.hpp"
+#include "transform/records/record.hpp"
 #include "transform/records/record_file.hpp"
 
 namespace spillway::transform {
@@ -43,6 +44,17 @@ Bytes known_cost();  // of one file
 
 // Whether a file was written in key order by this program, by its footer.
 [[nodiscard]] Result<bool> is_key_ordered(const std::string& path, Account account);
+
+// Whether texts come in ascending order of their keys, each once.
+class KeyOrder {
+ public:
+  bool ascends(std::string_view text);
+  Record name() const { return {last_.data(), last_.size()}; }  // of the last text
+
+ private:
+  RecordMaker maker_{RecordShape{}};
+  std::vector<uint8_t> last_;
+};
 
 // Answers whether names that come in order are in any of the streams.
 class AntiJoin {

@@ -1,0 +1,73 @@
+#include "transform/job/verify.hpp"
+
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "format/parquet/parquet_footer.hpp"
+#include "format/parquet/parquet_verify.hpp"
+#include "format/rows/row_reader.hpp"
+#include "transform/records/name_stream.hpp"
+
+namespace spillway::transform {
+namespace {
+
+// All columns are read, so that whatever a reader would refuse is met here.
+Result<uint64_t> read_rows(const std::string& path, bool by_key, const Account& account,
+                           const std::stop_token& stop) {
+  format::RowOptions options;
+  options.carry_all = true;
+  const auto reader = TRY(format::RowReader::open(path, options, account));
+  format::InputRow row;
+  KeyOrder order;
+  uint64_t rows = 0;
+  for (; TRY(reader->next(row)); ++rows) {
+    if (stop.stop_requested()) return fail(Code::kCancelled, "stopped");
+    if (!row.text || !row.problem.empty()) {
+      return fail(Code::kCorrupt,
+                  fmt::format("{}: row {}: {}", path, rows,
+                              row.text ? row.problem : std::string_view("has no smiles")));
+    }
+    if (by_key && !order.ascends(*row.text)) {
+      return fail(Code::kCorrupt,
+                  fmt::format("{}: row {} is not above the one before it by key: the rows are out "
+                              "of order, or a product is there twice",
+                              path, rows));
+    }
+  }
+  return rows;
+}
+
+}  // namespace
+
+Result<std::string> verify_text(const std::string& path, const std::stop_token& stop) {
+  const auto budget = Budget::create(64_MiB);
+  const Account account = TRY(budget->open({"verify", 0, Bytes(0), std::nullopt}));
+  const format::ParquetContents found = TRY(format::verify_parquet_file(path, account, stop));
+  std::string text = fmt::format(
+      "{}: every byte matches its checksum; {} rows, {} row groups of {} columns, {} pages\n", path,
+      grouped(found.rows), grouped(found.row_groups), found.columns, grouped(found.pages));
+  const auto metadata = TRY(format::parquet_metadata(path, account));
+  const auto order = metadata.find("spillway.order");
+  if (order == metadata.end())
+    return text + "  not a file of products: its rows were not looked at\n";
+  const bool by_key = TRY(is_key_ordered(path, account));
+  const uint64_t rows = TRY(read_rows(path, by_key, account, stop));
+  if (rows != found.rows) {
+    return fail(Code::kCorrupt, fmt::format("{}: {} rows were read of {}", path, rows, found.rows));
+  }
+  text += by_key ? "  the rows ascend by key: none is there twice\n"
+                 : "  the rows are in order of the input: whether one is there twice was not "
+                   "looked at\n";
+  const auto counts = metadata.find("spillway.counts");
+  const auto json = counts == metadata.end()
+                        ? nlohmann::json()
+                        : nlohmann::json::parse(counts->second, nullptr, false);
+  if (!json.is_object() || !json.contains("unique") || json["unique"] != rows) {
+    return fail(Code::kCorrupt,
+                fmt::format("{}: holds {} rows, which is not what its footer counted", path, rows));
+  }
+  return text + "  as many rows as were counted\n";
+}
+
+}  // namespace spillway::transform
