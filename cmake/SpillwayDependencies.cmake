@@ -25,15 +25,16 @@ add_library(spillway_net_deps INTERFACE)
 find_package(CURL REQUIRED)
 target_link_libraries(spillway_net_deps INTERFACE CURL::libcurl)
 
-# zlib for streams of any length, libdeflate for blocks; libcrypto for SHA-256; libmurmurhash for shard numbers;
+# zlib for streams of any length, libdeflate and ISA-L for blocks; libcrypto for SHA-256; libmurmurhash for shard numbers;
 # libpng for the report's pictures.
 add_library(spillway_export_deps INTERFACE)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(DEFLATE REQUIRED IMPORTED_TARGET libdeflate)
+pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 pkg_check_modules(MURMURHASH REQUIRED IMPORTED_TARGET libmurmurhash)
 pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
-target_link_libraries(spillway_export_deps INTERFACE PkgConfig::ZLIB PkgConfig::DEFLATE PkgConfig::CRYPTO
+target_link_libraries(spillway_export_deps INTERFACE PkgConfig::ZLIB PkgConfig::DEFLATE PkgConfig::ISAL PkgConfig::CRYPTO
                       PkgConfig::MURMURHASH PkgConfig::PNG)
 
 add_library(spillway_cli_deps INTERFACE)

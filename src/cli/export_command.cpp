@@ -78,6 +78,11 @@ void ExportCommand::add_run_options(CLI::App& app, bool is_remap) {
                  "rows a record batch (default: the spec's batch_size, else 1)")
       ->type_name("N")
       ->check(CLI::Range(uint64_t{1}, uint64_t{1} << 20));
+  app.add_option(
+         "--gzip-level", gzip_level_,
+         "precomputed chunks with \"data_encoding\": \"gzip\": 1 fastest (default), 9 smallest")
+      ->type_name("1..9")
+      ->check(CLI::Range(1u, 9u));
   app.add_option("--payload", payload_, "what the stream's payloads are, when not label blocks")
       ->type_name("lz4|raw")
       ->check(CLI::IsMember({"lz4", "raw"}));
@@ -174,6 +179,7 @@ Result<exporter::ExportOptions> ExportCommand::options() const {
   }
   options.to = to_ == "arrow" ? Target::kArrow : Target::kPrecomputed;
   options.batch_size = batch_size_;
+  options.gzip_level = gzip_level_;
   options.payload = payload_ == "lz4"   ? Payload::kLz4
                     : payload_ == "raw" ? Payload::kRaw
                                         : Payload::kByContent;

@@ -32,6 +32,7 @@ class ExportCommand {
       mapping_format_ = "auto", scale_ = "0", to_ = "arrow", payload_, axes_ = "zyx", shape_,
       dtype_, on_error_ = "stop", on_duplicate_ = "error", resume_ = "auto";
   std::optional<uint64_t> batch_size_;
+  std::optional<unsigned> gzip_level_;
   std::string resolution_, target_shard_ = "1GiB";
   unsigned scales_ = 1;
   bool keep_empty_ = false;

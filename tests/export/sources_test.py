@@ -631,6 +631,13 @@ class Http(unittest.TestCase):
             text = self.export(server.address + "/stream", expect=1)[1]
             self.assertIn("302", text)
             self.assertIn("it moved to http://127.0.0.1:1/stream", text)
+        with web.serve(self.folder / "web") as server:  # signatures are shown nowhere
+            server.fail_first, server.status = 1, 403
+            self.assertNotIn("secret", self.export(server.address + "/stream?X-Amz-Signature=secret", expect=1)[1])
+            out, _ = self.export(server.address + "/stream?X-Amz-Signature=secret&part=1")
+            self.assertNotIn("secret", (out / "manifest.json").read_text() + (out / "report.json").read_text())
+            self.assertIn("finished before", self.export(server.address + "/stream?part=1&X-Amz-Signature=other", "--resume", "auto")[1])
+            self.assertIn("another finished run", self.export(server.address + "/stream?part=2", "--resume", "auto", expect=1)[1])
         text = self.export("http://me:secret@127.0.0.1:1/stream", expect=2)[1]
         self.assertNotIn("secret", text)
         self.assertIn("fetch", self.export("http://127.0.0.1:1/a.npy", expect=2)[1])

@@ -35,6 +35,7 @@ struct ExportOptions {
   bool all_scales = false;  // the source holds scale 0: builds those behind it
   Target to = Target::kArrow;
   std::optional<uint64_t> batch_size;
+  std::optional<unsigned> gzip_level;  // 1 to 9, of precomputed chunks; default 1
   Payload payload = Payload::kByContent;
   Axes axes = Axes::kZyx;
   std::optional<std::array<int64_t, 3>> shape;  // of raw voxels

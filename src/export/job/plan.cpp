@@ -12,7 +12,10 @@
 
 #include "core/disk/durable_file.hpp"
 #include "core/disk/file_io.hpp"
+#include "export/job/checks.hpp"
 #include "export/job/source.hpp"
+#include "export/source/downscale.hpp"
+#include "export/source/precomputed_source.hpp"
 #include "export/spec/byte_source.hpp"
 
 namespace spillway::exporter {
@@ -36,7 +39,7 @@ struct Layout {
   uint64_t shards = 0, blocks = 0;
 };
 
-Result<Layout> layout_of(const ExportOptions& options, const Scale& scale, const Grid& grid) {
+Layout layout_of(const Scale& scale, const Grid& grid) {
   Layout layout;
   const auto& blocks = grid.blocks();
   layout.blocks = uint64_t{blocks[0]} * blocks[1] * blocks[2];
@@ -45,9 +48,6 @@ Result<Layout> layout_of(const ExportOptions& options, const Scale& scale, const
     layout.shards = cells.count();
     layout.text = fmt::format("{} of {} x {} x {} blocks", grouped(cells.count()), cells.shape()[0],
                               cells.shape()[1], cells.shape()[2]);
-  } else if (options.to == Target::kArrow) {
-    return fail(Code::kUsage,
-                options.spec + ": Arrow shards need \"sharding\" with the hash \"identity\"");
   } else if (scale.sharding) {
     layout.shards = uint64_t{1} << std::min(scale.sharding->shard_bits, 62u);
     layout.text = fmt::format("{} shards by hash", grouped(layout.shards));
@@ -133,31 +133,51 @@ Result<Found> count_shards(const std::string& folder, const std::stop_token& sto
   return found;
 }
 
+// What run finds when it opens the source and the mapping.
+Result<void> check_source(const ExportOptions& options, const Source& source, const Scale& scale) {
+  const SourceKind kind = source.kind();
+  std::error_code error;
+  if (!options.mapping.empty() && !fs::exists(options.mapping, error))
+    return fail(Code::kNotFound, options.mapping + ": no such file");
+  if (kind == SourceKind::kPrecomputed && !matching_scale(*source.volume(), scale))
+    return fail(Code::kUsage, options.source +
+                                  ": has no scale of the size, offset and resolution "
+                                  "that the spec's has");
+  const bool is_voxels =
+      kind == SourceKind::kNpy || kind == SourceKind::kNifti || kind == SourceKind::kRawVoxels;
+  if (!is_voxels) return {};
+  const VoxelLayout layout = TRY(read_voxel_layout(voxel_options(options, kind)));
+  if (layout.size == scale.size) return {};
+  return fail(Code::kInvalid,
+              fmt::format("{}: has {} x {} x {} voxels, the spec's scale {} x {} x {}",
+                          options.source, layout.size[0], layout.size[1], layout.size[2],
+                          scale.size[0], scale.size[1], scale.size[2]));
+}
+
 }  // namespace
 
 Result<std::string> plan(const ExportOptions& options, const std::stop_token& stop) {
   const VolumeSpec spec =
       TRY(VolumeSpec::parse(TRY(read_small_file(options.spec, kMostSpec)), options.spec));
-  if (options.scale >= spec.scales.size())
-    return fail(Code::kUsage, fmt::format("--scale {}: {} has {} scales, from 0", options.scale,
-                                          options.spec, spec.scales.size()));
+  TRY(check_output(options, spec));
   const Source source = TRY(Source::look(options, stop));
   const Scale& scale = spec.scales[options.scale];
+  TRY(check_source(options, source, scale));
   const Grid grid = TRY(Grid::of(scale, options.scale));
-  const Layout layout = TRY(layout_of(options, scale, grid));
+  const Layout layout = layout_of(scale, grid);
   std::string text;
   text += fmt::format("volume    {} x {} x {} voxels, {} x {} x {} blocks\n", scale.size[0],
                       scale.size[1], scale.size[2], grid.blocks()[0], grid.blocks()[1],
                       grid.blocks()[2]);
   text += fmt::format("cells     {}\n", layout.text);
-  const size_t end = options.all_scales ? spec.scales_to_write() : options.scale + 1;
+  const size_t end = end_scale(options, spec);
   for (size_t s = options.scale + 1; s < end; ++s) {
     const Grid lower = TRY(Grid::of(spec.scales[s], static_cast<uint32_t>(s)));
     const bool has = source.has_scale(spec, static_cast<uint32_t>(s));
     text += fmt::format("scale {}   {} x {} x {} blocks, {}; {}\n", s, lower.blocks()[0],
-                        lower.blocks()[1], lower.blocks()[2],
-                        TRY(layout_of(options, spec.scales[s], lower)).text,
+                        lower.blocks()[1], lower.blocks()[2], layout_of(spec.scales[s], lower).text,
                         has ? "the source has it" : "built from the scale before");
+    if (!has) TRY(scale_step(spec, s - 1, options.spec));
   }
   Found found;
   std::error_code error;

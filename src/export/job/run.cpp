@@ -5,9 +5,12 @@
 #include <nlohmann/json.hpp>
 
 #include "core/memory/governor.hpp"
+#include "export/block/gzip.hpp"
+#include "export/job/checks.hpp"
 #include "export/job/old_results.hpp"
 #include "export/job/run_job.hpp"
 #include "export/spec/sha256.hpp"
+#include "net/address.hpp"
 
 namespace spillway::exporter {
 namespace {
@@ -42,11 +45,13 @@ Json configuration(const ExportOptions& options, const VolumeSpec& spec, uint64_
   Json json;
   json["version"] = SPILLWAY_VERSION;
   json["to"] = options.to == Target::kArrow ? "arrow" : "precomputed";
-  json["source"] = options.source;
+  json["source"] = net::identity(options.source);
   json["spec_sha256"] = hash.hex();
   json["mapping_sha256"] = mapping_sha.empty() ? Json(nullptr) : Json(mapping_sha);
   json["scale"] = options.all_scales ? Json("all") : Json(options.scale);
   if (options.to == Target::kArrow) json["batch_size"] = batch_rows;
+  if (options.to == Target::kPrecomputed && writes_gzip(options, spec))
+    json["gzip_level"] = options.gzip_level.value_or(Gzip::kFastest);
   json["payload"] = options.payload == Payload::kLz4   ? "lz4"
                     : options.payload == Payload::kRaw ? "raw"
                                                        : "by content";
@@ -65,14 +70,7 @@ Result<void> ExportJob::plan_scale(uint32_t index) {
   plan_.grid = TRY(Grid::of(scale, index));
   plan_.sharding = scale.sharding;
   plan_.size = scale.size;
-  if (options_.to == Target::kArrow) {
-    const std::string where = fmt::format("{}: scales[{}] ({})", options_.spec, index, scale.key);
-    if (!scale.sharding) return fail(Code::kUsage, where + ": Arrow shards need \"sharding\"");
-    if (scale.sharding->hash != ShardHash::kIdentity)
-      return fail(Code::kUsage,
-                  where + ": Arrow shards need the hash \"identity\", not murmurhash3_x86_128");
-    plan_.cells = Cells(plan_.grid, *scale.sharding);
-  }
+  if (options_.to == Target::kArrow) plan_.cells = Cells(plan_.grid, *scale.sharding);
   is_built_ = index > first_scale_ && !origin_->has_scale(spec_, index);
   builds_next_ = index + 1 < end_scale_ && !origin_->has_scale(spec_, index + 1);
   if (is_built_) step_in_ = TRY(scale_step(spec_, index - 1, options_.spec));
@@ -87,9 +85,7 @@ Result<void> ExportJob::plan_scale(uint32_t index) {
 
 Result<void> ExportJob::prepare(const std::stop_token& stop) {
   spec_ = TRY(VolumeSpec::parse(TRY(read_small_file(options_.spec, kMostSpec)), options_.spec));
-  if (options_.scale >= spec_.scales.size())
-    return fail(Code::kUsage, fmt::format("--scale {}: {} has {} scales, from 0", options_.scale,
-                                          options_.spec, spec_.scales.size()));
+  TRY(check_output(options_, spec_));
   first_scale_ = options_.scale;
   end_scale_ = options_.all_scales ? spec_.scales_to_write() : first_scale_ + 1;
   plan_.target = options_.to;
@@ -98,7 +94,8 @@ Result<void> ExportJob::prepare(const std::stop_token& stop) {
   plan_.last_wins = options_.duplicates == Duplicates::kLast;
   plan_.order_matters = options_.duplicates != Duplicates::kError;
   plan_.payload = options_.payload;
-  plan_.source = options_.source == "-" ? "stdin" : options_.source;
+  plan_.gzip_level = options_.gzip_level.value_or(Gzip::kFastest);
+  plan_.source = options_.source == "-" ? "stdin" : net::redacted(options_.source);
   origin_.emplace(TRY(Source::look(options_, stop)));
   bool downscales = false;
   for (uint32_t s = end_scale_; s-- > first_scale_;) {  // all are looked at before anything is done

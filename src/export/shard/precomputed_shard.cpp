@@ -1,18 +1,16 @@
 #include "export/shard/precomputed_shard.hpp"
 
 #include <fmt/format.h>
-#include <libdeflate.h>
-
 #include <optional>
 #include <vector>
 
+#include "export/block/gzip.hpp"
 #include "export/shard/output_file.hpp"
 
 namespace spillway::exporter {
 namespace {
 
 constexpr size_t kFileBuffer = size_t{512} << 10;
-constexpr size_t kMostChunks = 65536;  // of one minishard: its index is held whole
 
 std::span<const uint8_t> bytes_of(const std::vector<uint64_t>& values) {
   return {reinterpret_cast<const uint8_t*>(values.data()), values.size() * 8};
@@ -22,10 +20,7 @@ class Writer final : public PrecomputedShardWriter {
  public:
   explicit Writer(Sharding sharding)
       : sharding_(sharding), file_(kFileBuffer, OutputFile::Hash::kNone) {
-    if (sharding.gzip_index) deflate_ = libdeflate_alloc_compressor(6);
-  }
-  ~Writer() override {
-    if (deflate_ != nullptr) libdeflate_free_compressor(deflate_);
+    if (sharding.gzip_index) gzip_ = Gzip::create(6);
   }
 
   Result<void> begin(const std::string& path) override {
@@ -75,12 +70,9 @@ class Writer final : public PrecomputedShardWriter {
     for (const auto* row : {&ids_, &starts_, &sizes_})
       index.insert(index.end(), row->begin(), row->end());
     const uint64_t begin = file_.size() - table_bytes_;
-    if (deflate_ != nullptr) {
-      std::vector<uint8_t> packed(libdeflate_gzip_compress_bound(deflate_, index.size() * 8));
-      const size_t made = libdeflate_gzip_compress(deflate_, index.data(), index.size() * 8,
-                                                   packed.data(), packed.size());
-      CHECK(made > 0);
-      TRY(file_.append(std::span<const uint8_t>(packed).first(made)));
+    if (gzip_) {
+      std::vector<uint8_t> packed(Gzip::bound(index.size() * 8));
+      TRY(file_.append(std::span<const uint8_t>(packed).first(gzip_->compress(bytes_of(index), packed))));
     } else {
       TRY(file_.append(bytes_of(index)));
     }
@@ -96,7 +88,7 @@ class Writer final : public PrecomputedShardWriter {
 
   const Sharding sharding_;
   OutputFile file_;
-  libdeflate_compressor* deflate_ = nullptr;
+  std::unique_ptr<Gzip> gzip_;  // of indexes
   std::string path_;
   uint64_t table_bytes_ = 0;
   std::optional<uint64_t> minishard_;

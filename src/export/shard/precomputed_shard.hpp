@@ -2,10 +2,10 @@
 //
 // Layout   docs/formats.md, "Precomputed shards". Each minishard's chunks, in ascending id, are
 //          followed by its index; the table in front is written last.
-// Memory   room(): a buffer and the index of one minishard, of at most 65,536 chunks; the table is
+// Memory   room(): a buffer and the index of one minishard, of at most kMostChunks; the table is
 //          written in place.
 // Threads  One.
-// Fails    kDiskFull, kIo; kTooLarge for a minishard of more chunks.
+// Fails    kDiskFull, kIo; kTooLarge for a minishard of more chunks, which job/checks.hpp sees before.
 // Source   google/neuroglancer, src/datasource/precomputed/sharded.md.
 #pragma once
 
@@ -22,6 +22,7 @@ namespace spillway::exporter {
 
 class PrecomputedShardWriter {
  public:
+  static constexpr size_t kMostChunks = 65536;  // of one minishard: its index is held whole
   static Bytes room();
   [[nodiscard]] static Result<std::unique_ptr<PrecomputedShardWriter>> create(Sharding sharding);
   virtual ~PrecomputedShardWriter() = default;

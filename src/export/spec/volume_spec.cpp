@@ -120,6 +120,21 @@ Result<void> parse_chunks(const Json& json, const Keys& keys, Scale& scale) {
   return {};
 }
 
+// A key is a folder of the output: it must be one below it, and meet nothing else that stands there.
+bool is_folder_key(std::string_view key) {
+  static constexpr std::array<std::string_view, 6> kOurs{
+      "info", "spec.json", "manifest.json", ".spillway", "rejects.csv", "report.json"};
+  for (bool is_first = true;; is_first = false) {
+    const size_t end = std::min(key.find('/'), key.size());
+    const std::string_view part = key.substr(0, end);
+    if (part.empty() || part == "." || part == ".." || part == ".spillway" || part.size() > 255)
+      return false;
+    if (is_first && std::find(kOurs.begin(), kOurs.end(), part) != kOurs.end()) return false;
+    if (end == key.size()) return true;
+    key.remove_prefix(end + 1);
+  }
+}
+
 Result<Scale> parse_scale(const Json& json, const std::string& where, VolumeSpec::Use use) {
   const Keys keys(json, where);
   if (!json.is_object()) return fail(Code::kUsage, where + ": must be an object");
@@ -130,6 +145,10 @@ Result<Scale> parse_scale(const Json& json, const std::string& where, VolumeSpec
   if (scale.key.front() == '/' || scale.key.find("..") != std::string::npos ||
       scale.key.find('\0') != std::string::npos)
     return keys.wrong("key", "a relative path without \"..\"");
+  if (use == VolumeSpec::Use::kOutput && !is_folder_key(scale.key))
+    return keys.wrong("key",
+                      "a folder's name that is none of the export's own (info, spec.json, "
+                      "manifest.json, rejects.csv, report.json, .spillway)");
   scale.size = TRY(keys.triple<int64_t>("size", "three whole numbers"));
   scale.resolution = TRY(keys.triple<double>("resolution", "three numbers"));
   if (json.contains("voxel_offset"))

@@ -4,51 +4,21 @@
 #include <libdeflate.h>
 #include <lz4.h>
 #include <xxhash.h>
-#define ZSTD_STATIC_LINKING_ONLY  // ZSTD_estimateCCtxSize
 #include <zstd.h>
 
 #include <algorithm>
 #include <cstring>
 
 #include "export/block/compressed_segmentation.hpp"
+#include "export/block/gzip.hpp"
 
 namespace spillway::exporter {
 namespace {
 
-constexpr int kZstdLevel = 3;
-
-size_t context_bytes(size_t largest) {
-  return ZSTD_estimateCCtxSize_usingCParams(ZSTD_getCParams(kZstdLevel, largest, 0));
-}
-size_t encoded_room(Target target, size_t block) {
-  return target == Target::kArrow ? ZSTD_compressBound(block)
-                                  : compressed_segmentation_bound(block);
-}
 size_t small_frame_room() {
   return std::max(encoded_room(Target::kArrow, kSmallBlock),
                   encoded_room(Target::kPrecomputed, kSmallBlock));
 }
-// A frame, or a chunk twice: as it is and gzipped, which adds less than 64 KiB. Its mapped table is
-// beside it.
-size_t large_frame_room() {
-  return std::max(encoded_room(Target::kArrow, kMaxBlockBytes),
-                  2 * kMaxChunkBytes + (size_t{64} << 10));
-}
-
-ZSTD_CCtx* make_context() {
-  ZSTD_CCtx* const context = ZSTD_createCCtx();
-  CHECK(context != nullptr);
-  ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, kZstdLevel);
-  ZSTD_CCtx_setParameter(context, ZSTD_c_contentSizeFlag, 1);
-  ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);
-  return context;
-}
-
-// Why a block is bad, or its bytes.
-struct Opened {
-  std::span<const uint8_t> block;
-  std::string bad;
-};
 
 class Worker final : public BlockWorker {
  public:
@@ -58,9 +28,8 @@ class Worker final : public BlockWorker {
         large_(large),
         pages_(std::move(pages)),
         inflate_(libdeflate_alloc_decompressor()),
-        deflate_(plan.sharding && plan.sharding->gzip_data ? libdeflate_alloc_compressor(6)
-                                                           : nullptr),
-        context_(make_context()),
+        gzip_(plan.sharding && plan.sharding->gzip_data ? Gzip::create(plan.gzip_level) : nullptr),
+        context_(make_frame_context()),
         parts_(std::move(parts)) {
     CHECK(inflate_ != nullptr);
     if (from_voxels) encoder_ = std::make_unique<BlockEncoder>();
@@ -75,7 +44,6 @@ class Worker final : public BlockWorker {
   }
   ~Worker() override {
     libdeflate_free_decompressor(inflate_);
-    if (deflate_ != nullptr) libdeflate_free_compressor(deflate_);
     ZSTD_freeCCtx(context_);
     ZSTD_freeDCtx(open_);
   }
@@ -114,10 +82,10 @@ class Worker final : public BlockWorker {
       return fail(Code::kCorrupt, "a sorted block is not the one that was read");
     const LabelBlock block = TRY(LabelBlock::parse(room));
     ChunkRooms rooms = chunk_rooms(8 * size_t{block.label_count()}, true);
-    if (deflate_ == nullptr) rooms.chunk = out;
+    if (!gzip_) rooms.chunk = out;
     const auto chunk = encode_chunk(block, *g, rooms);
     TRY(plan_.mapping->status());
-    if (deflate_ == nullptr) return chunk;
+    if (!gzip_) return chunk;
     CHECK(chunk.size() <= out.size());
     std::memcpy(out.data(), chunk.data(), chunk.size());
     return std::span<const uint8_t>(out.first(chunk.size()));
@@ -353,8 +321,7 @@ class Worker final : public BlockWorker {
   };
   ChunkRooms chunk_rooms(size_t table, bool is_small) {
     const size_t longest = is_small ? small_frame_room() : kMaxChunkBytes;
-    const size_t packed =
-        deflate_ == nullptr ? 0 : libdeflate_gzip_compress_bound(deflate_, longest);
+    const size_t packed = gzip_ ? Gzip::bound(longest) : 0;
     if (is_small) {
       mapped_.resize(std::max(mapped_.size(), table));
       packed_.resize(packed);
@@ -372,11 +339,8 @@ class Worker final : public BlockWorker {
     const size_t made =
         encode_compressed_segmentation(block, rooms.mapped.data(), extent_at(g), rooms.chunk);
     const std::span<const uint8_t> chunk = rooms.chunk.first(made);
-    if (deflate_ == nullptr) return chunk;
-    const size_t packed = libdeflate_gzip_compress(deflate_, chunk.data(), chunk.size(),
-                                                   rooms.packed.data(), rooms.packed.size());
-    CHECK(packed > 0);
-    return rooms.packed.first(packed);
+    if (!gzip_) return chunk;
+    return rooms.packed.first(gzip_->compress(chunk, rooms.packed));
   }
 
   // A row of an Arrow shard: only its labels are made anew.
@@ -484,7 +448,7 @@ class Worker final : public BlockWorker {
   LargeRoom& large_;
   Pages pages_;
   libdeflate_decompressor* inflate_;
-  libdeflate_compressor* deflate_;
+  const std::unique_ptr<Gzip> gzip_;  // of chunks; none where they are not gzipped
   ZSTD_CCtx* context_;
   ZSTD_DCtx* open_ = nullptr;  // only for parts of Arrow rows
   std::unique_ptr<PartMaker> parts_;
@@ -499,29 +463,6 @@ class Worker final : public BlockWorker {
 
 }  // namespace
 
-Bytes LargeRoom::room() {
-  return Bytes(2 * kMaxBlockBytes + large_frame_room() + context_bytes(kMaxBlockBytes) + 16384);
-}
-
-Result<std::unique_ptr<LargeRoom>> LargeRoom::create(Lease lease,
-                                                     std::shared_ptr<ScratchSpace> space) {
-  auto room = std::make_unique<LargeRoom>();
-  room->space = std::move(space);
-  room->block = TRY(Pages::map(lease.split(Bytes(kMaxBlockBytes))));
-  // The context's share stays with the frame's pages, whose tail is never touched.
-  room->frame = TRY(Pages::map(std::move(lease)));
-  room->context = make_context();
-  return room;
-}
-
-void LargeRoom::release() {
-  ZSTD_freeCCtx(static_cast<ZSTD_CCtx*>(std::exchange(context, nullptr)));
-  block = Pages();
-  frame = Pages();
-}
-
-LargeRoom::~LargeRoom() { release(); }
-
 size_t BlockWorker::chunk_bound(size_t block_bytes) {
   // With room for a gzip that does not shrink it.
   const size_t chunk = compressed_segmentation_bound(block_bytes);
@@ -529,8 +470,8 @@ size_t BlockWorker::chunk_bound(size_t block_bytes) {
 }
 
 Bytes BlockWorker::room(Target target, bool from_voxels) {
-  size_t bytes = kSmallBlock + small_frame_room() + kSortFrame / 2 + context_bytes(kSmallBlock) +
-                 (size_t{192} << 10);  // the object, libdeflate
+  size_t bytes = kSmallBlock + small_frame_room() + kSortFrame / 2 +
+                 frame_context_bytes(kSmallBlock) + (size_t{192} << 10);  // the object, libdeflate
   if (from_voxels) bytes += kBlockVoxels * 8 + BlockEncoder::room().count() + (size_t{256} << 10);
   if (target == Target::kPrecomputed) bytes += size_t{512} << 10;
   return Bytes(bytes);

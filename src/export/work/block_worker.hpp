@@ -3,7 +3,7 @@
 //
 // Memory   A worker: BlockWorker::room() for blocks up to kSmallBlock. Larger ones use the one
 //          LargeRoom, one worker at a time.
-// Threads  A worker: one at a time. LargeRoom: any.
+// Threads  A worker: one at a time.
 // Cost     A gzip block of 24.5 KB (2.9 KB packed): 15 us inflate, 58 us zstd-3, 1 us the table. For
 //          precomputed a payload is checked, sorted as it came, and unpacked again when its chunk of
 //          30 KB is written: that costs less than sorting chunks.
@@ -27,11 +27,10 @@
 #include "export/spec/input_mark.hpp"
 #include "export/spec/row.hpp"
 #include "export/spec/volume_spec.hpp"
+#include "export/work/large_room.hpp"
 #include "export/work/slice_pictures.hpp"
 
 namespace spillway::exporter {
-
-enum class Target { kArrow, kPrecomputed };
 
 inline constexpr size_t kSmallBlock = size_t{128} << 10;
 inline constexpr size_t kSortFrame = size_t{256} << 10;
@@ -42,6 +41,7 @@ struct WorkPlan {
   Grid grid;
   Cells cells;
   std::optional<Sharding> sharding;
+  unsigned gzip_level = 1;
   std::array<int64_t, 3> size{};  // voxels, for clipping
   const Mapping* mapping = nullptr;
   SlicePictures* pictures = nullptr;  // none: not wanted
@@ -52,23 +52,6 @@ struct WorkPlan {
   Payload payload = Payload::kByContent;
   std::optional<ChunkFormat> chunk;  // what kChunk items are
   std::string source;
-};
-
-// Room for one block of any size, and the file of the rows that are too long for the sort.
-class LargeRoom {
- public:
-  static Bytes room();
-  [[nodiscard]] static Result<std::unique_ptr<LargeRoom>> create(
-      Lease lease, std::shared_ptr<ScratchSpace> space);
-  ~LargeRoom();
-
-  Mutex mutex;
-  Pages block, frame;  // GUARDED by mutex while workers run
-  void* context = nullptr;
-  ScratchFile file;
-  std::shared_ptr<ScratchSpace> space;
-  // Gives the memory back; the file stays.
-  void release();
 };
 
 class BlockWorker {
