@@ -251,9 +251,14 @@ Result<void> ExportCommand::run_verify(std::stop_token stop) {
   const auto found = TRY(exporter::verify(options, stop));
   fmt::print("{} shards, {} {}: all right\n", grouped(found.shards), grouped(found.rows),
              found.is_precomputed ? "chunks" : "rows");
-  if (!found.has_manifest) fmt::print("no manifest.json: hashes and totals were not checked\n");
+  if (!found.has_manifest)
+    fmt::print("no manifest.json: hashes, totals{} and what may be missing were not checked\n",
+               found.is_precomputed ? "" : ", the order of rows");
   if (!found.is_precomputed && !found.checked_mapping)
     fmt::print("labels were not compared with a mapping (--mapping FILE does it)\n");
+  if (found.strangers > 0)
+    fmt::print("{} files that are no export's were not looked at ({}{})\n",
+               grouped(found.strangers), found.stranger, found.strangers > 1 ? ", ..." : "");
   return {};
 }
 

@@ -78,7 +78,17 @@ def reseal(folder: pathlib.Path) -> None:
             if key + "sha256" in shard and name.exists():
                 shard[key + "bytes"] = name.stat().st_size
                 shard[key + "sha256"] = hashlib.sha256(name.read_bytes()).hexdigest()
-    path.write_text(json.dumps(manifest, indent=1))
+    write_manifest(folder, manifest)
+
+
+def write_manifest(folder: pathlib.Path, manifest) -> None:
+    """With its own hash at the end, as it was written."""
+    manifest = {k: v for k, v in manifest.items() if k != "sha256"}
+    for file in manifest.get("files", []):
+        data = (folder / file["file"]).read_bytes() if (folder / file["file"]).exists() else b""
+        file["bytes"], file["sha256"] = len(data), hashlib.sha256(data).hexdigest()
+    text = json.dumps(manifest, indent=1)[:-2] + ",\n"
+    (folder / "manifest.json").write_text(f'{text}"sha256": "{hashlib.sha256(text.encode()).hexdigest()}"\n}}\n')
 
 
 class Verify(unittest.TestCase):
@@ -130,6 +140,17 @@ class Verify(unittest.TestCase):
         bare = copy(self.folder / "plain", self.folder / "bare")
         (bare / "manifest.json").unlink()
         self.assertIn("no manifest.json", self.verify(bare))
+        # Other writers' rows are in any order.
+        shard = Shard(bare / "s0/0_0_0.arrow")
+        shard.move(5, (3, 3, 9))
+        self.assertIn("the order of rows", self.verify(bare))
+        (bare / "notes.txt").write_text("")
+        chunks = copy(self.folder / "chunks", self.folder / "bare chunks")
+        (chunks / "manifest.json").unlink()
+        (chunks / "notes.txt").write_text("")
+        text = self.verify(chunks)
+        self.assertIn("128 chunks: all right", text)
+        self.assertIn("1 files that are no export's were not looked at (notes.txt)", text)
         reseal(copy(self.folder / "plain", self.folder / "bare"))  # what the tests below stand on
         self.verify(self.folder / "bare")
 
@@ -150,7 +171,7 @@ class Verify(unittest.TestCase):
         shard = json.loads((self.folder / "chunks/manifest.json").read_text())["shards"][0]["file"]
         table = 16 << json.loads((self.folder / "chunks/info").read_text())["scales"][0]["sharding"]["minishard_bits"]
         for at, data, word in ((table, b"\xff\xff\xff\x7f", r"chunk \d+,\d+,\d+: "),
-                               (0, bytes(table), r"its shards name \d+ chunks, the manifest says 128"),
+                               (0, bytes(table), r"names 0 chunks, the manifest says \d+"),
                                (8, b"\xff" * 8, "minishard 0: its index")):
             self.damaged("chunks", lambda out: patch(out / shard, at, data), word, sealed=True)
 
@@ -160,14 +181,14 @@ class Verify(unittest.TestCase):
                 manifest = json.loads((out / "manifest.json").read_text())
                 for key, value in more.items():
                     manifest["totals"][key] += value
-                (out / "manifest.json").write_text(json.dumps(manifest))
+                write_manifest(out, manifest)
             return change
 
         def entry(key, value):
             def change(out):
                 manifest = json.loads((out / "manifest.json").read_text())
                 manifest["shards"][0][key] += value
-                (out / "manifest.json").write_text(json.dumps(manifest))
+                write_manifest(out, manifest)
             return change
         self.damaged("plain", totals(empty=1), "totals do not balance")
         self.damaged("plain", totals(written=1, blocks_in=1), "its totals say 129 rows in 2 shards, its shards 128 in 2")
@@ -175,8 +196,12 @@ class Verify(unittest.TestCase):
         self.damaged("plain", totals(rejected=1, blocks_in=1), r"rejects.csv: has 3 rows, the manifest says 4")
         self.damaged("plain", entry("rows", 1), r"0_0_0.arrow: has 64 rows in 64 batches, the manifest says 65 in 64")
         self.damaged("plain", entry("batches", -1), r"the manifest says 64 in 63")
-        self.damaged("plain", lambda out: (out / "rejects.csv").unlink(), "rejects.csv: has 0 rows")
-        self.damaged("plain", lambda out: (out / "spec.json").write_text("{}"), "spec.json: its SHA-256")
+        self.damaged("plain", lambda out: (out / "rejects.csv").unlink(), "rejects.csv: is missing")
+        self.damaged("plain", lambda out: (out / "spec.json").write_text("{}"), "spec.json: has 2 bytes, the manifest says")
+        self.damaged("plain", lambda out: (out / "manifest.json").write_text(
+            (out / "manifest.json").read_text().replace("stream", "dream", 1)), "does not end in its own SHA-256")
+        self.damaged("chunks", lambda out: (out / "spec.json").write_text("{}"), "spec.json: the manifest does not list it")
+        self.damaged("chunks", lambda out: patch(out / "info", 5, b"x"), "info: its SHA-256")
         self.damaged("plain", lambda out: (out / "spec.json").unlink(), "spec.json: is missing")
         self.damaged("plain", lambda out: (out / "manifest.json").write_text("{"), "manifest.json: is no JSON")
         self.damaged("plain", lambda out: (out / "manifest.json").write_text('{"shards": [{}]}'), "no shard")

@@ -2,16 +2,30 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "core/disk/durable_file.hpp"
+#include "export/spec/byte_source.hpp"
+#include "export/spec/sha256.hpp"
 
 namespace spillway::exporter {
 namespace {
 
 using Json = nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+constexpr size_t kMostLine = size_t{1} << 20;
+constexpr size_t kMostFiles = 16;
+constexpr std::string_view kSealBegin = "\"sha256\": \"", kSealEnd = "\"\n}\n";
+constexpr size_t kSeal = kSealBegin.size() + 64 + kSealEnd.size();
+
+std::span<const uint8_t> bytes_of(std::string_view text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
 
 // A member that must be there and of this kind; kind by the default's type.
 template <class T>
@@ -83,13 +97,66 @@ std::optional<std::string> take_head(const Json& json, Manifest& manifest) {
       manifest.scales.push_back(scale);
     }
   }
+  if (json.contains("files")) {
+    if (!json["files"].is_array() || json["files"].size() > kMostFiles) return "files";
+    for (const Json& entry : json["files"]) {
+      ManifestFile file;
+      if (!entry.is_object() || !take_member(entry, "file", file.file) ||
+          !take_member(entry, "bytes", file.bytes) || !take_member(entry, "sha256", file.sha256))
+        return "files";
+      manifest.files.push_back(std::move(file));
+    }
+  }
   if (!json.contains("shards") || !json["shards"].is_array()) return "shards";
   return std::nullopt;
+}
+
+// Whether the file ends in the hash of what stands before. kInvalid for a line that no manifest has: it would be
+// held whole.
+Result<bool> is_sealed(const std::string& path) {
+  std::error_code error;
+  const uint64_t size = fs::file_size(path, error);
+  if (error) return fail(Code::kNotFound, path + ": no such file");
+  const uint64_t hashed = size < kSeal ? 0 : size - kSeal;
+  auto source = TRY(ByteSource::open(path, ByteSource::Gzip::kNever));
+  std::vector<uint8_t> buffer(65536);
+  Sha256 hash;
+  std::string end;
+  uint64_t at = 0;
+  size_t line = 0;
+  while (const size_t got = TRY(source->read(buffer))) {
+    const auto part = std::span<const uint8_t>(buffer).first(got);
+    for (const uint8_t byte : part) {
+      line = byte == '\n' ? 0 : line + 1;
+      if (line > kMostLine)
+        return fail(Code::kInvalid, path + ": has a line of more than 1 MiB: it is no manifest");
+    }
+    const size_t before = std::min<uint64_t>(got, hashed - std::min(at, hashed));
+    hash.add(part.first(before));
+    end.append(part.begin() + static_cast<ptrdiff_t>(before), part.end());
+    if (end.size() > kSeal) return false;  // it has grown
+    at += got;
+  }
+  return end == std::string(kSealBegin) + hash.hex() + std::string(kSealEnd);
+}
+
+// What stands beside the manifest, for its "files".
+Result<Json> other_results(const std::string& folder) {
+  Json files = Json::array();
+  for (const char* const name : {"info", "spec.json", "rejects.csv"}) {
+    std::error_code error;
+    const std::string path = folder + "/" + name;
+    const uint64_t size = fs::file_size(path, error);
+    if (error) continue;
+    files.push_back({{"file", name}, {"bytes", size}, {"sha256", TRY(sha256_of_file(path))}});
+  }
+  return files;
 }
 
 }  // namespace
 
 Result<Manifest> read_manifest(const std::string& path, const TakeShard& take) {
+  const bool sealed = TRY(is_sealed(path));
   std::ifstream file(path, std::ios::binary);
   if (!file) return fail(Code::kNotFound, path + ": no such file");
   std::optional<Error> first;
@@ -114,18 +181,29 @@ Result<Manifest> read_manifest(const std::string& path, const TakeShard& take) {
   Manifest manifest;
   if (const auto missing = take_head(json, manifest))
     return fail(Code::kInvalid, fmt::format("{}: its \"{}\" cannot be read", path, *missing));
+  if (!sealed)
+    return fail(Code::kInvalid,
+                path +
+                    ": does not end in its own SHA-256: it was changed or damaged, or an earlier "
+                    "version wrote it; make the folder again");
   return manifest;
 }
 
 Result<void> write_manifest(const std::string& path, const Manifest& head, const VolumeSpec& spec,
                             const ShardEntries& entries) {
   DurableFile file = TRY(DurableFile::create(path));
+  Sha256 hash;
+  const auto append = [&](std::string_view text) {
+    hash.add(bytes_of(text));
+    return file.append(text);
+  };
   const Json input{{"glance", head.glance}, {"content", head.content}};
   const Json totals{{"blocks_in", head.blocks_in},   {"written", head.written},
                     {"empty", head.empty},           {"rejected", head.rejected},
                     {"duplicates", head.duplicates}, {"shards", head.shards}};
-  TRY(file.append(fmt::format("{{\n\"options\": {},\n\"input\": {},\n\"totals\": {}", head.options,
-                              input.dump(), totals.dump())));
+  TRY(append(fmt::format("{{\n\"options\": {},\n\"input\": {},\n\"totals\": {},\n\"files\": {}",
+                         head.options, input.dump(), totals.dump(),
+                         TRY(other_results(fs::path(path).parent_path().string())).dump())));
   if (!head.scales.empty()) {
     Json scales = Json::array();
     for (const ScaleSummary& scale : head.scales) {
@@ -138,16 +216,17 @@ Result<void> write_manifest(const std::string& path, const Manifest& head, const
                         {"duplicates", scale.duplicates},
                         {"shards", scale.shards}});
     }
-    TRY(file.append(",\n\"scales\": " + scales.dump()));
+    TRY(append(",\n\"scales\": " + scales.dump()));
   }
-  TRY(file.append(std::string_view(",\n\"shards\": [")));
+  TRY(append(",\n\"shards\": ["));
   const char* gap = "\n";
   TRY(entries([&](std::string_view entry) -> Result<void> {
-    TRY(file.append(std::string_view(gap)));
+    TRY(append(gap));
     gap = ",\n";
-    return file.append(entry);
+    return append(entry);
   }));
-  TRY(file.append(std::string_view("\n]\n}\n")));
+  TRY(append("\n],\n"));
+  TRY(file.append(std::string(kSealBegin) + hash.hex() + std::string(kSealEnd)));
   return std::move(file).commit();
 }
 

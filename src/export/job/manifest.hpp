@@ -1,9 +1,12 @@
 // The manifest.json that a finished export leaves: written, and read again.
 //
-// Memory   One shard's entry at a time, whatever their number.
+// Its last line is the SHA-256 of all before it, so that no byte of it can change unseen; it names the other
+// results (info or spec.json, rejects.csv) with their hashes, too.
+//
+// Memory   One shard's entry at a time, whatever their number; lines are at most 1 MiB.
 // Threads  One.
-// Fails    Reading: kNotFound; kInvalid when it is no manifest, naming the file and what is missing. Writing: kIo,
-//          kDiskFull.
+// Fails    Reading: kNotFound; kInvalid when it is no manifest or not the one that was written, naming the file and
+//          what is missing. Writing: kIo, kDiskFull.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +29,12 @@ struct ManifestShard {
   std::string csv_sha256;
 };
 
+struct ManifestFile {  // another result
+  std::string file;    // within the folder
+  uint64_t bytes = 0;
+  std::string sha256;
+};
+
 struct Manifest {
   std::string options;  // JSON, as the run wrote it
   std::string to, spec_sha256;
@@ -34,10 +43,12 @@ struct Manifest {
   std::string glance, content;  // of the input; see input_mark.hpp
   uint64_t blocks_in = 0, written = 0, empty = 0, rejected = 0, duplicates = 0, shards = 0;
   std::vector<ScaleSummary> scales;  // with --scale all
+  std::vector<ManifestFile> files;   // read only: what stood beside it when it was written
 };
 
 using TakeShard = std::function<Result<void>(const ManifestShard&)>;
-// `take` is called for every shard, in order; it may be empty. Its first error is passed on.
+// `take` is called for every shard, in order; it may be empty. Its first error is passed on. The manifest's own
+// hash is compared last.
 [[nodiscard]] Result<Manifest> read_manifest(const std::string& path, const TakeShard& take);
 
 // `options`, `glance`, `content`, the totals and `scales` of `head`, whose scales have the keys of

@@ -9,11 +9,10 @@
 
 #include "core/disk/durable_file.hpp"
 #include "core/disk/scratch.hpp"
-#include "core/memory/pages.hpp"
 #include "export/job/manifest.hpp"
 #include "export/job/old_results.hpp"
+#include "export/shard/chunk_check.hpp"
 #include "export/shard/shard_check.hpp"
-#include "export/source/chunk_reader.hpp"
 #include "export/source/precomputed_source.hpp"
 #include "export/spec/byte_source.hpp"
 #include "export/spec/sha256.hpp"
@@ -24,6 +23,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kMostSpec = uint64_t{16} << 20;
+constexpr size_t kAtOnce = 16384;  // names that are looked for in one pass over the manifest
+constexpr const char* kOwnNames[] = {"info", "spec.json", "manifest.json", "rejects.csv",
+                                     "report.json"};
 
 tl::unexpected<Error> bad(std::string what) { return fail(Code::kInvalid, std::move(what)); }
 
@@ -82,36 +84,46 @@ class Verifier {
     return {};
   }
 
-  Result<std::unique_ptr<ShardCheck>> shard_check(bool empty_is_wrong,
+  Result<std::unique_ptr<ShardCheck>> shard_check(ShardCheck::Options options,
                                                   const std::stop_token& stop) {
-    return ShardCheck::create(
-        {.mapping = mapping_.get(), .empty_is_wrong = empty_is_wrong, .account = check_account_},
-        stop);
+    options.mapping = mapping_.get();
+    options.account = check_account_;
+    return ShardCheck::create(std::move(options), stop);
   }
 
   // ---- with a manifest
 
+  std::string manifest_path() const { return folder_ + "/manifest.json"; }
+
   Result<void> check_all(const std::stop_token& stop) {
-    const std::string path = folder_ + "/manifest.json";
-    const Manifest head = TRY(read_manifest(path, {}));
+    const Manifest head = TRY(read_manifest(manifest_path(), {}));
     const uint64_t out = head.written + head.empty + head.rejected + head.duplicates;
     if (head.blocks_in != out)
-      return bad(fmt::format("{}: its totals do not balance: {} blocks in, {} accounted for", path,
-                             head.blocks_in, out));
+      return bad(fmt::format("{}: its totals do not balance: {} blocks in, {} accounted for",
+                             manifest_path(), head.blocks_in, out));
     TRY(check_mapping(head, stop));
+    TRY(check_other_files(head));
     TRY(check_rejects(head));
-    if (head.to == "arrow") TRY(read_volume(head));
-    auto check = TRY(shard_check(!head.keep_empty, stop));
-    TRY(read_manifest(path, [&](const ManifestShard& shard) -> Result<void> {
+    if (summary_.is_precomputed) {
+      chunks_.emplace(folder_, TRY(read_precomputed_info(folder_, stop)), check_account_);
+    } else {
+      TRY(read_volume(head));
+      shards_ = TRY(shard_check({.empty_is_wrong = !head.keep_empty}, stop));
+    }
+    NameSum listed;
+    TRY(read_manifest(manifest_path(), [&](const ManifestShard& shard) -> Result<void> {
       if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while verifying");
-      return check_shard(shard, *check, stop);
+      TRY(check_shard(shard, stop));
+      listed.add(shard.file);
+      if (shard.has_csv) listed.add(csv_of(shard.file));
+      return {};
     }));
     if (summary_.shards != head.shards || summary_.rows != head.written)
-      return bad(fmt::format("{}: its totals say {} rows in {} shards, its shards {} in {}", path,
-                             head.written, head.shards, summary_.rows, summary_.shards));
+      return bad(fmt::format("{}: its totals say {} rows in {} shards, its shards {} in {}",
+                             manifest_path(), head.written, head.shards, summary_.rows,
+                             summary_.shards));
     summary_.has_manifest = true;
-    TRY(check_strangers());
-    return summary_.is_precomputed ? check_chunks(head, stop) : Result<void>();
+    return check_strangers(listed, stop);
   }
 
   Result<void> check_mapping(const Manifest& head, const std::stop_token& stop) {
@@ -130,6 +142,28 @@ class Verifier {
           mapping_->sha256()));
     }
     summary_.checked_mapping = true;
+    return {};
+  }
+
+  // info or spec.json, rejects.csv: listed, and as they were.
+  Result<void> check_other_files(const Manifest& head) const {
+    const auto lists = [&](std::string_view name) {
+      return std::any_of(head.files.begin(), head.files.end(),
+                         [&](const ManifestFile& file) { return file.file == name; });
+    };
+    for (const ManifestFile& file : head.files) {
+      if (!is_own_name(file.file))
+        return bad(fmt::format("{}: lists {}, which is no result", manifest_path(), file.file));
+      TRY(check_file(file.file, file.bytes, file.sha256));
+    }
+    for (const char* const name : kOwnNames) {
+      std::error_code error;
+      if (std::string_view(name) != "report.json" && std::string_view(name) != "manifest.json" &&
+          !lists(name) && fs::exists(folder_ + "/" + name, error))
+        return bad(fmt::format("{}/{}: the manifest does not list it", folder_, name));
+    }
+    const char* const wanted = summary_.is_precomputed ? "info" : "spec.json";
+    if (!lists(wanted)) return bad(fmt::format("{}: does not list {}", manifest_path(), wanted));
     return {};
   }
 
@@ -152,8 +186,6 @@ class Verifier {
 
   Result<void> read_volume(const Manifest& head) {
     const std::string path = folder_ + "/spec.json";
-    std::error_code error;
-    if (!fs::exists(path, error)) return bad(path + ": is missing");
     const std::string json = TRY(read_small_file(path, kMostSpec));
     Sha256 hash;
     hash.add({reinterpret_cast<const uint8_t*>(json.data()), json.size()});
@@ -174,25 +206,31 @@ class Verifier {
     return {};
   }
 
-  Result<void> check_shard(const ManifestShard& shard, ShardCheck& check,
-                           const std::stop_token& stop) {
+  static std::string csv_of(const std::string& arrow) {
+    return arrow.substr(0, arrow.rfind('.')) + ".csv";
+  }
+
+  Result<void> check_shard(const ManifestShard& shard, const std::stop_token& stop) {
     if (shard.file.starts_with('/') || shard.file.find("..") != std::string::npos)
-      return bad(
-          fmt::format("{}/manifest.json: a shard outside the folder: {}", folder_, shard.file));
+      return bad(fmt::format("{}: a shard outside the folder: {}", manifest_path(), shard.file));
     TRY(check_file(shard.file, shard.bytes, shard.sha256));
-    if (shard.has_csv) {
-      const std::string csv = shard.file.substr(0, shard.file.rfind('.')) + ".csv";
-      TRY(check_file(csv, shard.csv_bytes, shard.csv_sha256));
-      const auto found = TRY(check.check(folder_ + "/" + shard.file, volume_of(shard.file), stop));
-      if (found.rows != shard.rows || found.batches != shard.batches)
-        return bad(fmt::format("{}/{}: has {} rows in {} batches, the manifest says {} in {}",
-                               folder_, shard.file, found.rows, found.batches, shard.rows,
-                               shard.batches));
-    }
-    known_.push_back(name_hash(shard.file));
+    if (shard.has_csv) TRY(check_file(csv_of(shard.file), shard.csv_bytes, shard.csv_sha256));
     ++summary_.shards;
     summary_.rows += shard.rows;
-    return {};
+    const std::string path = folder_ + "/" + shard.file;
+    if (shard.has_csv == summary_.is_precomputed)
+      return bad(fmt::format("{}: its entry is not of {}", path,
+                             summary_.is_precomputed ? "a precomputed volume" : "Arrow shards"));
+    if (chunks_) {
+      const uint64_t chunks = TRY(chunks_->check(shard.file, stop));
+      if (chunks == shard.rows) return {};
+      return bad(
+          fmt::format("{}: names {} chunks, the manifest says {}", path, chunks, shard.rows));
+    }
+    const auto found = TRY(shards_->check(path, volume_of(shard.file), stop));
+    if (found.rows == shard.rows && found.batches == shard.batches) return {};
+    return bad(fmt::format("{}: has {} rows in {} batches, the manifest says {} in {}", path,
+                           found.rows, found.batches, shard.rows, shard.batches));
   }
 
   // The grid of a shard's scale; none when the spec does not say.
@@ -208,79 +246,114 @@ class Verifier {
     return &volume_;
   }
 
-  static uint64_t name_hash(std::string_view file) { return XXH3_64bits(file.data(), file.size()); }
+  // ---- what stands there
 
-  // Files named like shards that the manifest does not list: of another run.
-  Result<void> check_strangers() {
-    std::sort(known_.begin(), known_.end());
+  // A sum over names, the same in any order.
+  struct NameSum {
+    uint64_t low = 0, high = 0, count = 0;
+    void add(std::string_view name) {
+      const XXH128_hash_t hash = XXH3_128bits(name.data(), name.size());
+      low += hash.low64;
+      high += hash.high64;
+      ++count;
+    }
+    bool operator==(const NameSum&) const = default;
+  };
+
+  static bool is_own_name(std::string_view name) {
+    return std::find(std::begin(kOwnNames), std::end(kOwnNames), name) != std::end(kOwnNames);
+  }
+
+  // Calls `take(name)` for each file that is named like a shard or a chunk; counts those that are no export's.
+  template <class Take>
+  Result<void> walk(const std::stop_token& stop, Take&& take) {
+    summary_.strangers = 0;
     std::error_code error;
     auto at = fs::recursive_directory_iterator(folder_, error);
     for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
-      if (at.depth() == 0 || !at->is_regular_file(error) ||
-          !is_result_name(at->path().filename().string()))
-        continue;
-      std::string file = at->path().lexically_relative(folder_).string();
-      if (file.ends_with(".csv")) file = file.substr(0, file.size() - 4) + ".arrow";
-      if (!std::binary_search(known_.begin(), known_.end(), name_hash(file)))
-        return bad(at->path().string() + ": the manifest does not list it");
-    }
-    if (error) return fail(Code::kIo, fmt::format("listing {}: {}", folder_, error.message()));
-    return {};
-  }
-
-  // What the indexes of all shards name, or all files of chunks.
-  Result<void> check_chunks(const Manifest& head, const std::stop_token& stop) {
-    const VolumeSpec volume = TRY(read_precomputed_info(folder_, stop));
-    uint64_t chunks = 0;
-    for (const Scale& scale : volume.scales) {
-      const ChunkFormat format = ChunkFormat::of(volume, scale);
-      const size_t most = size_t{scale.chunk[0]} * scale.chunk[1] * scale.chunk[2];
-      auto room = check_account_.try_acquire(ChunkReader::room(volume, scale));
-      auto voxels = check_account_.try_acquire(Bytes(most * 8));
-      if (!room || !voxels)
-        return fail(
-            Code::kMemoryLimit,
-            fmt::format("{}/{}: opening its chunks needs {} more than --memory {} leaves", folder_,
-                        scale.key, to_string(ChunkReader::room(volume, scale) + Bytes(most * 8)),
-                        to_string(options_.job.memory)));
-      const Pages pages = TRY(Pages::map(std::move(*voxels)));
-      const auto reader =
-          TRY(ChunkReader::open(TRY(VolumeStore::open(folder_)), volume, scale, std::move(*room)));
-      while (const auto chunk = TRY(reader->next(stop))) {
-        const auto done = decode_chunk(format, chunk->bytes, chunk->extent, scale.chunk,
-                                       pages.as<uint64_t>().first(most));
-        if (!done)
-          return bad(fmt::format("{}/{}: chunk {},{},{}: {}", folder_, scale.key, chunk->at[0],
-                                 chunk->at[1], chunk->at[2], done.error().message()));
-        ++chunks;
+      if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while verifying");
+      if (at->is_directory(error)) continue;
+      const std::string name = at->path().lexically_relative(folder_).string();
+      if (at.depth() > 0 && is_result_name(at->path().filename().string())) {
+        TRY(take(name));
+      } else if (at.depth() > 0 || !is_own_name(name)) {
+        if (summary_.strangers++ == 0) summary_.stranger = name;
       }
     }
-    if (chunks == head.written) return {};
-    return bad(fmt::format("{}: its shards name {} chunks, the manifest says {}", folder_, chunks,
-                           head.written));
+    if (error) return fail(Code::kIo, fmt::format("listing {}: {}", folder_, error.message()));
+    return {};
   }
 
-  // ---- without one
+  // Files named like shards that the manifest does not list: of another run. All that it lists are there.
+  Result<void> check_strangers(const NameSum& listed, const std::stop_token& stop) {
+    NameSum found;
+    TRY(walk(stop, [&](const std::string& name) -> Result<void> {
+      found.add(name);
+      return {};
+    }));
+    if (found == listed) return {};
+    std::vector<std::string> names;  // at most kAtOnce
+    TRY(walk(stop, [&](const std::string& name) -> Result<void> {
+      names.push_back(name);
+      return names.size() < kAtOnce ? Result<void>() : name_strangers(names);
+    }));
+    TRY(name_strangers(names));
+    return bad(folder_ + ": was changed while it was verified");
+  }
+  Result<void> name_strangers(std::vector<std::string>& names) const {
+    std::sort(names.begin(), names.end());
+    std::vector<bool> is_listed(names.size());
+    const auto mark = [&](const std::string& name) {
+      const auto at = std::lower_bound(names.begin(), names.end(), name);
+      if (at != names.end() && *at == name)
+        is_listed[static_cast<size_t>(at - names.begin())] = true;
+    };
+    TRY(read_manifest(manifest_path(), [&](const ManifestShard& shard) -> Result<void> {
+      mark(shard.file);
+      if (shard.has_csv) mark(csv_of(shard.file));
+      return {};
+    }));
+    const auto stranger = std::find(is_listed.begin(), is_listed.end(), false);
+    if (stranger != is_listed.end())
+      return bad(fmt::format("{}/{}: the manifest does not list it", folder_,
+                             names[static_cast<size_t>(stranger - is_listed.begin())]));
+    names.clear();
+    return {};
+  }
+
+  // ---- without a manifest
 
   Result<void> check_what_is_there(const std::stop_token& stop) {
-    std::vector<std::string> files;
     std::error_code error;
+    if (fs::exists(folder_ + "/info", error)) return check_volume(stop);
+    shards_ = TRY(shard_check({.any_order = true}, stop));
     auto at = fs::recursive_directory_iterator(folder_, error);
     for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
-      if (at->path().extension() == ".arrow" && at->is_regular_file(error))
-        files.push_back(at->path().string());
-    }
-    if (error) return fail(Code::kIo, fmt::format("listing {}: {}", folder_, error.message()));
-    if (files.empty())
-      return bad(folder_ + ": has neither a manifest.json nor Arrow shards (.arrow)");
-    std::sort(files.begin(), files.end());
-    auto check = TRY(shard_check(false, stop));
-    for (const std::string& file : files) {
-      summary_.rows += TRY(check->check(file, nullptr, stop)).rows;
+      if (at->path().extension() != ".arrow" || !at->is_regular_file(error)) continue;
+      summary_.rows += TRY(shards_->check(at->path().string(), nullptr, stop)).rows;
       ++summary_.shards;
     }
+    if (error) return fail(Code::kIo, fmt::format("listing {}: {}", folder_, error.message()));
+    if (summary_.shards == 0)
+      return bad(folder_ + ": has neither a manifest.json nor an info nor Arrow shards (.arrow)");
     summary_.checked_mapping = mapping_ != nullptr;
     return {};
+  }
+
+  // A precomputed volume: what its scales' folders hold.
+  Result<void> check_volume(const std::stop_token& stop) {
+    summary_.is_precomputed = true;
+    if (mapping_) return fail(Code::kUsage, "--mapping: only Arrow shards keep the supervoxels");
+    chunks_.emplace(folder_, TRY(read_precomputed_info(folder_, stop)), check_account_);
+    return walk(stop, [&](const std::string& name) -> Result<void> {
+      if (!chunks_->is_of_volume(name)) {
+        if (summary_.strangers++ == 0) summary_.stranger = name;
+        return {};
+      }
+      summary_.rows += TRY(chunks_->check(name, stop));
+      ++summary_.shards;
+      return {};
+    });
   }
 
   const VerifyOptions& options_;
@@ -291,7 +364,8 @@ class Verifier {
   VolumeSpec spec_;
   ShardCheck::Volume volume_;
   std::optional<unsigned> volume_scale_;
-  std::vector<uint64_t> known_;  // 8 bytes a shard
+  std::unique_ptr<ShardCheck> shards_;  // of Arrow
+  std::optional<ChunkCheck> chunks_;    // of precomputed
   VerifySummary summary_;
 };
 

@@ -1,7 +1,7 @@
 // Checks one Arrow shard and its CSV against each other, against the blocks inside and against what
 // any run keeps to.
 //
-// Rows     In ZYX order, none twice, within the shard's cell where the volume is known.
+// Rows     In ZYX order, none twice, unless any order is allowed; within the shard's cell where the volume is known.
 // CSV      Schema size, offsets and sizes of the very messages, rows within them, coordinates.
 // Frame    One zstd frame of uncompressed_size bytes with a checksum; in it a label block of 64^3,
 //          strictly parsed; its label table is `supervoxels`.
@@ -29,6 +29,7 @@ class ShardCheck {
   struct Options {
     const Mapping* mapping = nullptr;  // none: labels may be of any
     bool empty_is_wrong = false;       // a row whose labels are all 0 should have been left out
+    bool any_order = false;            // of rows: another writer's
     Account account;                   // floor: room()
   };
   struct Volume {

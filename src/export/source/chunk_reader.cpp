@@ -162,9 +162,13 @@ class ShardReader final : public Reader {
       const unsigned high = grid_.bits() > low ? grid_.bits() - low : 0;
       if (high < sharding_.shard_bits) shards_ = uint64_t{1} << std::min(high, 60u);
     }
+    if (part.shard) {
+      shard_ = *part.shard;
+      shards_ = shard_ + 1;
+    }
   }
   Result<void> check() const {
-    if (shards_ > kMostShards)
+    if (shards_ - shard_ > kMostShards)
       return fail(Code::kTooLarge, fmt::format("{}/{}: {} shards are more than can be looked for",
                                                store_->place(), scale_.key, shards_));
     return {};

@@ -44,15 +44,17 @@ class ChunkGrid {
 class ChunkReader {
  public:
   static Bytes room(const VolumeSpec& source, const Scale& scale);
-  // Of the minishards, or without sharding of the places of the grid, every count-th from index on.
+  // Of the minishards, or without sharding of the places of the grid, every count-th from index on; or those of one
+  // shard.
   struct Part {
     uint64_t index = 0, count = 1;
+    std::optional<uint64_t> shard = std::nullopt;
   };
   // `lease`: room(). `source` and `scale` outlive the reader.
   [[nodiscard]] static Result<std::unique_ptr<ChunkReader>> open(std::unique_ptr<VolumeStore> store,
                                                                  const VolumeSpec& source,
                                                                  const Scale& scale, Lease lease,
-                                                                 Part part = {0, 1});
+                                                                 Part part = {0, 1, std::nullopt});
   virtual ~ChunkReader() = default;
 
   struct Chunk {
