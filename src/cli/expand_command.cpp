@@ -145,10 +145,7 @@ Result<void> ExpandCommand::run(const std::vector<std::string>& after_dashes, bo
     fmt::print("{}", TRY(expand::explain_memory(*problem, options)));
     return {};
   }
-  if (options.job.memory_source != "--memory" && options.job.progress != ProgressMode::kNone) {
-    fmt::print(stderr, "spillway: memory limit {} ({})\n", to_string(options.job.memory),
-               options.job.memory_source);
-  }
+  say_memory_limit(options.job);
   const auto begin = std::chrono::steady_clock::now();
   const expand::ExpandSummary summary = TRY(expand::run(*problem, options, stop));
   print(summary, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());

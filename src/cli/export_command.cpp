@@ -268,9 +268,7 @@ Result<void> ExportCommand::run_export(std::stop_token stop) {
     fmt::print("{}", TRY(exporter::explain_memory(options)));
     return {};
   }
-  if (options.job.memory_source != "--memory" && options.job.progress != ProgressMode::kNone)
-    fmt::print(stderr, "spillway: memory limit {} ({})\n", to_string(options.job.memory),
-               options.job.memory_source);
+  say_memory_limit(options.job);
   const auto begin = std::chrono::steady_clock::now();
   const exporter::ExportSummary done = TRY(exporter::run(options, stop));
   const double seconds =

@@ -16,22 +16,23 @@
 #include "cli/export_command.hpp"
 #include "cli/options.hpp"
 #include "cli/transform_command.hpp"
+#include "core/job/runtime.hpp"
 #include "core/nearest.hpp"
 #include "expand/problem/problem.hpp"
 
 namespace spillway::cli {
 namespace {
 
-// The first SIGINT or SIGTERM asks the job to stop at a checkpoint, the second ends the process at
-// once. Signals are blocked in every thread and taken by one, so that nothing runs in a signal
-// handler.
+// The first SIGINT, SIGTERM or SIGHUP asks the job to stop, the second ends the process at once;
+// SIGUSR1 asks where it is and who holds the memory. Signals are blocked in every thread and taken
+// by one, so that nothing runs in a signal handler.
 class Signals {
  public:
   Signals() {
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGXFSZ, SIG_IGN);
     sigemptyset(&set_);
-    for (const int number : {SIGINT, SIGTERM, SIGUSR1}) sigaddset(&set_, number);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) sigaddset(&set_, number);
     pthread_sigmask(SIG_BLOCK, &set_, nullptr);
     thread_ = std::jthread([this](const std::stop_token& end) { wait(end); });
   }
@@ -43,11 +44,16 @@ class Signals {
 
  private:
   void wait(const std::stop_token& end) {
-    while (!end.stop_requested()) {
+    while (true) {
       int number = 0;
-      if (sigwait(&set_, &number) != 0 || number == SIGUSR1) continue;
+      if (sigwait(&set_, &number) != 0) continue;
+      if (end.stop_requested()) return;
+      if (number == SIGUSR1) {
+        std::fputs(JobRuntime::status().c_str(), stderr);
+        continue;
+      }
       if (source_.stop_requested()) _exit(130);
-      std::fputs("\nspillway: stopping at a checkpoint; once more to stop at once\n", stderr);
+      fmt::print(stderr, "\nspillway: {}\n", JobRuntime::stop_notice());
       source_.request_stop();
     }
   }
@@ -87,9 +93,7 @@ int report(const Error& error) {
   for (char& c : line) {
     if (c == '\n') c = ' ';
   }
-  if (error.code() == Code::kCancelled) {
-    fmt::print(stderr, "spillway: {}; the same command continues\n", line);
-  } else if (error.code() == Code::kInternal) {
+  if (error.code() == Code::kInternal) {
     fmt::print(stderr, "spillway: internal error: {}\n", line);
   } else {
     fmt::print(stderr, "spillway: {}\n", line);
@@ -179,6 +183,7 @@ int run(std::vector<std::string> words) {
   } catch (const CLI::ParseError& error) {
     return usage_error(app, words, error);
   }
+  if (auto checked = check_empty_values(app, words); !checked) return report(checked.error());
   Signals signals;
   const auto run_chosen = [&] {
     if (transform.chosen()) return transform.run(signals.token());

@@ -3,9 +3,8 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
-
-#include "core/memory/procstat.hpp"
 
 namespace spillway::cli {
 namespace {
@@ -51,10 +50,11 @@ std::vector<std::pair<std::string, const CLI::App*>> commands_of(const CLI::App&
 
 void CommonOptions::add_to(CLI::App& app) {
   const std::string group = "Options of every job";
-  app.add_option("--memory", memory,
-                 "limit on the process's memory, RssAnon + RssShmem (default: 70 % of the least of "
-                 "cgroup limit and RAM)")
-      ->type_name("SIZE")
+  app.add_option(
+         "--memory", memory,
+         "limit on the process's memory, RssAnon + RssShmem, as a size or as a share of the "
+         "least of cgroup limit and RAM (default: 70%)")
+      ->type_name("SIZE|P%")
       ->group(group);
   app.add_option("--threads", job.threads, "worker threads (default: all processors)")
       ->type_name("N")
@@ -76,6 +76,10 @@ void CommonOptions::add_to(CLI::App& app) {
   app.add_option("--report", job.report, "also write the report here, as JSON or as a page (.html)")
       ->type_name("FILE")
       ->group(group);
+  app.add_flag(
+         "--overwrite", job.overwrite,
+         "replace files that stand where results go and are not this job's own (never an input)")
+      ->group(group);
   app.add_flag("--explain-memory", job.explain_memory,
                "print who would get how much memory, and the least that works; then exit")
       ->group(group);
@@ -83,16 +87,10 @@ void CommonOptions::add_to(CLI::App& app) {
 
 Result<JobOptions> CommonOptions::finish() const {
   JobOptions made = job;
-  if (memory.empty()) {
-    const MemoryLimit limit = default_memory_limit();
-    made.memory = limit.bytes;
-    made.memory_source = limit.source;
-  } else {
-    auto parsed = parse_bytes(memory);
-    if (!parsed) return fail(std::move(parsed).error().with("--memory"));
-    made.memory = *parsed;
-    made.memory_source = "--memory";
-  }
+  auto limit = parse_memory(memory);
+  if (!limit) return fail(std::move(limit).error().with("--memory"));
+  made.memory = limit->bytes;
+  made.memory_source = limit->source;
   if (!scratch_limit.empty()) {
     auto parsed = parse_bytes(scratch_limit);
     if (!parsed) return fail(std::move(parsed).error().with("--scratch-limit"));
@@ -107,6 +105,44 @@ Result<JobOptions> CommonOptions::finish() const {
                 fmt::format("--report {}: wants a name that ends in .json or .html", made.report));
   }
   return made;
+}
+
+Result<MemoryLimit> parse_memory(std::string_view text) {
+  if (text.empty()) return memory_limit();
+  if (!text.ends_with('%')) return MemoryLimit{TRY(parse_bytes(text)), "--memory"};
+  double percent = 0;
+  const char* const end = text.data() + text.size() - 1;
+  const auto parsed = std::from_chars(text.data(), end, percent);
+  if (parsed.ec != std::errc() || parsed.ptr != end || !(percent > 0 && percent <= 100)) {
+    return fail(Code::kUsage,
+                fmt::format("'{}' is not a share; write it like 70%, up to 100%", text));
+  }
+  return memory_limit(percent);
+}
+
+void say_memory_limit(const JobOptions& job) {
+  if (job.memory_source == "--memory" || job.progress == ProgressMode::kNone) return;
+  fmt::print(stderr, "spillway: memory limit {} ({})\n", to_string(job.memory), job.memory_source);
+}
+
+Result<void> check_empty_values(const CLI::App& app, const std::vector<std::string>& words) {
+  std::vector<std::string> options;
+  for (const auto& [name, command] : commands_of(app, "")) {
+    for (std::string& option : long_options(*command)) options.push_back(std::move(option));
+  }
+  const auto is_option = [&](std::string_view word) {
+    return std::find(options.begin(), options.end(), word) != options.end();
+  };
+  for (size_t i = 0; i < words.size() && words[i] != "--"; ++i) {
+    const std::string& word = words[i];
+    const bool ends_empty = word.ends_with('=') && is_option(word.substr(0, word.size() - 1));
+    const bool is_empty = word.empty() && i > 0 && is_option(words[i - 1]);
+    if (!ends_empty && !is_empty) continue;
+    return fail(Code::kUsage,
+                fmt::format("{}: has an empty value; give one or leave the option out",
+                            ends_empty ? word.substr(0, word.size() - 1) : words[i - 1]));
+  }
+  return {};
 }
 
 Result<std::chrono::milliseconds> parse_duration(std::string_view text) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/job/job.hpp"
+#include "core/memory/procstat.hpp"
 #include "core/result.hpp"
 
 namespace CLI {
@@ -19,8 +20,8 @@ class App;
 
 namespace spillway::cli {
 
-// --memory, --threads, --scratch, --scratch-limit, --progress, --report, --explain-memory. Sizes
-// stay text until finish().
+// --memory, --threads, --scratch, --scratch-limit, --progress, --report, --overwrite,
+// --explain-memory. Sizes stay text until finish().
 struct CommonOptions {
   std::string memory, scratch_limit, progress = "auto";
   JobOptions job;
@@ -29,8 +30,19 @@ struct CommonOptions {
   [[nodiscard]] Result<JobOptions> finish() const;
 };
 
+// "64MiB", or "70%" of the least of cgroup limit and RAM; "" for the default, 70%.
+[[nodiscard]] Result<MemoryLimit> parse_memory(std::string_view text);
+
+// Says what the limit is where the user did not.
+void say_memory_limit(const JobOptions& job);
+
 // "60s", "500ms", "2m", "1h".
 [[nodiscard]] Result<std::chrono::milliseconds> parse_duration(std::string_view text);
+
+// An option of `app` or of a command below it that is given an empty value: always a mistake, such
+// as a shell variable that is not set.
+[[nodiscard]] Result<void> check_empty_values(const CLI::App& app,
+                                              const std::vector<std::string>& words);
 
 // All long options of a command ("--memory"), in help order.
 std::vector<std::string> long_options(const CLI::App& app);

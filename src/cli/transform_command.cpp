@@ -10,6 +10,7 @@
 #ifdef SPILLWAY_HAVE_RDKIT
 #include "transform/job/apply.hpp"
 #include "transform/job/merge.hpp"
+#include "transform/job/rdkit_chemistry.hpp"
 #include "transform/job/stats.hpp"
 #include "transform/job/verify.hpp"
 #endif
@@ -66,11 +67,6 @@ std::vector<std::string> split(const std::vector<std::string>& words) {
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-}
-
-void say_limit(const JobOptions& job) {
-  if (job.memory_source == "--memory" || job.progress == ProgressMode::kNone) return;
-  fmt::print(stderr, "spillway: memory limit {} ({})\n", to_string(job.memory), job.memory_source);
 }
 #endif
 
@@ -212,7 +208,7 @@ Result<void> TransformCommand::apply(std::stop_token stop) {
   const auto all = TRY(transform::RuleSet::load(file));
   const auto chosen_rules = TRY(all->select(words.rules));
   const auto chemistry = TRY(transform::rdkit_chemistry(chosen_rules, options.transform));
-  say_limit(options.job);
+  say_memory_limit(options.job);
   const auto begin = std::chrono::steady_clock::now();
   const transform::ApplySummary summary = TRY(transform::apply(chemistry, options, stop));
   const transform::Counts& counts = summary.counts;
@@ -234,7 +230,7 @@ Result<void> TransformCommand::merge(std::stop_token stop) {
   options.job = TRY(words.merge_common.finish());
   options.inputs = words.merge_inputs;
   options.out = words.merge_out;
-  say_limit(options.job);
+  say_memory_limit(options.job);
   const auto begin = std::chrono::steady_clock::now();
   const transform::MergeSummary summary = TRY(transform::merge(options, stop));
   fmt::print("{} rows: {} unique, {} duplicates\n", grouped(summary.rows_in),

@@ -64,7 +64,7 @@ class Runs:
 
     def only_whole_files(self, out):
         left = {name.name for name in out.parent.iterdir() if name.name.startswith(out.name)}
-        whole = {out.name, out.name + ".tsv", out.name + ".spillway"}
+        whole = {out.name, out.name + ".tsv", out.name + ".spillway", out.name + ".report.json"}
         assert left <= whole, f"a killed run left {left - whole}"
 
     def kill_until_done(self, out, memory, threads, more, seconds, rng):

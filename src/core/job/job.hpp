@@ -1,5 +1,4 @@
-// What every job is started with: the options that all commands share (--memory, --threads,
-// --scratch, ...).
+// What every job is started with: the options that all commands share.
 #pragma once
 
 #include <optional>
@@ -12,14 +11,14 @@ namespace spillway {
 enum class ProgressMode { kAuto, kPlain, kJson, kNone };
 
 struct JobOptions {
-  Bytes
-      memory;  // the limit on RssAnon + RssShmem; the CLI fills in the default and says its source
-  std::string memory_source;  // "--memory", "cgroup v2", "cgroup v1", "70 % of RAM"
+  Bytes memory;               // the limit on RssAnon + RssShmem, never 0
+  std::string memory_source;  // where it comes from: "--memory", "70 % of the cgroup's 2 GiB"
   unsigned threads = 1;       // worker threads, >= 1
-  std::string scratch;  // folder for scratch; empty: the job's own work folder beside the output
+  std::string scratch;        // folder for scratch; empty: the job's own folder beside the output
   std::optional<Bytes> scratch_limit;  // none: 90 % of the free space
   ProgressMode progress = ProgressMode::kAuto;
-  std::string report;  // extra report file (.json or .html); empty: only the job's own report.json
+  std::string report;           // a further report file (.json or .html)
+  bool overwrite = false;       // files that stand at the output's names may go
   bool explain_memory = false;  // print the memory plan and exit
 };
 

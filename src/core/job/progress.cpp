@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "core/mutex.hpp"
 #include "core/ticker.hpp"
 
 namespace spillway {
@@ -39,7 +40,7 @@ std::string dumped(const nlohmann::ordered_json& json) {
 class Drawer final : public Progress {
  public:
   Drawer(Style style, Bytes limit, std::function<ProgressSnapshot()> pull)
-      : style_(style), pull_(std::move(pull)), lines_(limit) {
+      : style_(style), pull_(std::move(pull)), lines_(limit), asked_(limit) {
     if (style_ != Style::kNone) ticker_.emplace([this] { return every(); }, [this] { draw(); });
   }
 
@@ -58,6 +59,11 @@ class Drawer final : public Progress {
     std::fputs(text.c_str(), stderr);
   }
 
+  std::string line() override {
+    MutexLock lock(mutex_);
+    return asked_.text(pull_());
+  }
+
  private:
   std::chrono::milliseconds every() const {
     if (style_ == Style::kLive) return std::chrono::milliseconds(100);
@@ -65,6 +71,7 @@ class Drawer final : public Progress {
   }
 
   void draw() {
+    MutexLock lock(mutex_);
     const ProgressSnapshot now = pull_();
     const std::string line =
         style_ == Style::kJson ? lines_.json(now) + "\n"
@@ -83,21 +90,32 @@ class Drawer final : public Progress {
 
   const Style style_;
   const std::function<ProgressSnapshot()> pull_;
-  ProgressLines lines_;  // the ticker's
+  Mutex mutex_;
+  ProgressLines lines_ GUARDED_BY(mutex_), asked_ GUARDED_BY(mutex_);
   std::optional<Ticker> ticker_;
 };
 
 }  // namespace
 
-double Rate::per_second(uint64_t count) {
+std::optional<double> Rate::per_second(uint64_t count) {
   const Clock::Time now = clock_.now();
   if (!begin_) {
     begin_ = now;
     from_ = count;
   }
   const double seconds = seconds_between(*begin_, now);
-  if (seconds <= 0 || count < from_) return 0;
+  if (seconds < 0.5 || count < from_) return std::nullopt;
   return static_cast<double>(count - from_) / seconds;
+}
+
+std::string rate_text(std::optional<double> per_second, double unit, int digits) {
+  if (!per_second) return "-";
+  if (unit != 1 || digits > 0) return fmt::format("{:.{}f}", *per_second / unit, digits);
+  return grouped(static_cast<uint64_t>(std::llround(*per_second)));
+}
+
+std::string rate_json(std::optional<double> per_second) {
+  return per_second ? fmt::format("{:.0f}", *per_second) : "null";
 }
 
 ProgressLines::ProgressLines(Bytes limit, Sources sources)
@@ -119,7 +137,8 @@ std::string ProgressLines::eta(const ProgressSnapshot& now) {
   const double done = share - phase_from_;
   if (share < 0 || done < 0.01) return "";
   const double spent = seconds_between(phase_begin_, sources_.clock->now());
-  return fmt::format("  ETA {}", clock_time(spent / done * (1 - share)));
+  const double left = spent / done * (1 - share);
+  return left < 1 ? "" : fmt::format("  phase ends in {}", clock_time(left));
 }
 
 std::string ProgressLines::text(const ProgressSnapshot& now) {
@@ -138,6 +157,9 @@ std::string ProgressLines::json(const ProgressSnapshot& now) const {
   json["memory"] = sources_.memory().counted().count();
   json["memory_limit"] = limit_.count();
   json["scratch"] = now.spilled.count();
+  const ProcessCounts counts = process_counts();
+  json["descriptors"] = counts.descriptors;
+  json["threads"] = counts.threads;
   const auto own = nlohmann::ordered_json::parse("{" + now.json + "}", nullptr, false);
   DCHECK(own.is_object());
   if (own.is_object()) json.update(own);

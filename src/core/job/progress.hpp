@@ -31,13 +31,19 @@ struct ProgressSnapshot {
 class Rate {
  public:
   explicit Rate(const Clock& clock = Clock::real()) : clock_(clock) {}
-  double per_second(uint64_t count);
+  // None in the first half second, when no rate is known yet.
+  std::optional<double> per_second(uint64_t count);
 
  private:
   const Clock& clock_;
   std::optional<Clock::Time> begin_;
   uint64_t from_ = 0;
 };
+
+// A rate's text, "1,234" or, with `unit` 1e6 and two digits, "12.34"; "-" while it is unknown.
+std::string rate_text(std::optional<double> per_second, double unit = 1, int digits = 0);
+// The same for JSON: null while it is unknown.
+std::string rate_json(std::optional<double> per_second);
 
 // The texts that Progress shows; begins to count seconds when made. One thread.
 class ProgressLines {
@@ -49,7 +55,7 @@ class ProgressLines {
   ProgressLines(Bytes limit, Sources sources);
   explicit ProgressLines(Bytes limit) : ProgressLines(limit, Sources()) {}
 
-  // "1:23  depth 9 40 %  12 states  memory 30 MiB of 64 MiB  scratch 0 B  ETA 2:05"
+  // "1:23  depth 9 40 %  12 states  memory 30 MiB of 64 MiB  scratch 0 B  phase ends in 2:05"
   std::string text(const ProgressSnapshot& now);
   // One JSON object, without a line end.
   std::string json(const ProgressSnapshot& now) const;
@@ -78,6 +84,8 @@ class Progress {
   virtual ~Progress() = default;  // clears the live line and joins
   // A line of its own above the live line (notices, warnings). Any thread.
   virtual void note(const std::string& line) = 0;
+  // What the live line says now, whatever the mode. Any thread; `pull` is never called twice at once.
+  virtual std::string line() = 0;
 };
 
 }  // namespace spillway

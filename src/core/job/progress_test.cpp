@@ -23,10 +23,20 @@ struct Fixture {
 TEST(Rate, IsOfWhatWasDoneSinceTheFirstLook) {
   FakeClock clock;
   Rate rate(clock);
-  EXPECT_EQ(rate.per_second(5'000'000), 0) << "a resumed job has done these before";
-  clock.advance(std::chrono::seconds(4));
-  EXPECT_DOUBLE_EQ(rate.per_second(5'000'800), 200);
-  EXPECT_EQ(rate.per_second(1), 0) << "a search that starts over";
+  EXPECT_FALSE(rate.per_second(5'000'000)) << "a resumed job has done these before";
+  clock.advance(std::chrono::milliseconds(400));
+  EXPECT_FALSE(rate.per_second(5'000'100)) << "too early to say; not 0";
+  clock.advance(std::chrono::milliseconds(3600));
+  EXPECT_DOUBLE_EQ(*rate.per_second(5'000'800), 200);
+  EXPECT_FALSE(rate.per_second(1)) << "a search that starts over";
+}
+
+TEST(Rate, IsWrittenAsADashOrNullWhileUnknown) {
+  EXPECT_EQ(rate_text(std::nullopt), "-");
+  EXPECT_EQ(rate_json(std::nullopt), "null");
+  EXPECT_EQ(rate_text(1234.4), "1,234");
+  EXPECT_EQ(rate_text(12.34e6, 1e6, 1), "12.3");
+  EXPECT_EQ(rate_json(12.6), "13");
 }
 
 TEST(ProgressLines, SayTimePhaseMemoryAndScratch) {
@@ -43,18 +53,19 @@ TEST(ProgressLines, EstimateFromWhatThePhaseDidSinceItBegan) {
   Fixture f;
   f.pass(1000);  // of earlier phases
   f.now.fraction = 0.2;
-  EXPECT_EQ(f.lines.text(f.now).find("ETA"), std::string::npos) << "nothing done yet";
+  EXPECT_EQ(f.lines.text(f.now).find("ends"), std::string::npos) << "nothing done yet";
   f.pass(30);
   f.now.fraction = 0.5;  // 30 s for 30 %: 50 s for the rest
-  EXPECT_TRUE(f.lines.text(f.now).ends_with("  ETA 0:50")) << f.lines.text(f.now);
+  EXPECT_TRUE(f.lines.text(f.now).ends_with("  phase ends in 0:50")) << f.lines.text(f.now);
   f.now.phase = "depth 10";
   f.now.fraction = 0.01;
-  EXPECT_EQ(f.lines.text(f.now).find("ETA"), std::string::npos) << "another phase begins";
+  EXPECT_EQ(f.lines.text(f.now).find("ends"), std::string::npos) << "another phase begins";
   f.pass(10);
   f.now.fraction = 1.5;  // a guess that was too low
   const std::string over = f.lines.text(f.now);
   EXPECT_NE(over.find("100 %"), std::string::npos) << over;
-  EXPECT_TRUE(over.ends_with("  ETA 0:00")) << over;
+  EXPECT_EQ(over.find("ends"), std::string::npos)
+      << over << ": there is work left; 0:00 is no guess";
   f.now.fraction = -1;
   EXPECT_EQ(f.lines.text(f.now).find('%'), std::string::npos) << "unknown";
 }

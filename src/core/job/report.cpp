@@ -61,6 +61,7 @@ class Sampler final : public Report {
   // When the points are full every second one goes, and from then on half as many come.
   void sample() override {
     const ProcessMemory memory = sources_.memory();
+    const ProcessCounts counts = process_counts();
     const std::vector<AccountUsage> accounts = budget_.usage();
     ReportSample point;
     point.seconds = seconds();
@@ -75,6 +76,8 @@ class Sampler final : public Report {
     data_.peak.anonymous = std::max(data_.peak.anonymous, memory.anonymous);
     data_.peak.file = std::max(data_.peak.file, memory.file);
     data_.peak.shared = std::max(data_.peak.shared, memory.shared);
+    data_.most.descriptors = std::max(data_.most.descriptors, counts.descriptors);
+    data_.most.threads = std::max(data_.most.threads, counts.threads);
     if (memory.counted().count() > point.accounted) {
       data_.peak_unaccounted =
           std::max(data_.peak_unaccounted, Bytes(memory.counted().count() - point.accounted));
@@ -107,6 +110,7 @@ class Sampler final : public Report {
   std::string json() const override {
     MutexLock lock(mutex_);
     Json json;
+    json["program"] = "spillway " SPILLWAY_VERSION;
     json["command"] = data_.command;
     json["seconds"] = data_.seconds;
     json["job"] = Json::object();
@@ -134,6 +138,8 @@ class Sampler final : public Report {
     }
     json["machine"] = {{"threads", options_.threads},
                        {"processors", ::sysconf(_SC_NPROCESSORS_ONLN)}};
+    json["process"] = {{"peak_descriptors", data_.most.descriptors},
+                       {"peak_threads", data_.most.threads}};
     json["tables"] = Json::array();
     for (const ReportTable& table : data_.tables) {
       json["tables"].push_back(

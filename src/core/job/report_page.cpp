@@ -232,7 +232,9 @@ std::string pictures_html(const ReportData& data, bool above_tables) {
 
 std::string report_page(const ReportData& data) {
   std::string page = fmt::format(
-      "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>spillway "
+      "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"generator\" "
+      "content=\"spillway " SPILLWAY_VERSION
+      "\"><title>spillway "
       "{}</title><style>{}</style>"
       "<h1>spillway {}</h1><p class=\"sub\">{:.1f} s; peak {} of {} (RssAnon + RssShmem), mapped "
       "files {}</p>",

@@ -29,6 +29,7 @@ struct ReportData {
   double seconds = 0;
   ProcessMemory peak;  // each figure's own peak
   Bytes accounted_peak, peak_unaccounted;
+  ProcessCounts most;  // each figure's own peak
   std::vector<std::pair<std::string, std::string>> facts;
   std::vector<ReportTable> tables;
   std::vector<ReportPicture> pictures;

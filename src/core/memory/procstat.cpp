@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
@@ -114,7 +115,23 @@ ProcessMemory process_memory(const std::string& status) {
   return memory;
 }
 
-MemoryLimit default_memory_limit() {
+ProcessCounts process_counts() {
+  ProcessCounts counts;
+  std::error_code error;
+  const auto entries = [&](const char* folder) {
+    uint64_t found = 0;
+    for (auto at = std::filesystem::directory_iterator(folder, error);
+         !error && at != std::filesystem::directory_iterator(); at.increment(error))
+      ++found;
+    return found;
+  };
+  const uint64_t descriptors = entries("/proc/self/fd");
+  counts.descriptors = descriptors > 0 ? descriptors - 1 : 0;  // one of them is the look itself
+  counts.threads = entries("/proc/self/task");
+  return counts;
+}
+
+MemoryLimit memory_limit(double percent) {
   const Bytes machine = field(whole("/proc/meminfo"), "MemTotal:");
   Bytes least = machine;
   std::string source = "the machine's";
@@ -127,7 +144,8 @@ MemoryLimit default_memory_limit() {
   consider(least_on_path("/sys/fs/cgroup", cgroup_of(""), "memory.max"), "the cgroup's");
   consider(least_on_path("/sys/fs/cgroup/memory", cgroup_of("memory"), "memory.limit_in_bytes"),
            "the cgroup's");
-  return {least / 10 * 7, fmt::format("70 % of {} {}", source, to_string(least))};
+  const auto part = static_cast<uint64_t>(static_cast<double>(least.count()) * percent / 100);
+  return {Bytes(part), fmt::format("{} % of {} {}", percent, source, to_string(least))};
 }
 
 unsigned default_threads() {

@@ -399,15 +399,19 @@ Result<std::unique_ptr<Search>> Search::create(const Problem& problem, SearchOpt
   const ProblemTraits traits = problem.traits();
   const bool wide = is_wide(traits, options.identity);
   const unsigned threads = std::max(1u, std::min(options.threads, traits.max_expanders));
-  const MemoryPlan plan = TRY(MemoryPlan::make(budget.capacity() - Bytes(traits.own_bytes), threads,
-                                               traits, options.identity));
+  const Bytes capacity = budget.capacity() - Bytes(traits.own_bytes);
+  const auto plan = SearchPlan::make(capacity, threads, traits, options.identity);
+  if (!plan)
+    return fail(Code::kMemoryLimit, fmt::format("{} of leases are too little for a search with {} "
+                                                "threads",
+                                                to_string(capacity), threads));
   if (wide) {
     auto search = std::make_unique<SearchOf<Key128>>(problem, std::move(options), std::move(space));
-    TRY(search->prepare(budget, plan));
+    TRY(search->prepare(budget, *plan));
     return search;
   }
   auto search = std::make_unique<SearchOf<Key64>>(problem, std::move(options), std::move(space));
-  TRY(search->prepare(budget, plan));
+  TRY(search->prepare(budget, *plan));
   return search;
 }
 

@@ -14,7 +14,7 @@
 // Small layers are done one successor at a time against the table of recent keys.
 //
 // Threads  run() uses options.threads; progress() may be called by any thread meanwhile.
-// Memory   All from `budget`: what is fixed is leased at creation (see MemoryPlan), candidates and
+// Memory   All from `budget`: what is fixed is leased at creation (see SearchPlan), candidates and
 // stores take what is free
 //          and go to scratch when refused.
 // Fails    with the problem's errors, kScratchFull, kDiskFull, kIo, kCorrupt, kTooLarge (a state
@@ -33,6 +33,7 @@
 
 #include "core/clock.hpp"
 #include "core/disk/scratch.hpp"
+#include "core/job/memory_plan.hpp"
 #include "core/memory/budget.hpp"
 #include "core/result.hpp"
 #include "expand/engine/key.hpp"
@@ -41,12 +42,8 @@
 
 namespace spillway::expand {
 
-struct MemoryPlan {
-  struct Item {
-    std::string name;
-    Bytes bytes;
-    std::string purpose;
-  };
+// What a search leases, from accounts that it opens itself.
+struct SearchPlan {
   Bytes worker;         // a thread's buffers
   Bytes table;          // a thread's bucket table
   Bytes scatter;        // all writers' buffers of the partitioner; exact: the least of the sort
@@ -57,10 +54,10 @@ struct MemoryPlan {
   Bytes store_ceiling;  // runs and layers in memory
 
   Bytes fixed(unsigned threads) const;
-  std::vector<Item> items(unsigned threads) const;
-  // The plan for `capacity` bytes of leases, or kMemoryLimit with the least capacity that works.
-  [[nodiscard]] static Result<MemoryPlan> make(Bytes capacity, unsigned threads,
-                                               const ProblemTraits& traits, Identity identity);
+  void list(MemoryPlan& plan, unsigned threads) const;  // its parts
+  // None when `capacity` bytes of leases are too few.
+  static std::optional<SearchPlan> make(Bytes capacity, unsigned threads,
+                                        const ProblemTraits& traits, Identity identity);
   bool exact = false;  // states are told apart by their bytes
 };
 

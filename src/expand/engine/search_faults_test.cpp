@@ -26,7 +26,7 @@ RandomGraph graph_of(StateForm form) {
 // The least budget, so that all that can go to disk does.
 Bytes least_capacity(const ProblemTraits& traits, Identity identity) {
   for (Bytes capacity = 1_MiB;; capacity += 256_KiB) {
-    if (MemoryPlan::make(capacity, 1, traits, identity)) return capacity;
+    if (SearchPlan::make(capacity, 1, traits, identity)) return capacity;
   }
 }
 

@@ -1,6 +1,4 @@
 // What a search leases and how each worker's lease is divided.
-#include <fmt/format.h>
-
 #include <bit>
 
 #include "expand/engine/search_of.hpp"
@@ -70,24 +68,24 @@ ExternalSortOptions exact_sort(Bytes capacity, unsigned threads, const ProblemTr
   return options;
 }
 
-Bytes MemoryPlan::fixed(unsigned threads) const {
+Bytes SearchPlan::fixed(unsigned threads) const {
   return (worker + table) * threads + scatter + marks + recent + merge + index;
 }
 
-std::vector<MemoryPlan::Item> MemoryPlan::items(unsigned threads) const {
-  return {{"work", worker * threads, "blocks of states and successors, a thread"},
-          {"tables", table * threads, "one bucket of duplicate detection, a thread"},
-          {"scatter", scatter,
-           exact ? "sorting the successors by their bytes" : "write buffers of the partitions"},
-          {"marks", marks, "one bit a successor of a round"},
-          {"recent", recent, "the table of recent keys"},
-          {"merge", merge, "blocks of the runs being merged"},
-          {"index", index, "where frames, blocks and extents are"}};
+void SearchPlan::list(MemoryPlan& plan, unsigned threads) const {
+  plan.part("work", worker * threads, "blocks of states and successors, a thread");
+  plan.part("tables", table * threads, "one bucket of duplicate detection, a thread");
+  plan.part("scatter", scatter,
+            exact ? "sorting the successors by their bytes" : "write buffers of the partitions");
+  plan.part("marks", marks, "one bit a successor of a round");
+  plan.part("recent", recent, "the table of recent keys");
+  plan.part("merge", merge, "blocks of the runs being merged");
+  plan.part("index", index, "where frames, blocks and extents are");
 }
 
-Result<MemoryPlan> MemoryPlan::make(Bytes capacity, unsigned threads, const ProblemTraits& traits,
-                                    Identity identity) {
-  MemoryPlan plan;
+std::optional<SearchPlan> SearchPlan::make(Bytes capacity, unsigned threads,
+                                           const ProblemTraits& traits, Identity identity) {
+  SearchPlan plan;
   const bool wide = is_wide(traits, identity);
   plan.exact = is_exact(traits, identity);
   const size_t entry = wide ? sizeof(Candidate<Key128>) : sizeof(Candidate<Key64>);
@@ -109,20 +107,13 @@ Result<MemoryPlan> MemoryPlan::make(Bytes capacity, unsigned threads, const Prob
     plan.merge = Bytes(ExactSet::merge_room_bytes(traits.max_state_bytes));
   }
   const Bytes need = plan.fixed(threads);
-  if (need > capacity) {
-    std::string parts;
-    for (const Item& item : plan.items(threads)) {
-      parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", item.name, to_string(item.bytes));
-    }
-    return fail(Code::kMemoryLimit, fmt::format("needs {} of leases with {} threads: {}",
-                                                to_string(need), threads, parts));
-  }
+  if (need > capacity) return std::nullopt;
   plan.store_ceiling = Bytes((capacity - need).count() / 20 * 11);
   return plan;
 }
 
 template <class K>
-Result<void> SearchOf<K>::prepare(Budget& budget, const MemoryPlan& plan) {
+Result<void> SearchOf<K>::prepare(Budget& budget, const SearchPlan& plan) {
   plan_ = plan;
   capacity_ = budget.capacity() - Bytes(traits_.own_bytes);
   Account work = TRY(budget.open({"work", 50, plan.worker * threads_, plan.worker * threads_}));
@@ -201,7 +192,7 @@ Result<void> SearchOf<K>::prepare(Budget& budget, const MemoryPlan& plan) {
 }
 
 // For both kinds of key.
-template Result<void> SearchOf<Key64>::prepare(Budget&, const MemoryPlan&);
-template Result<void> SearchOf<Key128>::prepare(Budget&, const MemoryPlan&);
+template Result<void> SearchOf<Key64>::prepare(Budget&, const SearchPlan&);
+template Result<void> SearchOf<Key128>::prepare(Budget&, const SearchPlan&);
 
 }  // namespace spillway::expand

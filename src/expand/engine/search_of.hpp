@@ -3,6 +3,7 @@
 // and back, search_memory.cpp divides the memory. Everybody else includes search.hpp.
 #pragma once
 
+#include <fmt/format.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -55,7 +56,7 @@ class SearchOf final : public Search {
         too_late_(options_.checkpoint_grace),
         threads_(std::max(1u, std::min(options_.threads, traits_.max_expanders))) {}
 
-  Result<void> prepare(Budget& budget, const MemoryPlan& plan);
+  Result<void> prepare(Budget& budget, const SearchPlan& plan);
   Result<void> restore(const std::string& checkpoint, const std::stop_token& stop) override;
   Result<void> run(std::stop_token stop,
                    const std::function<Result<void>(const std::string&)>& save) override;
@@ -215,7 +216,7 @@ class SearchOf final : public Search {
   Grace give_up_, too_late_;  // after a stop: a round, a checkpoint
   unsigned threads_;
 
-  MemoryPlan plan_;
+  SearchPlan plan_;
   Bytes capacity_;  // that it was made for
   Account scatter_, marks_, store_, candidates_, index_;
   Lease index_lease_;

@@ -13,6 +13,7 @@
 #include "core/disk/durable_file.hpp"
 #include "core/disk/file_io.hpp"
 #include "export/job/checks.hpp"
+#include "export/job/earlier_run.hpp"
 #include "export/job/source.hpp"
 #include "export/source/downscale.hpp"
 #include "export/source/precomputed_source.hpp"
@@ -23,7 +24,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kMostSpec = uint64_t{16} << 20;
 constexpr uint64_t kMostCells = uint64_t{1} << 26;  // 8 MiB of bits
 
 struct Found {
@@ -157,9 +157,7 @@ Result<void> check_source(const ExportOptions& options, const Source& source, co
 }  // namespace
 
 Result<std::string> plan(const ExportOptions& options, const std::stop_token& stop) {
-  const VolumeSpec spec =
-      TRY(VolumeSpec::parse(TRY(read_small_file(options.spec, kMostSpec)), options.spec));
-  TRY(check_output(options, spec));
+  const VolumeSpec spec = TRY(read_spec(options));
   const Source source = TRY(Source::look(options, stop));
   const Scale& scale = spec.scales[options.scale];
   TRY(check_source(options, source, scale));

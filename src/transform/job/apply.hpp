@@ -59,8 +59,6 @@ struct Chemistry {
   std::function<Result<std::string>(std::string_view)> smiles_of_record;
   std::function<Result<std::string>(const Depiction&)> draw;
 };
-[[nodiscard]] Result<Chemistry> rdkit_chemistry(std::shared_ptr<const RuleSet> selection,
-                                                TransformOptions options);
 
 struct ApplySummary {
   Counts counts;

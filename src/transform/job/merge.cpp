@@ -4,13 +4,12 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/disk/durable_file.hpp"
 #include "core/disk/work_folder.hpp"
-#include "core/job/progress.hpp"
-#include "core/job/report.hpp"
-#include "core/memory/governor.hpp"
+#include "core/job/outputs.hpp"
+#include "core/job/runtime.hpp"
 #include "format/parquet/parquet_footer.hpp"
 #include "format/rows/row_reader.hpp"
+#include "transform/job/run_texts.hpp"
 #include "transform/records/name_stream.hpp"
 #include "transform/records/product_table.hpp"
 
@@ -36,13 +35,14 @@ Bytes side_cost(bool ordered) {
 class Side {
  public:
   static Result<std::unique_ptr<Side>> open(const std::string& path, bool ordered, Account account,
-                                            std::shared_ptr<ScratchSpace> space) {
+                                            std::shared_ptr<ScratchSpace> space,
+                                            const std::stop_token& stop) {
     std::unique_ptr<Side> side(new Side(path, ordered));
     format::RowOptions options;
     options.carry_all = true;
     side->reader_ = TRY(format::RowReader::open(path, options, account));
     side->columns_ = side->reader_->carried();
-    if (!ordered) TRY(side->sort(std::move(account), std::move(space)));
+    if (!ordered) TRY(side->sort(std::move(account), std::move(space), stop));
     return side;
   }
 
@@ -90,13 +90,17 @@ class Side {
       return fail(Code::kTooLarge, fmt::format("{}: row {}: {}", path_, rows_, row.problem));
     return {};
   }
-  Result<void> sort(Account account, std::shared_ptr<ScratchSpace> space) {
-    sort_ = TRY(ExternalSort::create(sort_options(), std::move(account), std::move(space)));
+  Result<void> sort(Account account, std::shared_ptr<ScratchSpace> space,
+                    const std::stop_token& stop) {
+    ExternalSortOptions options = sort_options();
+    options.stop = stop;
+    sort_ = TRY(ExternalSort::create(std::move(options), std::move(account), std::move(space)));
     format::InputRow row;
     std::string record;
     uint64_t number = 0;
     while (TRY(reader_->next(row))) {
-      ++number;
+      if ((++number & 0xfff) == 0 && stop.stop_requested())
+        return fail(Code::kCancelled, "stopped");
       TRY(check(row));
       const Record input = maker_.input(*row.text);
       record.assign(reinterpret_cast<const char*>(input.data()), input.size() - 1);
@@ -147,81 +151,116 @@ std::vector<format::ColumnSpec> table_columns(const std::vector<std::unique_ptr<
   return columns;
 }
 
+struct MergePlan {
+  MemoryPlan memory;
+};
+
+MergePlan plan_merge(const MergeOptions& options, const std::vector<bool>& ordered, Bytes memory) {
+  MergePlan plan;
+  plan.memory.reserve(std::max(20_MiB, memory / 24), "code, libraries, stacks");
+  for (size_t i = 0; i < ordered.size(); ++i) {
+    plan.memory.account({fmt::format("read {}", i + 1), 10, side_cost(ordered[i])},
+                        options.inputs[i] + (ordered[i] ? "" : ": read and sorted"));
+  }
+  plan.memory.account({"write", 20, format::ParquetWriter::cost(size_t{24})},
+                      "one column of one row group");
+  return plan;
+}
+
 class Merge {
  public:
-  Merge(const MergeOptions& options, std::stop_token stop) : options_(options), stop_(stop) {}
+  explicit Merge(const MergeOptions& options) : options_(options) {}
   ~Merge() {
     if (!work_) return;
     const auto ignored = work_->remove();  // the next run clears what stays
     (void)ignored;
   }
-  Result<MergeSummary> run() {
-    TRY(prepare());
-    const auto report = Report::start("transform merge", options_.job, *budget_);
-    auto progress = Progress::start(options_.job.progress, options_.job.memory, [this] {
-      ProgressSnapshot now;
-      now.phase = "merge";
-      now.text = fmt::format("{} rows in  {} out", grouped(rows_in_), grouped(rows_out_));
-      now.json = fmt::format("\"rows_in\":{},\"rows_out\":{}", rows_in_.load(), rows_out_.load());
-      return now;
-    });
-    auto merged = write();
-    progress.reset();
-    report->finish();
-    TRY(std::move(merged));
-    report->fact("rows_in", fmt::format("{}", rows_in_.load()));
-    report->fact("unique", fmt::format("{}", rows_out_.load()));
-    report->fact("duplicates", fmt::format("{}", rows_in_ - rows_out_));
-    if (!options_.job.report.empty()) {
-      const bool html = options_.job.report.ends_with(".html");
-      TRY(write_durably(options_.job.report, html ? report->html() : report->json()));
-    }
-    return MergeSummary{rows_in_, rows_out_, report->peak()};
+
+  Result<MergeSummary> run(std::stop_token stop) {
+    TRY(prepare(std::move(stop)));
+    TRY(runtime_->run({.snapshot = [this] { return snapshot(); },
+                       .work = [this]() -> Result<void> {
+                         TRY(open_sides());
+                         TRY(write());
+                         return runtime_->finish_report();
+                       },
+                       .describe = [this](Report& report) { describe(report); }}));
+    return MergeSummary{rows_in_, rows_out_, runtime_->report().peak()};
   }
 
  private:
-  Result<void> prepare() {
-    const Bytes program = std::max(20_MiB, options_.job.memory / 24);
-    if (options_.job.memory <= program) return refuse(program);
-    budget_ = Budget::create(options_.job.memory - program);
-    Bytes need = program;
-    const Account look = TRY(budget_->open({"look", 0, Bytes(0), std::nullopt}));
-    std::vector<bool> ordered;
+  Result<void> prepare(std::stop_token stop) {
+    TRY(look_at_inputs());
+    const MergePlan plan = TRY(plan_or_refuse<MergePlan>(
+        options_.job.memory, [this](Bytes memory) -> std::optional<MergePlan> {
+          MergePlan made = plan_merge(options_, ordered_, memory);
+          if (made.memory.total() > memory) return std::nullopt;
+          return made;
+        }));
+    work_.emplace(TRY(WorkFolder::beside(options_.out + ".merge", "journal")));
+    runtime_ = TRY(JobRuntime::start({.command = "transform merge",
+                                      .job = options_.job,
+                                      .plan = plan.memory,
+                                      .scratch_folder = work_->path(),
+                                      .own_report = report_beside(options_.out),
+                                      .stop = std::move(stop)}));
+    write_ = TRY(runtime_->open("write"));
+    return {};
+  }
+
+  // What is merged, which of it is in key order, and that none of it is where an output goes.
+  Result<void> look_at_inputs() {
+    const auto budget = Budget::create(options_.job.memory);
+    const Account look = TRY(budget->open({"look", 0, Bytes(0), std::nullopt}));
+    Json inputs = Json::array();
     for (const std::string& path : options_.inputs) {
       if (!format::RowReader::is_parquet(path))
         return fail(Code::kUsage, path + ": merge wants Parquet files");
-      ordered.push_back(TRY(is_key_ordered(path, look)));
-      need += side_cost(ordered.back());
+      ordered_.push_back(TRY(is_key_ordered(path, look)));
+      inputs.push_back({path, TRY(format::open_source(path))->identity()});
     }
-    const Bytes writer = format::ParquetWriter::cost(size_t{24});
-    need += writer;
-    if (need > options_.job.memory) return refuse(need);
-    work_.emplace(TRY(WorkFolder::beside(options_.out + ".merge", "journal")));
-    ScratchSpace::Options scratch;
-    scratch.folder = options_.job.scratch.empty() ? work_->path() : options_.job.scratch;
-    scratch.limit = options_.job.scratch_limit.value_or(Bytes(0));
-    space_ = TRY(ScratchSpace::create(scratch));
-    write_ = TRY(budget_->open({"write", 20, writer, std::nullopt}));
+    configuration_ = Json{{"version", SPILLWAY_VERSION}, {"merge", inputs}}.dump();
+    const auto is_own = [this](const std::string&) {
+      return is_result_of(options_.out, configuration_);
+    };
+    const std::vector<OutputName> outputs{
+        {"--out", options_.out, is_own},
+        {"--report", options_.job.report, is_own_report},
+        {"the report", report_beside(options_.out), is_own_report}};
+    return check_outputs(outputs, options_.inputs, options_.job.overwrite);
+  }
+
+  Result<void> open_sides() {
     for (size_t i = 0; i < options_.inputs.size(); ++i) {
-      const Account account = TRY(
-          budget_->open({fmt::format("read {}", i + 1), 10, side_cost(ordered[i]), std::nullopt}));
-      sides_.push_back(TRY(Side::open(options_.inputs[i], ordered[i], account, space_)));
+      const Account account = TRY(runtime_->open(fmt::format("read {}", i + 1)));
+      sides_.push_back(TRY(Side::open(options_.inputs[i], ordered_[i], account, runtime_->space(),
+                                      runtime_->stop())));
       TRY(check_columns(*sides_[0], *sides_.back()));
     }
     return {};
   }
-  tl::unexpected<Error> refuse(Bytes need) const {
-    return fail(
-        Code::kMemoryLimit,
-        fmt::format("--memory {} is too small: merging {} files needs at least {}",
-                    to_string(options_.job.memory), options_.inputs.size(), to_string(need)));
+
+  ProgressSnapshot snapshot() {
+    ProgressSnapshot now;
+    now.phase = "merge";
+    now.text = fmt::format("{} rows in  {} out", grouped(rows_in_), grouped(rows_out_));
+    now.spilled = runtime_->space()->used();
+    now.json = fmt::format("\"rows_in\":{},\"rows_out\":{}", rows_in_.load(), rows_out_.load());
+    return now;
+  }
+
+  void describe(Report& report) const {
+    report.fact("configuration", configuration_);
+    report.fact("rows_in", fmt::format("{}", rows_in_.load()));
+    report.fact("unique", fmt::format("{}", rows_out_.load()));
+    report.fact("duplicates", fmt::format("{}", rows_in_ - rows_out_));
   }
 
   Result<void> write() {
     format::ParquetOptions table;
     table.columns = table_columns(sides_);
     table.partial = work_->path() + "/products.partial";
-    table.space = space_;
+    table.space = runtime_->space();
     const auto& carried = sides_[0]->columns();
     auto writer = TRY(format::ParquetWriter::create(options_.out, std::move(table), write_));
     std::vector<bool> open(sides_.size());
@@ -244,7 +283,7 @@ class Merge {
         ++rows_out_;
       }
       open[least] = TRY(advance(side));
-      if (stop_.stop_requested()) return fail(Code::kCancelled, "stopped");
+      if (runtime_->stop().stop_requested()) return fail(Code::kCancelled, "stopped");
     }
     Json counts = {{"rows_in", rows_in_.load()},
                    {"unique", rows_out_.load()},
@@ -263,10 +302,10 @@ class Merge {
   }
 
   const MergeOptions& options_;
-  std::stop_token stop_;
-  std::unique_ptr<Budget> budget_;
+  std::vector<bool> ordered_;
+  std::string configuration_;
   std::optional<WorkFolder> work_;
-  std::shared_ptr<ScratchSpace> space_;
+  std::unique_ptr<JobRuntime> runtime_;
   Account write_;
   std::vector<std::unique_ptr<Side>> sides_;
   std::atomic<uint64_t> rows_in_{0}, rows_out_{0};
@@ -275,8 +314,8 @@ class Merge {
 }  // namespace
 
 Result<MergeSummary> merge(const MergeOptions& options, std::stop_token stop) {
-  Merge job(options, std::move(stop));
-  return job.run();
+  Merge job(options);
+  return job.run(std::move(stop));
 }
 
 }  // namespace spillway::transform

@@ -1,7 +1,5 @@
 #include "transform/job/plan.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "format/parquet/parquet_writer.hpp"
@@ -15,59 +13,58 @@ namespace {
 
 constexpr size_t kFrame = size_t{256} << 10;
 
-}  // namespace
-
-Plan Plan::of(const ApplyOptions& options, size_t columns, Bytes memory) {
+ApplyPlan with_sort(const ApplyOptions& options, size_t columns, Bytes memory, Bytes sort) {
   const unsigned threads = options.job.threads;
-  Plan plan;
-  // RDKit allocates as it likes: measured 14-19 MiB with two threads, the libraries' own data in it.
-  plan.program = std::max(20_MiB, memory / 24) + 3_MiB * threads;
-  plan.read = format::RowReader::cost();
-  plan.units = MoleculeBatch::kPeak;
-  plan.known = known_cost() * options.known.size();
-  // Files of molecules: written one, refusals one, read one a step and the inputs.
-  plan.steps = RecordFile::cost() * (options.steps > 1 ? options.steps + 4 : 3);
-  plan.write = format::ParquetWriter::cost(columns);
-
+  ApplyPlan plan;
   plan.parent_options.frame_bytes = kFrame;
   plan.parent_options.memory = 8_MiB;
-  const bool by_ordinal = options.steps > 1 || options.order == OutputOrder::kInput;
-  if (by_ordinal) plan.steps += ExternalSort::floor(plan.parent_options);
-
   plan.sort_options.inputs = threads;
   plan.sort_options.frame_bytes = kFrame;
-  plan.sort_options.memory = threads * 2_MiB;
-  plan.sort = ExternalSort::floor(plan.sort_options);
-  if (plan.total() < memory) {
-    plan.sort_options.memory += memory - plan.total();
-    plan.sort = ExternalSort::floor(plan.sort_options);
-  }
+  plan.sort_options.memory = sort;
+  // Files of molecules: written one, refusals one, read one a step and the inputs.
+  Bytes steps = RecordFile::cost() * (options.steps > 1 ? options.steps + 4 : 3);
+  const bool by_ordinal = options.steps > 1 || options.order == OutputOrder::kInput;
+  if (by_ordinal) steps += ExternalSort::floor(plan.parent_options);
+
+  // RDKit allocates as it likes: measured 14-19 MiB with two threads, the libraries' own data in it.
+  plan.memory.reserve(std::max(20_MiB, memory / 24) + 3_MiB * threads,
+                      "code, libraries, RDKit, stacks");
+  plan.memory.account({"read", 10, format::RowReader::cost()}, "the input's pages and buffers");
+  plan.memory.account({"units", 20, MoleculeBatch::kPeak}, "molecules on their way to the threads");
+  plan.memory.account({"sort", 30, ExternalSort::floor(plan.sort_options)},
+                      "products, before they are written out as sorted runs");
+  plan.memory.account({"steps", 40, steps}, "files of molecules between the steps");
+  plan.memory.account({"known", 50, known_cost() * options.known.size()},
+                      "the files given with --known");
+  plan.memory.account({"write", 60, format::ParquetWriter::cost(columns)},
+                      "one column of one row group");
   return plan;
 }
 
-std::vector<Plan::Item> Plan::items() const {
-  std::vector<Item> all{{"program", program, "code, libraries, RDKit, stacks"},
-                        {"read", read, "the input's pages and buffers"},
-                        {"units", units, "molecules on their way to the threads"},
-                        {"sort", sort, "products, before they are written out as sorted runs"},
-                        {"steps", steps, "files of molecules between the steps"},
-                        {"write", write, "one column of one row group"}};
-  if (known > 0_B) all.push_back({"known", known, "the files given with --known"});
-  return all;
+std::optional<ApplyPlan> plan_within(const ApplyOptions& options, size_t columns, Bytes memory) {
+  const Bytes least_sort = options.job.threads * 2_MiB;
+  const ApplyPlan least = with_sort(options, columns, memory, least_sort);
+  if (least.memory.total() > memory) return std::nullopt;
+  ApplyPlan plan =
+      with_sort(options, columns, memory, least_sort + (memory - least.memory.total()));
+  if (plan.memory.total() > memory) return std::nullopt;
+  return plan;
 }
 
-Result<Plan> Plan::make(const ApplyOptions& options, size_t columns) {
-  const Plan plan = of(options, columns, options.job.memory);
-  if (plan.total() <= options.job.memory) return plan;
-  Bytes memory = options.job.memory;
-  while (of(options, columns, memory).total() > memory) memory += 1_MiB;
-  const Plan least = of(options, columns, memory);
-  std::string parts;
-  for (const Item& item : least.items())
-    parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", item.name, to_string(item.bytes));
-  return fail(Code::kMemoryLimit,
-              fmt::format("--memory {} is too small: needs at least {}: {}",
-                          to_string(options.job.memory), to_string(memory), parts));
+}  // namespace
+
+Result<ApplyPlan> plan_apply(const ApplyOptions& options, size_t columns) {
+  return plan_or_refuse<ApplyPlan>(
+      options.job.memory, [&](Bytes memory) { return plan_within(options, columns, memory); });
+}
+
+Result<std::string> explain_memory(const ApplyOptions& options) {
+  const size_t columns = 14 + options.rows.carry.size();
+  const ApplyPlan plan = TRY(plan_apply(options, columns));
+  const auto [least, ignored] = least_plan<ApplyPlan>(
+      1_MiB, [&](Bytes memory) { return plan_within(options, columns, memory); });
+  return explain_plan(options.job, least, plan.memory,
+                      "more for the sort; what does not fit goes to scratch");
 }
 
 }  // namespace spillway::transform

@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <array>
+#include <fstream>
 #include <nlohmann/json.hpp>
+
+#include "core/disk/durable_file.hpp"
 
 namespace spillway::transform {
 namespace {
@@ -85,6 +89,22 @@ std::string configuration_text(const Chemistry& chemistry, const ApplyOptions& o
   json["inputs"] = std::move(files);
   json["known"] = known;
   return json.dump();
+}
+
+std::string report_beside(const std::string& out) { return out + ".report.json"; }
+
+bool is_result_of(const std::string& out, const std::string& configuration) {
+  constexpr uint64_t kMostReport = uint64_t{16} << 20;
+  std::ifstream file(out, std::ios::binary);
+  std::array<char, 4> magic{};
+  file.read(magic.data(), magic.size());
+  if (std::string_view(magic.data(), magic.size()) != "PAR1") return false;
+  const auto text = read_small_file(report_beside(out), kMostReport);
+  if (!text) return false;
+  const Json report = Json::parse(*text, nullptr, false);
+  const Json job = report.is_object() ? report.value("job", Json()) : Json();
+  return job.is_object() && job.value("ended", "") == "finished" &&
+         job.value("configuration", Json()).dump() == configuration;
 }
 
 std::vector<std::pair<std::string, std::string>> footer_texts(const Chemistry& chemistry,

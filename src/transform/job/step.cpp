@@ -47,10 +47,10 @@ struct Step::Worker {
   std::unique_ptr<Transformer> transformer;
   ExternalSort::Input* input = nullptr;
   RecordMaker maker;
-  RangeSet batches;  // done since the last line in the journal
-  Counts safe;       // of these
-  Counts current;    // of the batch at hand
-  uint64_t products = 0;
+  RangeSet batches;      // done since the last line in the journal
+  Counts safe;           // of these
+  Counts current;        // of the batch at hand
+  uint64_t records = 0;  // given to the sort
   SteadyClock::time_point written = SteadyClock::now();
 };
 
@@ -79,7 +79,7 @@ class Step::Sink final : public ProductSink {
     data.source = text_;
     data.carried = molecule_.carried;
     const Ordinal ordinal = ordinal_of(product.rule, static_cast<uint32_t>(product.site_index));
-    ++worker_.products;
+    ++worker_.records;
     return worker_.input->add(worker_.maker.product(product.smiles, ordinal, data));
   }
 
@@ -116,6 +116,10 @@ Step::~Step() = default;
 
 Result<void> Step::run(MoleculeSource& source, StepState done, std::stop_token stop) {
   counts_ = done.counts;
+  live_.products += done.counts.total().products;
+  live_.to_merge = 0;
+  live_.merged = 0;
+  for (const DurableRun& run : done.runs) live_.to_merge += run.records;
   ExternalSortOptions sort_options = options_.sort;
   sort_options.inputs = options_.threads;
   sort_options.fold = [](std::span<uint8_t> kept, Record next) {
@@ -177,10 +181,11 @@ Result<void> Step::run(MoleculeSource& source, StepState done, std::stop_token s
 
 Result<void> Step::apply_batch(Worker& worker, const MoleculeBatch& batch) {
   worker.current = Counts(chemistry_.rules.size());
-  const uint64_t before = worker.products;
+  const uint64_t before = worker.records;
   for (size_t i = 0; i < batch.size(); ++i) TRY(apply_one(worker, batch.at(i)));
   live_.molecules += batch.size();
-  live_.products += worker.products - before;
+  live_.products += worker.current.total().products;
+  live_.to_merge += worker.records - before;
   worker.safe.add(worker.current);
   worker.batches.add(batch.index, batch.index);
   const bool unsafe_for_long = SteadyClock::now() - worker.written > kMostUnsafe;
@@ -214,8 +219,9 @@ Result<void> Step::apply_one(Worker& worker, const Molecule& molecule) {
   worker.current.add_molecule(applied);
   if (!options_.keep_inputs || applied.row_reason) return {};
   const auto canonical = worker.transformer->canonical(text);
-  if (canonical) TRY(worker.input->add(worker.maker.input(*canonical)));
-  return {};
+  if (!canonical) return {};
+  ++worker.records;
+  return worker.input->add(worker.maker.input(*canonical));
 }
 
 Result<void> Step::on_run(size_t input, const DurableRun& run) {

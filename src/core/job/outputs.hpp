@@ -1,0 +1,31 @@
+// A look, before any work, at the names a job will write to: what would fail at its end fails at
+// its start, and no file goes that is not the job's own.
+//
+// Refused  A name that is one of the inputs, whatever the options; two outputs of one name; a file
+//          that stands there and is not the job's own earlier result, unless `overwrite`; a
+//          folder, device or pipe; a folder to write in that is not there or not writable.
+// Threads  One. Cost: some stat calls, and is_own() where a file stands.
+#pragma once
+
+#include <functional>
+#include <span>
+#include <string>
+
+#include "core/result.hpp"
+
+namespace spillway {
+
+struct OutputName {
+  std::string option;  // "--out"
+  std::string path;    // empty: not wanted
+  // Whether the file that stands there is what an earlier run of this very job wrote.
+  std::function<bool(const std::string& path)> is_own;
+};
+
+[[nodiscard]] Result<void> check_outputs(std::span<const OutputName> outputs,
+                                         std::span<const std::string> inputs, bool overwrite);
+
+// An earlier report of ours, JSON or page.
+bool is_own_report(const std::string& path);
+
+}  // namespace spillway

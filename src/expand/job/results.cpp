@@ -1,0 +1,125 @@
+#include "expand/job/results.hpp"
+
+#include <fmt/format.h>
+
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "core/disk/durable_file.hpp"
+
+namespace spillway::expand {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kShownLayers = 1000;  // at either end
+
+StateView view_of(StateForm form, const std::vector<uint8_t>& bytes) {
+  StateView view{0, bytes};
+  if (form == StateForm::kPacked) std::memcpy(&view.packed, bytes.data(), 8);
+  return view;
+}
+
+}  // namespace
+
+const char* name_of(Identity identity) {
+  switch (identity) {
+    case Identity::kFp128:
+      return "fp128";
+    case Identity::kExact:
+      return "exact";
+    case Identity::kFp64:
+      return "fp64";
+  }
+  return "";
+}
+
+const char* name_of(StatesOutput states) {
+  switch (states) {
+    case StatesOutput::kNone:
+      return "none";
+    case StatesOutput::kIds:
+      return "ids";
+    case StatesOutput::kAll:
+      return "all";
+  }
+  return "";
+}
+
+Sums sum_up(const SearchState& state) {
+  Sums sums;
+  for (const LayerRow& row : state.layers) {
+    sums.states += row.fresh;
+    sums.generated += row.generated;
+    sums.duplicates += row.duplicate;
+  }
+  return sums;
+}
+
+Result<void> check_balance(const SearchState& state, const Sums& sums) {
+  const uint64_t initial = state.layers.at(0).fresh;
+  if (sums.states == initial + sums.generated - sums.duplicates) return {};
+  return fail(
+      Code::kInternal,
+      fmt::format("the counts do not balance: {} states, {} initial, {} generated, {} duplicates",
+                  sums.states, initial, sums.generated, sums.duplicates));
+}
+
+Result<void> write_layers_csv(const std::string& path, const SearchState& state) {
+  auto file = TRY(DurableFile::create(path));
+  TRY(file.append(std::string_view("depth,new,generated,duplicate,cumulative\n")));
+  uint64_t cumulative = 0;
+  std::string lines;
+  for (size_t depth = 0; depth < state.layers.size(); ++depth) {
+    const LayerRow& row = state.layers[depth];
+    cumulative += row.fresh;
+    lines +=
+        fmt::format("{},{},{},{},{}\n", depth, row.fresh, row.generated, row.duplicate, cumulative);
+    if (lines.size() < 65536) continue;
+    TRY(file.append(lines));
+    lines.clear();
+  }
+  TRY(file.append(lines));
+  return std::move(file).commit();
+}
+
+std::string result_json(const Problem& problem, const ExpandOptions& options,
+                        const SearchState& state, const Sums& sums, bool complete) {
+  Json json;
+  json["problem"] = problem.name();
+  json["arguments"] = Json::parse(problem.arguments_json());
+  json["identity"] = name_of(options.identity);
+  json["states"] = sums.states;
+  json["generated"] = sums.generated;
+  json["duplicates"] = sums.duplicates;
+  json["depth"] = state.layers.size() - 1;
+  json["frontier"] = state.frontier;
+  json["complete"] = complete;
+  json["ids_xor"] = fmt::format("{:016x}", state.ids_xor);
+  json["ids_sum"] = fmt::format("{:016x}", state.ids_sum);
+  json["best"] = nullptr;
+  if (state.has_best) {
+    const StateView best = view_of(problem.traits().form, state.best);
+    json["best"] = Json::parse(problem.best_json(best, state.best_score));
+  }
+  return json.dump(2) + "\n";
+}
+
+ReportTable layers_table(const SearchState& state) {
+  ReportTable table{"Layers", {"depth", "new", "generated", "duplicate"}, {}};
+  const size_t count = state.layers.size();
+  for (size_t depth = 0; depth < count; ++depth) {
+    if (depth >= kShownLayers && depth + kShownLayers < count) continue;
+    const LayerRow& row = state.layers[depth];
+    table.rows.push_back({fmt::format("{}", depth), fmt::format("{}", row.fresh),
+                          fmt::format("{}", row.generated), fmt::format("{}", row.duplicate)});
+  }
+  return table;
+}
+
+std::string best_drawing(const Problem& problem, const SearchState& state) {
+  if (!state.has_best) return "";
+  return problem.draw(view_of(problem.traits().form, state.best));
+}
+
+}  // namespace spillway::expand

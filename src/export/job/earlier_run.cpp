@@ -1,0 +1,101 @@
+#include "export/job/earlier_run.hpp"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "core/disk/durable_file.hpp"
+#include "export/block/gzip.hpp"
+#include "export/job/checks.hpp"
+#include "export/job/manifest.hpp"
+#include "export/spec/input_mark.hpp"
+#include "export/spec/sha256.hpp"
+#include "net/address.hpp"
+
+namespace spillway::exporter {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr uint64_t kMostSpec = uint64_t{16} << 20;
+
+const char* name_of(Duplicates duplicates) {
+  return duplicates == Duplicates::kError   ? "error"
+         : duplicates == Duplicates::kFirst ? "first"
+                                            : "last";
+}
+
+}  // namespace
+
+Result<VolumeSpec> read_spec(const ExportOptions& options) {
+  VolumeSpec spec =
+      TRY(VolumeSpec::parse(TRY(read_small_file(options.spec, kMostSpec)), options.spec));
+  TRY(check_output(options, spec));
+  return spec;
+}
+
+std::string configuration(const ExportOptions& options, const VolumeSpec& spec, uint64_t batch_rows,
+                          const std::string& mapping_sha) {
+  Sha256 hash;
+  hash.add({reinterpret_cast<const uint8_t*>(spec.json.data()), spec.json.size()});
+  Json json;
+  json["version"] = SPILLWAY_VERSION;
+  json["to"] = options.to == Target::kArrow ? "arrow" : "precomputed";
+  json["source"] = net::identity(options.source);
+  json["spec_sha256"] = hash.hex();
+  json["mapping_sha256"] = mapping_sha.empty() ? Json(nullptr) : Json(mapping_sha);
+  json["scale"] = options.all_scales ? Json("all") : Json(options.scale);
+  if (options.to == Target::kArrow) json["batch_size"] = batch_rows;
+  if (options.to == Target::kPrecomputed && writes_gzip(options, spec))
+    json["gzip_level"] = options.gzip_level.value_or(Gzip::kFastest);
+  json["payload"] = options.payload == Payload::kLz4   ? "lz4"
+                    : options.payload == Payload::kRaw ? "raw"
+                                                       : "by content";
+  json["keep_empty"] = options.keep_empty;
+  json["on_error"] = options.reject ? "reject" : "stop";
+  json["on_duplicate"] = name_of(options.duplicates);
+  return json.dump();
+}
+
+Result<std::optional<ExportSummary>> finished(const ExportOptions& options) {
+  std::error_code error;
+  if (!fs::exists(options.out + "/manifest.json", error) ||
+      fs::exists(options.out + "/.spillway", error))
+    return std::nullopt;
+  const Manifest manifest = TRY(read_manifest(options.out + "/manifest.json", {}));
+  const VolumeSpec spec = TRY(read_spec(options));
+  const std::string mapping_sha =
+      options.mapping.empty() ? "" : TRY(sha256_of_file(options.mapping));
+  const std::string config = configuration(
+      options, spec, options.batch_size.value_or(spec.batch_size.value_or(1)), mapping_sha);
+  if (manifest.options != config)
+    return fail(Code::kInvalid,
+                fmt::format("{}: holds another finished run; remove it or choose another folder "
+                            "with --out",
+                            options.out));
+  const auto changed = last_change(options.source);
+  const bool is_newer =
+      changed && *changed > fs::last_write_time(options.out + "/manifest.json", error);
+  if (is_newer || manifest.glance != TRY(glance_at(options.source)))
+    return fail(Code::kUsage,
+                fmt::format("{}: was changed since the run that finished in {}; choose another "
+                            "folder with --out, or do it again with --resume never",
+                            options.source, options.out));
+  ExportSummary summary;
+  summary.blocks_in = manifest.blocks_in;
+  summary.written = manifest.written;
+  summary.empty = manifest.empty;
+  summary.rejected = manifest.rejected;
+  summary.duplicates = manifest.duplicates;
+  summary.shards = manifest.shards;
+  summary.scales = manifest.scales;
+  summary.was_finished = true;
+  if (options.to == Target::kPrecomputed && options.scale < spec.scales.size())
+    summary.link = neuroglancer_link(options.out, spec.scales[options.scale]);
+  summary.out = options.out;
+  return summary;
+}
+
+}  // namespace spillway::exporter

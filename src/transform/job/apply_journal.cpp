@@ -1,0 +1,111 @@
+#include "transform/job/apply_journal.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+namespace spillway::transform {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+Json run_json(const DurableRun& run) { return {run.file, run.bytes, run.frames, run.records}; }
+DurableRun run_of(const Json& json) {
+  return {json.at(0).get<std::string>(), json.at(1), json.at(2), json.at(3)};
+}
+
+}  // namespace
+
+std::string ApplyJournal::runs_folder(const WorkFolder& work, unsigned step) {
+  return fmt::format("{}/step-{}-runs", work.path(), step);
+}
+
+Result<ApplyJournal> ApplyJournal::open(const WorkFolder& work, const std::string& configuration,
+                                        unsigned steps, size_t rules) {
+  ApplyJournal made(work.anchor(), rules);
+  auto opened = Journal::open(work.anchor(), configuration,
+                              [&](std::string_view entry) { return made.replay(entry); });
+  if (!opened) {
+    Error error = std::move(opened).error();
+    if (error.code() != Code::kUsage) return fail(std::move(error));
+    return fail(Code::kInvalid,
+                fmt::format("{}: holds another unfinished run; give the same command, another "
+                            "--out, or --resume never",
+                            work.path()));
+  }
+  made.journal_.emplace(std::move(*opened));
+  for (unsigned step = 1; step <= steps; ++step) {
+    const std::vector<DurableRun> named = made.under_way(step).runs;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(runs_folder(work, step), error)) {
+      const std::string name = entry.path().filename().string();
+      const bool is_named = std::any_of(named.begin(), named.end(),
+                                        [&](const DurableRun& run) { return run.file == name; });
+      std::error_code ignored;
+      if (!is_named) fs::remove(entry.path(), ignored);
+    }
+  }
+  return made;
+}
+
+Result<void> ApplyJournal::replay(std::string_view entry) {
+  try {
+    const Json json = Json::parse(entry);
+    const unsigned step = json.at("step");
+    if (json.contains("done")) {
+      const Json& from = json.at("done");
+      StepFiles files;
+      files.molecules = run_of(from.at(0));
+      files.refusals = run_of(from.at(1));
+      files.inputs = run_of(from.at(2));
+      files.counts = TRY(Counts::from_json(json.at("counts").dump(), rules_));
+      done_[step] = std::move(files);
+      return {};
+    }
+    auto [at, fresh] = under_way_.try_emplace(step);
+    StepState& state = at->second;
+    if (fresh) state.counts = Counts(rules_);
+    if (json.contains("run")) state.runs.push_back(run_of(json.at("run")));
+    for (const Json& range : json.at("batches")) state.batches.add(range.at(0), range.at(1));
+    state.counts.add(TRY(Counts::from_json(json.at("counts").dump(), rules_)));
+  } catch (const std::exception& problem) {
+    return fail(Code::kCorrupt,
+                fmt::format("{}: {}; throw the unfinished run away with --resume never", anchor_,
+                            problem.what()));
+  }
+  return {};
+}
+
+StepState ApplyJournal::under_way(unsigned step) const {
+  const auto at = under_way_.find(step);
+  StepState state = at == under_way_.end() ? StepState() : at->second;
+  if (state.counts.rules.empty()) state.counts = Counts(rules_);
+  return state;
+}
+
+Result<void> ApplyJournal::add_run(unsigned step, const DurableRun* run, const RangeSet& batches,
+                                   const Counts& counts) {
+  Json line;
+  line["step"] = step;
+  if (run != nullptr) line["run"] = run_json(*run);
+  line["batches"] = batches.ranges();
+  line["counts"] = Json::parse(counts.to_json());
+  return journal_->append(line.dump());
+}
+
+Result<void> ApplyJournal::finish_step(unsigned step, StepFiles files, bool keep) {
+  if (keep) {
+    Json line;
+    line["step"] = step;
+    line["done"] = {run_json(files.molecules), run_json(files.refusals), run_json(files.inputs)};
+    line["counts"] = Json::parse(files.counts.to_json());
+    TRY(journal_->append(line.dump()));
+  }
+  done_[step] = std::move(files);
+  return {};
+}
+
+}  // namespace spillway::transform

@@ -1,0 +1,19 @@
+#include "transform/job/rdkit_chemistry.hpp"
+
+namespace spillway::transform {
+
+Result<Chemistry> rdkit_chemistry(std::shared_ptr<const RuleSet> selection,
+                                  TransformOptions options) {
+  Chemistry chemistry;
+  for (const Rule& rule : selection->rules())
+    chemistry.rules.push_back({rule.name, rule.family, static_cast<uint16_t>(rule.position)});
+  chemistry.rules_sha256 = selection->sha256();
+  chemistry.make = [selection, options] { return Transformer::create(selection, options); };
+  chemistry.is_smiles = [](std::string_view text) { return is_smiles(text); };
+  chemistry.smiles_of_record = [](std::string_view record) { return smiles_of_sdf_record(record); };
+  chemistry.draw = [](const Depiction& depiction) { return draw_pair(depiction); };
+  TRY(chemistry.make());  // refuses what this build cannot do
+  return chemistry;
+}
+
+}  // namespace spillway::transform
