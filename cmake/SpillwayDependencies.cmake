@@ -17,9 +17,9 @@ find_package(ZLIB REQUIRED)
 target_link_libraries(spillway_format_deps INTERFACE ZLIB::ZLIB)
 
 add_library(spillway_expand_deps INTERFACE)
-find_package(pugixml REQUIRED)
+find_package(EXPAT REQUIRED)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
-target_link_libraries(spillway_expand_deps INTERFACE pugixml::pugixml PkgConfig::UTF8PROC ${CMAKE_DL_LIBS})
+target_link_libraries(spillway_expand_deps INTERFACE EXPAT::EXPAT PkgConfig::UTF8PROC ${CMAKE_DL_LIBS})
 
 add_library(spillway_net_deps INTERFACE)
 find_package(CURL REQUIRED)

@@ -140,7 +140,7 @@ Result<void> ExpandCommand::run(const std::vector<std::string>& after_dashes, bo
   options.checkpoint = *checkpoint;
   options.resume = resume_ == "never" ? expand::Resume::kNever : expand::Resume::kAuto;
 
-  const auto problem = TRY(expand::make_problem(problem_, words));
+  const auto problem = TRY(expand::make_problem(problem_, words, {options.job.memory, stop}));
   if (options.job.explain_memory) {
     fmt::print("{}", TRY(expand::explain_memory(*problem, options)));
     return {};

@@ -45,6 +45,7 @@ namespace spillway::expand {
 // What a search leases, from accounts that it opens itself.
 struct SearchPlan {
   Bytes worker;         // a thread's buffers
+  Bytes expander;       // what the problem holds for a thread
   Bytes table;          // a thread's bucket table
   Bytes scatter;        // all writers' buffers of the partitioner; exact: the least of the sort
   Bytes marks;          // one bit a successor of a round

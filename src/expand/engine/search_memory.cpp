@@ -69,11 +69,11 @@ ExternalSortOptions exact_sort(Bytes capacity, unsigned threads, const ProblemTr
 }
 
 Bytes SearchPlan::fixed(unsigned threads) const {
-  return (worker + table) * threads + scatter + marks + recent + merge + index;
+  return (worker + expander + table) * threads + scatter + marks + recent + merge + index;
 }
 
 void SearchPlan::list(MemoryPlan& plan, unsigned threads) const {
-  plan.part("work", worker * threads, "blocks of states and successors, a thread");
+  plan.part("work", (worker + expander) * threads, "blocks of states and successors, a thread");
   plan.part("tables", table * threads, "one bucket of duplicate detection, a thread");
   plan.part("scatter", scatter,
             exact ? "sorting the successors by their bytes" : "write buffers of the partitions");
@@ -93,6 +93,7 @@ std::optional<SearchPlan> SearchPlan::make(Bytes capacity, unsigned threads,
     return std::clamp(Bytes(capacity.count() / part), least, most);
   };
   plan.worker = Bytes(worker_bytes(traits, wide));
+  plan.expander = Bytes(traits.expander_bytes);
   plan.table = share(12ull * threads, Bytes(8192 * entry), Bytes(131072 * 3 * entry / 2));
   plan.scatter = share(6, 256_KiB * threads, 64_MiB);
   plan.marks = share(10, 1_MiB, 512_MiB);
@@ -116,7 +117,8 @@ template <class K>
 Result<void> SearchOf<K>::prepare(Budget& budget, const SearchPlan& plan) {
   plan_ = plan;
   capacity_ = budget.capacity() - Bytes(traits_.own_bytes);
-  Account work = TRY(budget.open({"work", 50, plan.worker * threads_, plan.worker * threads_}));
+  const Bytes workers = (plan.worker + plan.expander) * threads_;
+  Account work = TRY(budget.open({"work", 50, workers, workers}));
   Account tables = TRY(budget.open({"tables", 60, plan.table * threads_, plan.table * threads_}));
   const Bytes partitions = plan.exact ? Bytes(0) : plan.scatter;
   scatter_ = TRY(budget.open({"scatter", 55, partitions, partitions}));
@@ -140,6 +142,9 @@ Result<void> SearchOf<K>::prepare(Budget& budget, const SearchPlan& plan) {
   const bool packed = traits_.form == StateForm::kPacked;
   workers_.resize(threads_);
   for (Worker& worker : workers_) {
+    auto for_expander = work.try_acquire(plan.expander);
+    if (!for_expander) return fail(Code::kInternal, "the floor of account work was not free");
+    worker.expander_lease = std::move(*for_expander);
     worker.expander = TRY(problem_.expander());
     worker.memory = TRY(lend(work, plan.worker));
     worker.table_memory = TRY(lend(tables, plan.table));

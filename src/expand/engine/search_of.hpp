@@ -71,6 +71,7 @@ class SearchOf final : public Search {
  private:
   using Filter = std::span<K>;
   struct Worker {
+    Lease expander_lease;
     std::unique_ptr<Expander> expander;
     Pages memory;
     Pages table_memory;

@@ -257,7 +257,9 @@ Result<void> set_option(PipeOptions& options, std::string_view name, std::string
 
 }  // namespace
 
-Result<std::unique_ptr<Problem>> make_pipe(const ProblemArguments& arguments) {
+Result<std::unique_ptr<Problem>> make_pipe(const ProblemArguments& arguments,
+                                            const ProblemContext& context) {
+  (void)context;
   PipeOptions options;
   options.copies = std::min(default_threads(), kMostCopies);
   size_t at = 0;

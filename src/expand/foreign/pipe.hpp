@@ -23,6 +23,7 @@
 
 namespace spillway::expand {
 
-[[nodiscard]] Result<std::unique_ptr<Problem>> make_pipe(const ProblemArguments& arguments);
+[[nodiscard]] Result<std::unique_ptr<Problem>> make_pipe(const ProblemArguments& arguments,
+                                                          const ProblemContext& context = {});
 
 }  // namespace spillway::expand

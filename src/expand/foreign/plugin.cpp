@@ -169,7 +169,9 @@ class PluginProblem final : public Problem {
 
 }  // namespace
 
-Result<std::unique_ptr<Problem>> make_plugin(const ProblemArguments& arguments) {
+Result<std::unique_ptr<Problem>> make_plugin(const ProblemArguments& arguments,
+                                            const ProblemContext& context) {
+  (void)context;
   // Words behind a -- are never taken for options of expand; the -- itself is none of the words.
   ProblemArguments words = arguments;
   if (const auto dashes = std::ranges::find(words, "--"); dashes != words.end())

@@ -18,6 +18,7 @@
 
 namespace spillway::expand {
 
-[[nodiscard]] Result<std::unique_ptr<Problem>> make_plugin(const ProblemArguments& arguments);
+[[nodiscard]] Result<std::unique_ptr<Problem>> make_plugin(const ProblemArguments& arguments,
+                                                          const ProblemContext& context = {});
 
 }  // namespace spillway::expand

@@ -4,15 +4,22 @@
 #include "expand/foreign/pipe.hpp"
 #include "expand/foreign/plugin.hpp"
 #include "expand/ortho/ortho.hpp"
+#include "expand/petri/petri.hpp"
 #include "expand/problem/problem.hpp"
 #include "expand/problems/cube2.hpp"
 #include "expand/problems/hanoi.hpp"
 #include "expand/problems/pancake.hpp"
-#include "expand/problems/petri.hpp"
 #include "expand/problems/puzzle.hpp"
 
 namespace spillway::expand {
 namespace {
+
+// For problems that are made of their words alone.
+template <Result<std::unique_ptr<Problem>> (*make)(const ProblemArguments&)>
+Result<std::unique_ptr<Problem>> from_words(const ProblemArguments& arguments,
+                                            const ProblemContext&) {
+  return make(arguments);
+}
 
 constexpr ProblemKind kKinds[] = {
     {"puzzle", "puzzle RxC [--blank r,c]", "positions of the sliding-tile puzzle",
@@ -20,19 +27,19 @@ constexpr ProblemKind kKinds[] = {
      "at row r, column c (counted from 0; default 0,0) and the tiles in order in the other cells. "
      "The blank moves up, down, left, right. Up to 16 cells a state is 8 bytes; above, one byte a "
      "cell.",
-     make_puzzle},
+     from_words<make_puzzle>},
     {"pancake", "pancake N", "stacks of N pancakes under prefix reversal",
      "N is 2 to 16. The search starts from the sorted stack; a step flips the first 2, 3, ... N "
      "pancakes. There are N! stacks.",
-     make_pancake},
+     from_words<make_pancake>},
     {"cube2", "cube2 htm|qtm", "the 2x2x2 cube with one corner fixed",
      "The faces up, right and front turn; the corner they do not touch stays, so each position "
      "counts once: 3,674,160 of them. htm: a half turn is one step. qtm: only quarter turns are.",
-     make_cube2},
+     from_words<make_cube2>},
     {"hanoi", "hanoi --pegs P --discs N", "the towers of Hanoi",
      "P is 3 to 16. The search starts with all discs on peg 0 and meets all P^N positions. A "
      "position must fit 64 bits: at most 32 discs on 3 or 4 pegs, 21 on 5 to 8, 16 on more.",
-     make_hanoi},
+     from_words<make_hanoi>},
     {"ortho", "ortho FILE... [--rules current|classic]",
      "boxes of words whose lines are phrases of the texts",
      "The files are UTF-8 texts; the phrases are those of all of them. The search starts from the "
@@ -41,8 +48,9 @@ constexpr ProblemKind kKinds[] = {
      make_ortho},
     {"petri", "petri FILE.pnml", "markings of a P/T net in PNML (ISO 15909-2)",
      "All markings that can be reached from the initial one, transitions firing in the order of "
-     "the document. Several pages and reference nodes are understood; nets of other types are "
-     "refused. Markings are packed into as few bits as they need, and packed again when a count "
+     "the document. Pages, reference nodes, inhibitor, test and reset arcs and capacities are "
+     "understood; nets of other types, priorities and colours are refused. Markings are packed "
+     "into as few bits as they need, and packed again when a count "
      "grows too large; a place holds at most 2147483647 tokens.",
      make_petri},
     {"plugin", "plugin FILE.so [--] [args]", "your own problem, from a shared library",
@@ -65,9 +73,10 @@ constexpr ProblemKind kKinds[] = {
 std::span<const ProblemKind> problem_kinds() { return kKinds; }
 
 Result<std::unique_ptr<Problem>> make_problem(std::string_view name,
-                                              const ProblemArguments& arguments) {
+                                              const ProblemArguments& arguments,
+                                              const ProblemContext& context) {
   for (const ProblemKind& kind : kKinds) {
-    if (kind.name == name) return kind.make(arguments);
+    if (kind.name == name) return kind.make(arguments, context);
   }
   std::vector<std::string> names;
   for (const ProblemKind& kind : kKinds) names.emplace_back(kind.name);

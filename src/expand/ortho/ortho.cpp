@@ -507,7 +507,9 @@ Result<OrthoArguments> parse_arguments(const ProblemArguments& arguments) {
 
 }  // namespace
 
-Result<std::unique_ptr<Problem>> make_ortho(const ProblemArguments& arguments) {
+Result<std::unique_ptr<Problem>> make_ortho(const ProblemArguments& arguments,
+                                            const ProblemContext& context) {
+  (void)context;
   OrthoArguments parsed = TRY(parse_arguments(arguments));
   std::vector<Sentence> sentences;
   uint64_t total = 0;

@@ -27,6 +27,7 @@ namespace spillway::expand {
 inline constexpr uint32_t kOrthoEmpty = UINT32_MAX;
 
 // The words after "ortho". Fails with kUsage, kNotFound, kIo, kInvalid (not UTF-8), kTooLarge.
-[[nodiscard]] Result<std::unique_ptr<Problem>> make_ortho(const ProblemArguments& arguments);
+[[nodiscard]] Result<std::unique_ptr<Problem>> make_ortho(const ProblemArguments& arguments,
+                                                          const ProblemContext& context = {});
 
 }  // namespace spillway::expand

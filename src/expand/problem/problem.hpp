@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "core/result.hpp"
+#include "expand/problem/input.hpp"
 
 namespace spillway::expand {
 
@@ -34,6 +35,7 @@ struct ProblemTraits {
   bool keep_successors = false;  // expansion costs more than writing its bytes to disk (pipe,
                                  // ortho): never expand twice
   uint64_t own_bytes = 0;        // memory the problem itself holds during the search
+  uint64_t expander_bytes = 0;   // memory that each expander holds
   unsigned max_expanders = 64;   // how many threads may expand at once
   bool own_identity = false;   // kBytes: Problem::fingerprint() tells states apart, not the bytes;
                                // not with --identity exact
@@ -231,11 +233,12 @@ struct ProblemKind {
   std::string_view synopsis;  // "pancake N"
   std::string_view summary;   // one line for --help
   std::string_view help;      // a paragraph: sizes, options, what the states are
-  Result<std::unique_ptr<Problem>> (*make)(const ProblemArguments&);
+  Result<std::unique_ptr<Problem>> (*make)(const ProblemArguments&, const ProblemContext&);
 };
 std::span<const ProblemKind> problem_kinds();  // in help order
 // Unknown name: kUsage, suggests the nearest.
 [[nodiscard]] Result<std::unique_ptr<Problem>> make_problem(std::string_view name,
-                                                            const ProblemArguments& arguments);
+                                                            const ProblemArguments& arguments,
+                                                            const ProblemContext& context = {});
 
 }  // namespace spillway::expand
