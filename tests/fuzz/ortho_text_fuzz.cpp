@@ -1,7 +1,7 @@
 // Any text is sentences whose phrases are all found again, or an error.
 #include <algorithm>
 
-#include "expand/ortho/ortho_text.hpp"
+#include "expand/ortho/ortho_sentences.hpp"
 #include "fuzz.hpp"
 
 using namespace spillway::expand::ortho;
@@ -11,10 +11,10 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const OrthoRules rules : {OrthoRules::kCurrent, OrthoRules::kClassic}) {
     const auto sentences = split_sentences(text_of({data, size}), rules, "text");
     if (!sentences) continue;
-    const auto words = vocabulary(*sentences);
     for (const size_t room : {size_t{0}, size_t{1} << 20}) {
-      const auto index = PhraseIndex::make(*sentences, words, {.dense_bytes = room});
-      if (!index) continue;
+      const auto made = phrases_of(*sentences, room);
+      if (!made) continue;
+      const auto& words = made->words;
       for (const Sentence& sentence : *sentences) {
         MUST(!sentence.empty());
         for (size_t begin = 0; begin < sentence.size() && begin < 8; ++begin) {
@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
             const auto at = std::lower_bound(words.begin(), words.end(), sentence[i]);
             MUST(at != words.end() && *at == sentence[i]);
             ids.push_back(static_cast<uint32_t>(at - words.begin()));
-            MUST(index->find(ids) != PhraseIndex::kNone);
+            MUST(made->index.find(ids) != PhraseIndex::kNone);
           }
         }
       }

@@ -34,6 +34,11 @@ struct OrthoTables {
                    : words.size() <= 65536 ? 2
                                            : 4) {}
 
+  uint64_t words_bytes() const {
+    uint64_t total = words.capacity() * sizeof(std::string);
+    for (const std::string& word : words) total += word.capacity();
+    return total;
+  }
   uint32_t max_state_bytes() const { return form_bytes + (forms.largest_cells() - 1) * word_bytes; }
   uint32_t form_of(const uint8_t* state) const {
     return form_bytes == 1 ? state[0] : static_cast<uint32_t>(state[0] | state[1] << 8);
@@ -300,7 +305,7 @@ class OrthoProblem final : public Problem {
     return {.form = StateForm::kBytes,
             .max_state_bytes = tables_->max_state_bytes(),
             .keep_successors = true,
-            .own_bytes = tables_->index.memory()};
+            .own_bytes = tables_->index.memory() + tables_->words_bytes()};
   }
   Result<std::vector<std::vector<uint8_t>>> initial() const override {
     return std::vector<std::vector<uint8_t>>{std::vector<uint8_t>(tables_->form_bytes, 0)};
@@ -509,23 +514,22 @@ Result<OrthoArguments> parse_arguments(const ProblemArguments& arguments) {
 
 Result<std::unique_ptr<Problem>> make_ortho(const ProblemArguments& arguments,
                                             const ProblemContext& context) {
-  (void)context;
   OrthoArguments parsed = TRY(parse_arguments(arguments));
-  std::vector<Sentence> sentences;
+  PhraseBuilder builder(context.room());
   uint64_t total = 0;
   for (const std::string& file : parsed.files) {
-    const std::string text = TRY(read_text_file(file));
-    total += text.size();
-    if (Bytes(total) > kMaxOrthoText) {
-      return fail(Code::kTooLarge, fmt::format("the texts are together larger than {}, the limit",
-                                               to_string(kMaxOrthoText)));
-    }
-    std::vector<Sentence> more = TRY(split_sentences(text, parsed.rules, file));
-    sentences.insert(sentences.end(), std::move_iterator(more.begin()),
-                     std::move_iterator(more.end()));
+    SentenceReader reader(parsed.rules, file, builder);
+    TRY(read_input(file, context.stop, [&](std::span<const uint8_t> piece) -> Result<void> {
+      total += piece.size();
+      if (Bytes(total) <= kMaxOrthoText) return reader.feed(piece);
+      return fail(Code::kTooLarge, fmt::format("{}: the texts are together larger than {}, the "
+                                               "limit for ortho texts",
+                                               file, to_string(kMaxOrthoText)));
+    }));
+    TRY(reader.finish());
   }
-  std::vector<std::string> words = vocabulary(sentences);
-  PhraseIndex index = TRY(PhraseIndex::make(sentences, words));
+  const uint64_t dense_bytes = std::min<uint64_t>(8u << 20, context.room().count() / 4);
+  auto [words, index] = TRY(std::move(builder).finish(dense_bytes));
   auto tables =
       std::make_shared<const OrthoTables>(parsed.rules, std::move(words), std::move(index));
   return std::make_unique<OrthoProblem>(std::move(tables), std::move(parsed.files));

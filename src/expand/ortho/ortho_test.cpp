@@ -14,6 +14,7 @@
 #include <unordered_set>
 
 #include "expand/ortho/ortho_rules.hpp"
+#include "expand/ortho/ortho_sentences.hpp"
 
 namespace spillway::expand {
 namespace {
@@ -176,7 +177,9 @@ void expect_follows_the_rules(const std::vector<std::string>& texts, OrthoRules 
     ASSERT_TRUE(split);
     sentences.insert(sentences.end(), split->begin(), split->end());
   }
-  const auto index = PhraseIndex::make(sentences, vocabulary(sentences));
+  const auto made = phrases_of(sentences);
+  ASSERT_TRUE(made);
+  const PhraseIndex* const index = &made->index;
   OneExpander expand(*problem);
   std::map<Ortho, State> encoding;
   std::deque<State> queue;

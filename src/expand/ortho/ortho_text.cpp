@@ -1,15 +1,13 @@
 #include "expand/ortho/ortho_text.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <utf8proc.h>
 #include <xxhash.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <unordered_map>
+#include <bit>
+
+#include "core/printable.hpp"
 
 namespace spillway::expand::ortho {
 namespace {
@@ -42,171 +40,206 @@ void append_lowercase(utf8proc_int32_t c, std::string& word) {
   word.append(reinterpret_cast<const char*>(utf8), static_cast<size_t>(size));
 }
 
-// Gathers words to sentences.
-class SentenceBuilder {
- public:
-  void letter(utf8proc_int32_t c) { append_lowercase(c, word_); }
-  void end_word() {
-    if (word_.empty()) return;
-    sentence_.push_back(std::move(word_));
-    word_.clear();
-  }
-  void end_sentence() {
-    end_word();
-    if (sentence_.empty()) return;
-    sentences_.push_back(std::move(sentence_));
-    sentence_.clear();
-  }
-  std::vector<Sentence> take() && {
-    end_sentence();
-    return std::move(sentences_);
-  }
-
- private:
-  std::string word_;
-  Sentence sentence_;
-  std::vector<Sentence> sentences_;
-};
-
 }  // namespace
 
-Result<std::vector<Sentence>> split_sentences(std::string_view text, OrthoRules rules,
-                                              std::string_view name) {
-  SentenceBuilder builder;
-  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
-  for (size_t at = 0; at < text.size();) {
+Result<void> SentenceReader::feed(std::span<const uint8_t> piece) {
+  // The rest of the piece before is the beginning of a character: a few bytes more end it.
+  while (!rest_.empty() && !piece.empty()) {
+    rest_.push_back(piece.front());
+    piece = piece.subspan(1);
+    const std::vector<uint8_t> begun = std::exchange(rest_, {});
+    const size_t taken = TRY(take(begun, begun.size() >= 4));
+    if (taken < begun.size())
+      rest_.assign(begun.begin() + static_cast<ptrdiff_t>(taken), begun.end());
+  }
+  const size_t taken = TRY(take(piece, false));
+  rest_.insert(rest_.end(), piece.begin() + static_cast<ptrdiff_t>(taken), piece.end());
+  return {};
+}
+
+Result<void> SentenceReader::finish() {
+  const std::vector<uint8_t> rest = std::exchange(rest_, {});
+  TRY(take(rest, true));
+  return end_sentence();
+}
+
+// Returns how many bytes it took: fewer when they end within a character and more may come.
+Result<size_t> SentenceReader::take(std::span<const uint8_t> bytes, bool is_last) {
+  size_t at = 0;
+  while (at < bytes.size()) {
     utf8proc_int32_t c = 0;
-    const auto size =
-        utf8proc_iterate(bytes + at, static_cast<utf8proc_ssize_t>(text.size() - at), &c);
+    const size_t left = bytes.size() - at;
+    const auto size = utf8proc_iterate(bytes.data() + at, static_cast<utf8proc_ssize_t>(left), &c);
     if (size <= 0) {
+      if (!is_last && left < 4) break;
       return fail(Code::kInvalid, fmt::format("{}: not UTF-8 at byte {} (0x{:02x}); convert the "
                                               "text to UTF-8",
-                                              name, at, bytes[at]));
+                                              name_, at_, bytes[at]));
     }
-    const bool blank_line = c == '\n' && text.substr(at, 2) == "\n\n";
-    if (ends_sentence(c, rules) || blank_line) {
-      builder.end_sentence();
-    } else if (c == '\'' || is_alphabetic(c)) {
-      builder.letter(c);
-    } else {
-      builder.end_word();
-    }
-    at += blank_line ? 2 : static_cast<size_t>(size);
+    TRY(character(c));
+    at += static_cast<size_t>(size);
+    at_ += static_cast<uint64_t>(size);
   }
-  return std::move(builder).take();
+  return at;
 }
 
-std::vector<std::string> vocabulary(std::span<const Sentence> sentences) {
-  std::vector<std::string> words;
-  for (const Sentence& sentence : sentences) {
-    words.insert(words.end(), sentence.begin(), sentence.end());
+Result<void> SentenceReader::character(int32_t c) {
+  const bool after_newline = std::exchange(after_newline_, false);
+  if (ends_sentence(c, rules_) || (c == '\n' && after_newline)) return end_sentence();
+  if (c == '\'' || is_alphabetic(c)) {
+    append_lowercase(c, word_);
+    if (Bytes(word_.size()) <= kMaxOrthoWord) return {};
+    return fail(Code::kTooLarge, fmt::format("{}: a word of more than {} ends after byte {}", name_,
+                                             to_string(kMaxOrthoWord), at_));
   }
-  std::sort(words.begin(), words.end());  // std::string compares as unsigned bytes
-  words.erase(std::unique(words.begin(), words.end()), words.end());
-  return words;
+  after_newline_ = c == '\n' || (c == '\r' && after_newline);
+  return end_word();
 }
 
-std::vector<Sentence> phrases(std::span<const Sentence> sentences) {
-  std::vector<Sentence> all;
-  for (const Sentence& sentence : sentences) {
-    for (size_t begin = 0; begin < sentence.size(); ++begin) {
-      for (size_t end = begin + 2; end <= sentence.size(); ++end) {
-        all.emplace_back(sentence.begin() + static_cast<ptrdiff_t>(begin),
-                         sentence.begin() + static_cast<ptrdiff_t>(end));
-      }
-    }
-  }
-  return all;
+Result<void> SentenceReader::end_word() {
+  if (word_.empty()) return {};
+  in_sentence_ = true;
+  TRY(sink_.word(word_));
+  word_.clear();
+  return {};
 }
 
-namespace {
-
-struct Edge {
-  uint32_t from, word, to;
-};
-
-// The trie while it grows: (node, word) -> node.
-struct GrowingTrie {
-  std::unordered_map<uint64_t, uint32_t> next;
-  std::vector<Edge> edges;
-  uint32_t nodes = 0;
-  uint32_t longest = 1;
-
-  // Adds every phrase of one sentence; false when there are too many.
-  bool add(std::span<const uint32_t> ids) {
-    for (size_t begin = 0; begin < ids.size(); ++begin) {
-      uint32_t node = ids[begin];
-      for (size_t i = begin + 1; i < ids.size(); ++i) {
-        const auto [it, is_new] = next.try_emplace(uint64_t{node} << 32 | ids[i], nodes);
-        if (is_new) {
-          if (nodes == kMaxOrthoPhrases) return false;
-          edges.push_back({node, ids[i], nodes++});
-        }
-        node = it->second;
-      }
-    }
-    longest = std::max(longest, static_cast<uint32_t>(ids.size()));
-    return true;
-  }
-};
-
-std::vector<uint32_t> ids_of(const Sentence& sentence, std::span<const std::string> words) {
-  std::vector<uint32_t> ids;
-  ids.reserve(sentence.size());
-  for (const std::string& word : sentence) {
-    ids.push_back(
-        static_cast<uint32_t>(std::lower_bound(words.begin(), words.end(), word) - words.begin()));
-  }
-  return ids;
+Result<void> SentenceReader::end_sentence() {
+  TRY(end_word());
+  if (in_sentence_) sink_.end_sentence();
+  in_sentence_ = false;
+  return {};
 }
 
-}  // namespace
-
-Result<PhraseIndex> PhraseIndex::make(std::span<const Sentence> sentences,
-                                      std::span<const std::string> words, Options options) {
-  if (words.size() > kMaxOrthoPhrases) {
-    return fail(Code::kTooLarge, fmt::format("the text has {} different words; the limit is {}",
-                                             words.size(), kMaxOrthoPhrases));
+size_t PhraseBuilder::slot_of(uint32_t from, uint32_t word) const {
+  const uint64_t key = (uint64_t{from} << 32 | word) * 0x9E3779B97F4A7C15u;
+  size_t slot = (key ^ key >> 32) & (slots_.size() - 1);
+  for (; slots_[slot] != 0; slot = (slot + 1) & (slots_.size() - 1)) {
+    const Phrase& phrase = longer_[slots_[slot] - 1];
+    if (phrase.from == from && phrase.word == word) break;
   }
-  GrowingTrie trie;
-  trie.nodes = static_cast<uint32_t>(words.size());
-  for (const Sentence& sentence : sentences) {
-    if (trie.add(ids_of(sentence, words))) continue;
+  return slot;
+}
+
+Result<uint32_t> PhraseBuilder::add(uint32_t from, uint32_t word) {
+  if (longer_.size() * 2 >= slots_.size()) {
+    const size_t slots = std::max<size_t>(64, slots_.size() * 2);
+    TRY(tally_.grow(slots_, slots));
+    slots_.assign(slots, 0);
+    for (uint32_t at = 0; at < longer_.size(); ++at)
+      slots_[slot_of(longer_[at].from, longer_[at].word)] = at + 1;
+  }
+  const size_t slot = slot_of(from, word);
+  if (slots_[slot] != 0) return kEmpty;
+  if (words_.size() + longer_.size() >= kMaxOrthoPhrases) {
     return fail(Code::kTooLarge,
                 fmt::format("the text has more than {} different phrases (a sentence of {} words "
-                            "near \"{}\"); use a shorter text or shorter sentences",
-                            kMaxOrthoPhrases, sentence.size(), sentence.front()));
+                            "and more near \"{}\"); use a shorter text or shorter sentences",
+                            kMaxOrthoPhrases, length_, printable(words_.name(first_word_))));
   }
-  std::sort(trie.edges.begin(), trie.edges.end(), [](const Edge& a, const Edge& b) {
-    return a.from != b.from ? a.from < b.from : a.word < b.word;
+  const uint32_t place = static_cast<uint32_t>(longer_.size());
+  TRY(tally_.push(longer_, Phrase{from, word}));
+  slots_[slot] = place + 1;
+  return kLonger | place;
+}
+
+// With the sentence so far come all of its tails (the phrases that end with it). Each is longer by
+// the word now; as soon as one is known longer, so are its own tails.
+Result<void> PhraseBuilder::word(std::string_view text) {
+  const uint32_t word = TRY(words_.number(text, tally_));
+  if (words_.size() + longer_.size() > kMaxOrthoPhrases) {
+    return fail(
+        Code::kTooLarge,
+        fmt::format("the text has more than {} different words and phrases", kMaxOrthoPhrases));
+  }
+  longest_ = std::max(longest_, ++length_);
+  if (sentence_ == kEmpty) {
+    first_word_ = sentence_ = word;
+    return {};
+  }
+  uint32_t before = kEmpty;
+  uint32_t tail_of_before = word;  // when all tails were new: behind the empty one is every word
+  for (uint32_t at = sentence_; at != kEmpty; at = tail(at)) {
+    const uint32_t made = TRY(add(at, word));
+    if (made == kEmpty) {
+      tail_of_before = kLonger | (slots_[slot_of(at, word)] - 1);
+      break;
+    }
+    if (before != kEmpty) longer_[before & ~kLonger].tail = made;
+    before = made;
+  }
+  if (before != kEmpty) longer_[before & ~kLonger].tail = tail_of_before;
+  sentence_ = kLonger | (slots_[slot_of(sentence_, word)] - 1);
+  return {};
+}
+
+void PhraseBuilder::end_sentence() {
+  sentence_ = kEmpty;
+  length_ = 0;
+}
+
+Result<PhraseBuilder::Phrases> PhraseBuilder::finish(size_t dense_bytes) && {
+  slots_ = {};
+  std::vector<uint32_t> order, rank;
+  TRY(tally_.grow(order, words_.size()));
+  TRY(tally_.grow(rank, words_.size()));
+  for (uint32_t word = 0; word < words_.size(); ++word) order.push_back(word);
+  std::sort(order.begin(), order.end(),
+            [&](uint32_t a, uint32_t b) { return words_.name(a) < words_.name(b); });
+  rank.resize(order.size());
+  Phrases made;
+  TRY(tally_.grow(made.words, order.size()));
+  for (uint32_t at = 0; at < order.size(); ++at) {
+    rank[order[at]] = at;
+    made.words.emplace_back(words_.name(order[at]));
+  }
+  const auto node_of = [&](uint32_t phrase) {
+    return (phrase & kLonger) != 0 ? words_.size() + (phrase & ~kLonger) : rank[phrase];
+  };
+  std::vector<uint32_t> sorted;  // places in longer_, by node and word
+  TRY(tally_.grow(sorted, longer_.size()));
+  for (uint32_t at = 0; at < longer_.size(); ++at) {
+    longer_[at].from = node_of(longer_[at].from);
+    longer_[at].word = rank[longer_[at].word];
+    sorted.push_back(at);
+  }
+  std::sort(sorted.begin(), sorted.end(), [&](uint32_t a, uint32_t b) {
+    const Phrase &left = longer_[a], &right = longer_[b];
+    return left.from != right.from ? left.from < right.from : left.word < right.word;
   });
 
-  PhraseIndex index;
-  index.word_count_ = static_cast<uint32_t>(words.size());
+  PhraseIndex& index = made.index;
+  const size_t nodes = words_.size() + longer_.size();
+  index.word_count_ = words_.size();
   index.bitset_words_ = (index.word_count_ + 63) / 64;
-  index.longest_ = trie.longest;
-  index.row_.assign(size_t{trie.nodes} + 1, 0);
-  for (const Edge& edge : trie.edges) {
-    ++index.row_[edge.from + 1];
-    index.edge_word_.push_back(edge.word);
-    index.edge_node_.push_back(edge.to);
+  index.longest_ = longest_;
+  TRY(tally_.grow(index.row_, nodes + 1));
+  TRY(tally_.grow(index.edge_word_, longer_.size()));
+  TRY(tally_.grow(index.edge_node_, longer_.size()));
+  index.row_.assign(nodes + 1, 0);
+  for (const uint32_t at : sorted) {
+    ++index.row_[longer_[at].from + 1];
+    index.edge_word_.push_back(longer_[at].word);
+    index.edge_node_.push_back(words_.size() + at);
   }
-  for (size_t node = 0; node < trie.nodes; ++node) index.row_[node + 1] += index.row_[node];
+  for (size_t node = 0; node < nodes; ++node) index.row_[node + 1] += index.row_[node];
 
-  const size_t cells = size_t{trie.nodes} * index.word_count_;
-  if (cells * sizeof(uint32_t) <= options.dense_bytes) {
-    index.child_.assign(cells, kNone);
-    for (const Edge& e : trie.edges) index.child_[size_t{e.from} * words.size() + e.word] = e.to;
+  const size_t cells = nodes * index.word_count_;
+  if (cells * sizeof(uint32_t) <= dense_bytes) {
+    index.child_.assign(cells, PhraseIndex::kNone);
+    for (size_t at = 0; at < longer_.size(); ++at)
+      index.child_[size_t{longer_[at].from} * index.word_count_ + longer_[at].word] =
+          words_.size() + static_cast<uint32_t>(at);
   }
-  const size_t bit_words = size_t{trie.nodes} * index.bitset_words_;
-  if (bit_words * sizeof(uint64_t) <= options.dense_bytes) {
+  const size_t bit_words = nodes * index.bitset_words_;
+  if (bit_words * sizeof(uint64_t) <= dense_bytes) {
     index.bits_.assign(bit_words, 0);
-    for (const Edge& e : trie.edges) {
-      index.bits_[size_t{e.from} * index.bitset_words_ + e.word / 64] |= uint64_t{1}
-                                                                         << (e.word % 64);
+    for (const Phrase& phrase : longer_) {
+      index.bits_[size_t{phrase.from} * index.bitset_words_ + phrase.word / 64] |=
+          uint64_t{1} << (phrase.word % 64);
     }
   }
-  return index;
+  return made;
 }
 
 uint32_t PhraseIndex::search(uint32_t node, uint32_t word) const {
@@ -247,35 +280,6 @@ std::string PhraseIndex::fingerprint(std::span<const std::string> words) const {
   const XXH128_hash_t hash = XXH3_128bits_digest(state);
   XXH3_freeState(state);
   return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
-}
-
-namespace {
-
-struct Descriptor {
-  int fd;
-  ~Descriptor() {
-    if (fd >= 0) ::close(fd);
-  }
-};
-
-}  // namespace
-
-Result<std::string> read_text_file(const std::string& path) {
-  const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (file.fd < 0) return fail_errno(fmt::format("opening {}", path));
-  std::string text;
-  char block[1 << 16];
-  while (true) {
-    const ssize_t got = ::read(file.fd, block, sizeof block);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail_errno(fmt::format("reading {}", path));
-    if (got == 0) return text;
-    if (Bytes(text.size() + static_cast<size_t>(got)) > kMaxOrthoText) {
-      return fail(Code::kTooLarge, fmt::format("{}: larger than {}, the limit for ortho texts",
-                                               path, to_string(kMaxOrthoText)));
-    }
-    text.append(block, static_cast<size_t>(got));
-  }
 }
 
 }  // namespace spillway::expand::ortho

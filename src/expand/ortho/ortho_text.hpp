@@ -1,15 +1,16 @@
 // Text -> sentences -> the words that may follow a phrase: the input of the ortho problem.
 //
-// A sentence ends at a blank line ("\n\n") and at . ? ; ! (current rules: also ,). In it,
-// everything that is not alphabetic, white space or ' separates words like a space; words are
-// lowercased. Alphabetic means the Unicode categories L* and Nl and the circled and squared Latin
-// letters; lowercase is Unicode's, one character to one.
+// A sentence ends at a blank line ("\n\n", also with a \r before each \n) and at . ? ; ! (current
+// rules: also ,). In it, everything that is not alphabetic, white space or ' separates words like a
+// space; words are lowercased. Alphabetic means the Unicode categories L* and Nl and the circled and
+// squared Latin letters; lowercase is Unicode's, one character to one.
 //
-// Memory   Bounded by the limits below: about 16 B a phrase, and up to 16 MiB of tables that make
-//          look-ups fast (PhraseIndex::Options). Building it takes about 60 B a phrase more.
-// Threads  PhraseIndex is immutable after make().
+// Memory   A text is read in pieces and not kept. The phrases take about 40 B each while they are
+//          gathered and 16 B later, counted before they grow; look-up tables at most dense_bytes each.
+// Cost     Linear in the text and the number of different phrases, however long a sentence is.
+// Threads  PhraseIndex is immutable after it is made.
 // Fails    kInvalid: not UTF-8 (names the file and the byte offset); kTooLarge: above a limit,
-//          which the message names.
+//          which the message names; kMemoryLimit.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,7 @@
 
 #include "core/bytes.hpp"
 #include "core/result.hpp"
+#include "expand/problem/tables.hpp"
 
 namespace spillway::expand::ortho {
 
@@ -28,37 +30,46 @@ enum class OrthoRules { kCurrent, kClassic };
 
 inline constexpr Bytes kMaxOrthoText = 16_MiB;          // all files together
 inline constexpr uint32_t kMaxOrthoPhrases = 1u << 20;  // different phrases, single words included
+inline constexpr Bytes kMaxOrthoWord = 64_KiB;
 
-using Sentence = std::vector<std::string>;
+// Gets the words of a text, sentence by sentence.
+class WordSink {
+ public:
+  virtual ~WordSink() = default;
+  [[nodiscard]] virtual Result<void> word(std::string_view word) = 0;
+  virtual void end_sentence() = 0;  // of one word or more
+};
 
-// `name` is what errors call the text. Sentences without a word are dropped.
-[[nodiscard]] Result<std::vector<Sentence>> split_sentences(std::string_view text, OrthoRules rules,
-                                                            std::string_view name);
+// Takes one text apart, in pieces of any size.
+class SentenceReader {
+ public:
+  // `name` is what errors call the text.
+  SentenceReader(OrthoRules rules, std::string name, WordSink& sink)
+      : rules_(rules), name_(std::move(name)), sink_(sink) {}
+  [[nodiscard]] Result<void> feed(std::span<const uint8_t> piece);
+  [[nodiscard]] Result<void> finish();
 
-// The different words of all sentences, ascending by their UTF-8 bytes.
-std::vector<std::string> vocabulary(std::span<const Sentence> sentences);
+ private:
+  Result<size_t> take(std::span<const uint8_t> bytes, bool is_last);
+  Result<void> character(int32_t c);
+  Result<void> end_word();
+  Result<void> end_sentence();
 
-// Every contiguous part of every sentence, of two words or more, in order of sentence, start,
-// length; repeats stay.
-std::vector<Sentence> phrases(std::span<const Sentence> sentences);
+  OrthoRules rules_;
+  std::string name_;
+  WordSink& sink_;
+  std::string word_;           // at most kMaxOrthoWord
+  std::vector<uint8_t> rest_;  // of a piece: the beginning of a character
+  uint64_t at_ = 0;            // the byte being read
+  bool after_newline_ = false;
+  bool in_sentence_ = false;
+};
 
 // Prefix (word ids) -> the words that complete it to a phrase; a trie over all phrases and all
 // single words. The completions of a phrase are its children. Nodes 0..V-1 are the single words.
 class PhraseIndex {
  public:
   static constexpr uint32_t kNone = UINT32_MAX;
-
-  struct Options {
-    // Room for the bitsets, and as much for the child tables. Without room: binary search.
-    size_t dense_bytes = 8u << 20;
-  };
-  [[nodiscard]] static Result<PhraseIndex> make(std::span<const Sentence> sentences,
-                                                std::span<const std::string> words,
-                                                Options options);
-  [[nodiscard]] static Result<PhraseIndex> make(std::span<const Sentence> sentences,
-                                                std::span<const std::string> words) {
-    return make(sentences, words, Options());
-  }
 
   uint32_t word_count() const { return word_count_; }
   uint32_t node_count() const { return static_cast<uint32_t>(row_.size()) - 1; }
@@ -91,6 +102,7 @@ class PhraseIndex {
   std::string fingerprint(std::span<const std::string> words) const;
 
  private:
+  friend class PhraseBuilder;
   uint32_t search(uint32_t node, uint32_t word) const;
 
   uint32_t word_count_ = 0;
@@ -103,7 +115,42 @@ class PhraseIndex {
   std::vector<uint64_t> bits_;
 };
 
-// Reads a whole text file. Fails with kNotFound, kIo, and kTooLarge above kMaxOrthoText.
-[[nodiscard]] Result<std::string> read_text_file(const std::string& path);
+// Gathers the phrases of sentences: every contiguous part of each.
+class PhraseBuilder final : public WordSink {
+ public:
+  explicit PhraseBuilder(Bytes limit) : tally_("the text", limit) {}
+  Result<void> word(std::string_view word) override;
+  void end_sentence() override;
+
+  struct Phrases {
+    std::vector<std::string> words;  // ascending by their UTF-8 bytes
+    PhraseIndex index;
+  };
+  // Room for the bitsets, and as much for the child tables. Without room: binary search.
+  [[nodiscard]] Result<Phrases> finish(size_t dense_bytes = 8u << 20) &&;
+
+ private:
+  // A phrase of one word is that word's number; a longer one kLonger | its place in longer_.
+  static constexpr uint32_t kLonger = 0x80000000;
+  static constexpr uint32_t kEmpty = UINT32_MAX;
+  struct Phrase {
+    uint32_t from, word;  // the phrase without its last word, and that
+    uint32_t tail = 0;    // the phrase without its first word
+  };
+
+  uint32_t tail(uint32_t phrase) const {
+    return (phrase & kLonger) != 0 ? longer_[phrase & ~kLonger].tail : kEmpty;
+  }
+  size_t slot_of(uint32_t from, uint32_t word) const;
+  Result<uint32_t> add(uint32_t from, uint32_t word);  // kEmpty when it was there
+
+  Tally tally_;
+  NameTable words_;
+  std::vector<Phrase> longer_;
+  std::vector<uint32_t> slots_;  // open addressing: 1 + place in longer_
+  uint32_t sentence_ = kEmpty;   // the words of the sentence so far, as a phrase
+  uint32_t length_ = 0, longest_ = 1;
+  uint32_t first_word_ = 0;  // of the sentence
+};
 
 }  // namespace spillway::expand::ortho

@@ -55,59 +55,11 @@ Error NetBuilder::wrong(TextPlace at, std::string_view what) const {
                fmt::format("{}: line {}, byte {}: {}", file_, at.line, at.byte, what));
 }
 
-// Makes room for `count` entries in all.
-template <class Table>
-Result<void> NetBuilder::grow(Table& table, uint64_t count) {
-  constexpr uint64_t kEntry = sizeof(typename Table::value_type);
-  if (count <= table.capacity()) return {};
-  if (held_ + count * kEntry > limit_) {
-    return fail(
-        Code::kMemoryLimit,
-        fmt::format("{}: the net's tables need more than {}, their part of --memory, after {} "
-                    "places, {} transitions and {} arcs; raise --memory",
-                    file_, to_string(Bytes(limit_)), grouped(place_nodes_.size()),
-                    grouped(transition_nodes_.size()), grouped(arcs_.size())));
-  }
-  held_ += (count - table.capacity()) * kEntry;
-  table.reserve(count);
-  return {};
-}
-
-template <class T>
-Result<void> NetBuilder::push(std::vector<T>& table, T value) {
-  if (table.size() == table.capacity()) TRY(grow(table, std::max<uint64_t>(16, table.size() * 2)));
-  table.push_back(std::move(value));
-  return {};
-}
-
-Result<void> NetBuilder::rehash(size_t slots) {
-  TRY(grow(slots_, slots));
-  slots_.assign(slots, 0);
-  for (uint32_t at = 0; at < nodes_.size(); ++at) {
-    const std::string_view id = name(at);
-    size_t slot = XXH3_64bits(id.data(), id.size()) % slots;
-    while (slots_[slot] != 0) slot = (slot + 1) % slots;
-    slots_[slot] = at + 1;
-  }
-  return {};
-}
-
 // The node of an id, which may be met in an arc before it is defined.
 Result<uint32_t> NetBuilder::node(std::string_view id) {
-  if (nodes_.size() * 2 >= slots_.size()) TRY(rehash(std::max<size_t>(64, slots_.size() * 2)));
-  size_t slot = XXH3_64bits(id.data(), id.size()) % slots_.size();
-  for (; slots_[slot] != 0; slot = (slot + 1) % slots_.size()) {
-    if (name(slots_[slot] - 1) == id) return slots_[slot] - 1;
-  }
-  if (nodes_.size() >= 0x7FFFFFFF)
-    return fail(Code::kTooLarge, file_ + ": has more than 2^31 nodes");
-  if (names_.size() + id.size() > names_.capacity())
-    TRY(grow(names_, std::max<uint64_t>(names_.size() * 2, names_.size() + id.size() + 64)));
-  names_ += id;
-  TRY(push(name_ends_, uint64_t{names_.size()}));
-  TRY(push(nodes_, Node{}));
-  slots_[slot] = static_cast<uint32_t>(nodes_.size());
-  return static_cast<uint32_t>(nodes_.size() - 1);
+  const uint32_t number = TRY(ids_.number(id, tally_));
+  if (number == nodes_.size()) TRY(tally_.push(nodes_, Node{}));
+  return number;
 }
 
 Result<void> NetBuilder::define(std::string_view id, Node is, TextPlace at) {
@@ -125,27 +77,28 @@ Result<void> NetBuilder::place(std::string_view id, uint32_t tokens, uint32_t ca
                                       printable(id), tokens, capacity)));
   }
   TRY(define(id, {NodeKind::kPlace, static_cast<uint32_t>(place_nodes_.size())}, at));
-  TRY(push(place_nodes_, TRY(node(id))));
-  TRY(push(tokens_, tokens));
-  return push(capacities_, capacity);
+  TRY(tally_.push(place_nodes_, TRY(node(id))));
+  TRY(tally_.push(tokens_, tokens));
+  return tally_.push(capacities_, capacity);
 }
 
 Result<void> NetBuilder::transition(std::string_view id, TextPlace at) {
   TRY(define(id, {NodeKind::kTransition, static_cast<uint32_t>(transition_nodes_.size())}, at));
-  return push(transition_nodes_, TRY(node(id)));
+  return tally_.push(transition_nodes_, TRY(node(id)));
 }
 
 Result<void> NetBuilder::reference(std::string_view id, bool to_place, std::string_view target,
                                    TextPlace at) {
   const NodeKind kind = to_place ? NodeKind::kPlaceRef : NodeKind::kTransitionRef;
-  return define(id, {kind, TRY(node(target))}, at);
+  const uint32_t to = TRY(node(target));
+  return define(id, {kind, to}, at);
 }
 
 Result<void> NetBuilder::arc(ArcKind kind, std::string_view source, std::string_view target,
                              uint32_t weight, TextPlace at) {
   const uint32_t from = TRY(node(source));
   const uint32_t to = TRY(node(target));
-  return push(arcs_, Arc{from, to, weight, kind, at});
+  return tally_.push(arcs_, Arc{from, to, weight, kind, at});
 }
 
 // The place or transition behind a node. What was walked is shortened: all together is linear.
@@ -156,14 +109,14 @@ Result<NetBuilder::Node> NetBuilder::resolve(uint32_t first, const Arc& arc) {
   uint32_t end = first;
   for (size_t steps = 0; is_reference(end); ++steps) {
     if (steps > nodes_.size()) {
-      return fail(wrong(
-          arc.at, fmt::format("the references of '{}' go in a circle", printable(name(first)))));
+      return fail(wrong(arc.at, fmt::format("the references of '{}' go in a circle",
+                                            printable(ids_.name(first)))));
     }
     end = nodes_[end].index;
   }
   if (nodes_[end].kind == NodeKind::kUnknown) {
     return fail(wrong(arc.at, fmt::format("an arc names '{}', which is no place or transition",
-                                          printable(name(end)))));
+                                          printable(ids_.name(end)))));
   }
   for (uint32_t at = first; is_reference(at);) {
     const uint32_t next = nodes_[at].index;
@@ -171,7 +124,7 @@ Result<NetBuilder::Node> NetBuilder::resolve(uint32_t first, const Arc& arc) {
         (nodes_[at].kind == NodeKind::kPlaceRef) == (nodes_[end].kind == NodeKind::kPlace);
     if (!same) {
       return fail(wrong(arc.at, fmt::format("the reference '{}' leads to a node of another kind",
-                                            printable(name(at)))));
+                                            printable(ids_.name(at)))));
     }
     nodes_[at].index = end;
     at = next;
@@ -182,13 +135,14 @@ Result<NetBuilder::Node> NetBuilder::resolve(uint32_t first, const Arc& arc) {
 // Checks every arc, gives it its place as source or target and its transition as the other, and
 // returns the arcs sorted by transition, each's in document order.
 Result<std::vector<uint32_t>> NetBuilder::arcs_by_transition(std::vector<uint32_t>& ends) {
-  TRY(grow(ends, transition_nodes_.size()));
+  TRY(tally_.grow(ends, transition_nodes_.size()));
   ends.assign(transition_nodes_.size(), 0);
   for (Arc& arc : arcs_) {
     const Node source = TRY(resolve(arc.source, arc));
     const Node target = TRY(resolve(arc.target, arc));
     const auto both = [&] {
-      return fmt::format("'{}' to '{}'", printable(name(arc.source)), printable(name(arc.target)));
+      return fmt::format("'{}' to '{}'", printable(ids_.name(arc.source)),
+                         printable(ids_.name(arc.target)));
     };
     if (source.kind == target.kind) {
       return fail(wrong(
@@ -212,7 +166,7 @@ Result<std::vector<uint32_t>> NetBuilder::arcs_by_transition(std::vector<uint32_
     end = begin;
   }
   std::vector<uint32_t> sorted;
-  TRY(grow(sorted, arcs_.size()));
+  TRY(tally_.grow(sorted, arcs_.size()));
   sorted.resize(arcs_.size());
   for (uint32_t i = 0; i < arcs_.size(); ++i) {
     sorted[ends[arcs_[i].is_input() ? arcs_[i].target : arcs_[i].source]++] = i;
@@ -244,7 +198,7 @@ Result<void> NetBuilder::add_touches(Net& net, std::span<const uint32_t> arcs) {
     const uint32_t place = arc.place();
     uint64_t& touched = touched_[place];
     if (touched <= first) {
-      TRY(push(net.touches_, NetTouch{place}));
+      TRY(tally_.push(net.touches_, NetTouch{place}));
       touched = net.touches_.size();
     }
     NetTouch& touch = net.touches_[touched - 1];
@@ -255,7 +209,7 @@ Result<void> NetBuilder::add_touches(Net& net, std::span<const uint32_t> arcs) {
     if (uint64_t{sum} + arc.weight > kMaxTokens) {
       return fail(wrong(arc.at, fmt::format("the arcs of one transition with '{}' weigh too much "
                                             "together",
-                                            printable(name(place_nodes_[place])))));
+                                            printable(ids_.name(place_nodes_[place])))));
     }
     sum += arc.weight;
   }
@@ -266,7 +220,7 @@ Result<void> NetBuilder::add_touches(Net& net, std::span<const uint32_t> arcs) {
       net.touches_[touched_[arcs_[index].place()] - 1].take = NetTouch::kAll;
   }
   for (uint64_t i = first; i < net.touches_.size(); ++i) bound(net.touches_[i]);
-  return push(net.touch_ends_, uint64_t{net.touches_.size()});
+  return tally_.push(net.touch_ends_, uint64_t{net.touches_.size()});
 }
 
 // ["id",[inputs,null,outputs,"inhibitor",...]]: arcs as [place,weight]; a place has one input and
@@ -285,7 +239,7 @@ Result<void> NetBuilder::add_to(JsonHash& hash, uint32_t transition,
       if (arc.kind != ArcKind::kNormal || arc.is_input() != inputs) continue;
       uint32_t& at = listed_[arc.place()];
       if (at == 0) {
-        TRY(push(flows_, Flow{arc.place(), 0}));
+        TRY(tally_.push(flows_, Flow{arc.place(), 0}));
         at = static_cast<uint32_t>(flows_.size());
       }
       flows_[at - 1].weight += arc.weight;
@@ -296,7 +250,7 @@ Result<void> NetBuilder::add_to(JsonHash& hash, uint32_t transition,
     }
     return {};
   };
-  hash.part("[" + quoted(name(transition_nodes_[transition])) + ",[");
+  hash.part("[" + quoted(ids_.name(transition_nodes_[transition])) + ",[");
   TRY(list(true));
   item("null");
   TRY(list(false));
@@ -323,20 +277,17 @@ Result<Net> NetBuilder::finish(std::string id) && {
   net.id = std::move(id);
   JsonHash hash;
   for (uint32_t place = 0; place < place_nodes_.size(); ++place) {
-    const std::string_view place_name = name(place_nodes_[place]);
-    if (net.names_.size() + place_name.size() > net.names_.capacity())
-      TRY(grow(net.names_, std::max<uint64_t>(net.names_.size() * 2,
-                                              net.names_.size() + place_name.size() + 64)));
-    net.names_ += place_name;
-    TRY(push(net.name_ends_, uint64_t{net.names_.size()}));
+    const std::string_view place_name = ids_.name(place_nodes_[place]);
+    TRY(tally_.append(net.names_, place_name));
+    TRY(tally_.push(net.name_ends_, uint64_t{net.names_.size()}));
     hash.part(
         capacities_[place] == kMaxTokens
             ? fmt::format("[{},{}]", quoted(place_name), tokens_[place])
             : fmt::format("[{},{},{}]", quoted(place_name), tokens_[place], capacities_[place]));
   }
-  TRY(grow(touched_, place_nodes_.size()));
+  TRY(tally_.grow(touched_, place_nodes_.size()));
   touched_.assign(place_nodes_.size(), 0);
-  TRY(grow(listed_, place_nodes_.size()));
+  TRY(tally_.grow(listed_, place_nodes_.size()));
   listed_.assign(place_nodes_.size(), 0);
   uint32_t begin = 0;
   for (uint32_t transition = 0; transition < transition_nodes_.size(); ++transition) {

@@ -17,6 +17,7 @@
 
 #include "core/bytes.hpp"
 #include "core/result.hpp"
+#include "expand/problem/tables.hpp"
 
 namespace spillway::expand {
 
@@ -79,7 +80,8 @@ struct TextPlace {  // in a document
 class NetBuilder {
  public:
   // `file` is what errors call the document.
-  NetBuilder(std::string file, Bytes limit) : file_(std::move(file)), limit_(limit.count()) {}
+  NetBuilder(std::string file, Bytes limit)
+      : file_(std::move(file)), tally_(file_ + ": the net", limit) {}
 
   [[nodiscard]] Result<void> place(std::string_view id, uint32_t tokens, uint32_t capacity,
                                    TextPlace at);  // capacity kMaxTokens: none
@@ -117,27 +119,15 @@ class NetBuilder {
 
   Result<uint32_t> node(std::string_view id);
   Result<void> define(std::string_view id, Node is, TextPlace at);
-  Result<void> rehash(size_t slots);
-  std::string_view name(uint32_t node) const {
-    const uint64_t begin = node == 0 ? 0 : name_ends_[node - 1];
-    return std::string_view(names_).substr(begin, name_ends_[node] - begin);
-  }
   Result<Node> resolve(uint32_t node, const Arc& arc);
   Result<std::vector<uint32_t>> arcs_by_transition(std::vector<uint32_t>& ends);
   Result<void> add_touches(Net& net, std::span<const uint32_t> arcs);
   void bound(NetTouch& touch) const;
   Result<void> add_to(JsonHash& hash, uint32_t transition, std::span<const uint32_t> arcs);
 
-  template <class Table>
-  Result<void> grow(Table& table, uint64_t count);
-  template <class T>
-  Result<void> push(std::vector<T>& table, T value);
-
   std::string file_;
-  uint64_t limit_, held_ = 0;
-  std::string names_;
-  std::vector<uint64_t> name_ends_;
-  std::vector<uint32_t> slots_;  // open addressing: 1 + node
+  Tally tally_;
+  NameTable ids_;
   std::vector<Node> nodes_;
   std::vector<uint32_t> place_nodes_, tokens_, capacities_, transition_nodes_;
   std::vector<Arc> arcs_;
