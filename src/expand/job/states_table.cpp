@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 
 #ifdef SPILLWAY_HAVE_ARROW
 #include "format/parquet/parquet_writer.hpp"
@@ -38,8 +39,12 @@ format::ParquetOptions table_options(const Problem& problem, StatesOutput what) 
   options.columns = {{"depth", format::ColumnType::kUint32, false},
                      {"id", format::ColumnType::kUint64, false}};
   if (what == StatesOutput::kAll) {
-    for (const Column& column : problem.columns())
-      options.columns.push_back({column.name, format_type(column.type), column.nullable});
+    std::set<std::string> taken{"depth", "id"};
+    for (const Column& column : problem.columns()) {
+      std::string name = column.name;
+      while (!taken.insert(name).second) name += '_';
+      options.columns.push_back({std::move(name), format_type(column.type), column.nullable});
+    }
   }
   options.metadata = {{"spillway.problem", problem.name()},
                       {"spillway.arguments", problem.arguments_json()}};

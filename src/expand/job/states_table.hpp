@@ -12,8 +12,8 @@
 
 namespace spillway::expand {
 
-// Columns: depth uint32, id uint64; with kAll also the problem's own columns. `folder` is created;
-// the file appears whole. A row group waits in `space`.
+// Columns: depth uint32, id uint64; with kAll also the problem's own columns, each with a _ behind its
+// name for as long as that name is taken. `folder` is created; the file appears whole. A row group waits in `space`.
 [[nodiscard]] Result<void> write_states(const Problem& problem, StatesOutput what, Search& search,
                                         const std::string& folder, Budget& budget,
                                         std::shared_ptr<ScratchSpace> space);
