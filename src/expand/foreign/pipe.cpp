@@ -259,8 +259,8 @@ Result<void> set_option(PipeOptions& options, std::string_view name, std::string
 
 Result<std::unique_ptr<Problem>> make_pipe(const ProblemArguments& arguments,
                                             const ProblemContext& context) {
-  (void)context;
   PipeOptions options;
+  options.stop = context.stop;
   options.copies = std::min(default_threads(), kMostCopies);
   size_t at = 0;
   for (; at < arguments.size() && arguments[at] != "--"; ++at) {

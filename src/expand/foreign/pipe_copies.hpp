@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <utility>
@@ -35,6 +36,7 @@ struct PipeOptions {
   unsigned copies = 1;
   std::chrono::milliseconds timeout{30000};
   PipeFormat format = PipeFormat::kFrames;
+  std::stop_token stop;  // after it, a silent copy is waited for a second at most
 };
 
 // The states of an answer as one number, their order and lengths included.

@@ -19,6 +19,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr size_t kLastWords = 256;
+constexpr std::chrono::milliseconds kMoment{100};
 // A program that ends closes its output a moment before its status is known.
 constexpr std::chrono::milliseconds kEndPatience{500};
 
@@ -117,7 +118,7 @@ Result<PipeProcess::Ends> PipeProcess::make_pipe() {
 
 Result<std::unique_ptr<PipeProcess>> PipeProcess::start(const Options& options) {
   CHECK(!options.command.empty());
-  std::unique_ptr<PipeProcess> process(new PipeProcess);
+  std::unique_ptr<PipeProcess> process(new PipeProcess(options.stop));
   process->label_ = options.label;
   process->timeout_ = options.timeout;
   Ends input = TRY(make_pipe()), output = TRY(make_pipe());
@@ -251,7 +252,13 @@ Result<void> PipeProcess::ask(std::span<const uint8_t> request, const Listener& 
     std::array<pollfd, 3> fds{{{output_.get(), POLLIN, 0},
                                {complaints_.get(), POLLIN, 0},
                                {request.empty() ? -1 : input_.get(), POLLOUT, 0}}};
-    const int ready = ::poll(fds.data(), fds.size(), static_cast<int>(std::max<int64_t>(left, 0)));
+    // A moment at most: the stop wakes nobody.
+    const auto moment = std::clamp<int64_t>(left, 0, kMoment.count());
+    const int ready = ::poll(fds.data(), fds.size(), static_cast<int>(moment));
+    if (stopped_.is_over()) {
+      return fail(Code::kCancelled,
+                  fmt::format("stopped while pipe: {} had not answered {}", label_, listener.place()));
+    }
     if (ready < 0 && errno != EINTR) return fail_errno("pipe: waiting for " + label_);
     if (ready == 0 && Clock::now() - heard >= timeout_) {
       return failed(fmt::format("was silent for {:g} s {} (--timeout; does it flush its output?)",

@@ -8,6 +8,7 @@
 //          waits for the other with full pipes.
 // Memory   A read buffer of 64 KiB; of standard error only the last line.
 // Threads  One at a time.
+// Stops    An answer that is not complete kStopPatience after the stop is given up: kCancelled.
 // Fails    kInvalid, one line: the program's label, what happened, how it ended, the last line it
 //          wrote on standard error.
 #pragma once
@@ -15,11 +16,13 @@
 #include <sys/types.h>
 
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,6 +47,7 @@ class PipeProcess {
     std::vector<std::string> command;  // looked up in PATH; at least one word
     std::string label;                 // "python3, copy 2": for messages
     std::chrono::milliseconds timeout{30000};
+    std::stop_token stop;
   };
   // What ask() does with what the program says.
   struct Listener {
@@ -52,6 +56,8 @@ class PipeProcess {
     std::function<bool()> is_done;
     std::function<std::string()> place;  // "before answer 3": for messages
   };
+
+  static constexpr std::chrono::milliseconds kStopPatience{1000};
 
   [[nodiscard]] static Result<std::unique_ptr<PipeProcess>> start(const Options& options);
   PipeProcess(const PipeProcess&) = delete;
@@ -85,7 +91,29 @@ class PipeProcess {
   };
   static Result<Ends> make_pipe();
 
-  PipeProcess() = default;
+  // When the stop came; never before it did.
+  class StopTime {
+   public:
+    explicit StopTime(std::stop_token stop)
+        : note_(std::move(stop), Note{this}) {}
+    bool is_over() const {
+      const int64_t at = at_.load();
+      return at != 0 && std::chrono::steady_clock::now().time_since_epoch().count() - at >
+                            std::chrono::steady_clock::duration(kStopPatience).count();
+    }
+
+   private:
+    struct Note {
+      StopTime* self;
+      void operator()() const {
+        self->at_ = std::chrono::steady_clock::now().time_since_epoch().count();
+      }
+    };
+    std::atomic<int64_t> at_{0};
+    std::stop_callback<Note> note_;
+  };
+
+  explicit PipeProcess(std::stop_token stop) : stopped_(std::move(stop)) {}
   Result<void> check_silence(const Listener& listener);
   Result<size_t> write_some(std::span<const uint8_t> request, const Listener& listener);
   Result<size_t> read_some(const Listener& listener);
@@ -96,6 +124,7 @@ class PipeProcess {
 
   std::string label_;
   std::chrono::milliseconds timeout_{};
+  StopTime stopped_;
   pid_t pid_ = -1;
   Fd input_, output_, complaints_;
   LastLine last_words_;

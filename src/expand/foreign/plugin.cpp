@@ -171,7 +171,6 @@ class PluginProblem final : public Problem {
 
 Result<std::unique_ptr<Problem>> make_plugin(const ProblemArguments& arguments,
                                             const ProblemContext& context) {
-  (void)context;
   // Words behind a -- are never taken for options of expand; the -- itself is none of the words.
   ProblemArguments words = arguments;
   if (const auto dashes = std::ranges::find(words, "--"); dashes != words.end())
@@ -179,7 +178,7 @@ Result<std::unique_ptr<Problem>> make_plugin(const ProblemArguments& arguments,
   if (words.empty() || words[0].empty())
     return fail(Code::kUsage, "plugin: which library? usage: plugin FILE.so [--] [args]");
   return std::make_unique<PluginProblem>(
-      TRY(PluginLibrary::open(words[0], {words.begin() + 1, words.end()})));
+      TRY(PluginLibrary::open(words[0], {words.begin() + 1, words.end()}, context.stop)));
 }
 
 }  // namespace spillway::expand

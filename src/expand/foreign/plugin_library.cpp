@@ -65,10 +65,12 @@ int StateSink::push(void* context, const uint8_t* state, uint32_t size) noexcept
 }
 
 Result<std::shared_ptr<const PluginLibrary>> PluginLibrary::open(const std::string& file,
-                                                                 std::vector<std::string> words) {
+                                                                 std::vector<std::string> words,
+                                                                 std::stop_token stop) {
   std::shared_ptr<PluginLibrary> library(new PluginLibrary);
   library->file_ = file;
   library->words_ = std::move(words);
+  library->watch_ = std::make_unique<PluginWatch>(file, std::move(stop));
   TRY(library->load());
   TRY(library->check());
   TRY(library->hash_file());
@@ -83,6 +85,7 @@ PluginLibrary::~PluginLibrary() {
       return SPILLWAY_OK;
     });
   }
+  const PluginWatch::Call call(*watch_, "unloading it");
   if (handle_ != nullptr) ::dlclose(handle_);
 }
 
@@ -94,6 +97,7 @@ template <class Call>
 Result<int> PluginLibrary::guarded(const char* function, Call&& call) const {
   std::string thrown;
   try {
+    const PluginWatch::Call marked(*watch_, function);
     return call();
   } catch (const std::exception& exception) {
     thrown = exception.what();
@@ -108,7 +112,10 @@ Result<void> PluginLibrary::load() {
   std::error_code ignored;
   const bool bare = file_.find('/') == std::string::npos;
   const std::string path = bare && std::filesystem::exists(file_, ignored) ? "./" + file_ : file_;
-  handle_ = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  {
+    const PluginWatch::Call call(*watch_, "loading it");
+    handle_ = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  }
   if (handle_ == nullptr) {
     const char* const said = ::dlerror();
     std::string reason = said == nullptr ? "no reason given" : said;

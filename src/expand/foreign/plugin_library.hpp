@@ -1,7 +1,8 @@
 // A loaded plugin and its one instance: plugin_abi.h with nothing in it that can hurt unseen.
 //
 // Every call catches what the plugin throws. Calls that cannot fail where they are needed (key, score,
-// describe) remember the first fault instead, and fault() tells.
+// describe) remember the first fault instead, and fault() tells. Calls that do not return after `stop`,
+// or that end the process, are its fault too (plugin_watch.hpp).
 //
 // Threads  All const functions may be called by several at once.
 // Fails    kInvalid, one line that begins with "plugin FILE:".
@@ -16,6 +17,7 @@
 
 #include "core/mutex.hpp"
 #include "core/result.hpp"
+#include "expand/foreign/plugin_watch.hpp"
 #include "expand/plugin_abi.h"
 #include "expand/problem/problem.hpp"
 
@@ -42,7 +44,7 @@ class StateSink {
 class PluginLibrary {
  public:
   [[nodiscard]] static Result<std::shared_ptr<const PluginLibrary>> open(
-      const std::string& file, std::vector<std::string> words);
+      const std::string& file, std::vector<std::string> words, std::stop_token stop = {});
   ~PluginLibrary();
   PluginLibrary(const PluginLibrary&) = delete;
   PluginLibrary& operator=(const PluginLibrary&) = delete;
@@ -81,6 +83,7 @@ class PluginLibrary {
   void remember(Error error) const;
 
   std::string file_, name_;
+  std::unique_ptr<PluginWatch> watch_;
   std::vector<std::string> words_;
   std::vector<const char*> argv_;  // of words_, for the plugin's life
   void* handle_ = nullptr;
