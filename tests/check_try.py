@@ -10,7 +10,7 @@ import sys
 
 SOURCES = pathlib.Path(__file__).resolve().parent.parent / "src"
 TOKEN = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\'|[A-Za-z_]\w*|\d[\w.\']*|->|::|\S', re.S)
-BEFORE_A_BODY = {")", "]", "const", "noexcept", "override", "final", "mutable", "else", "do", "try"}
+BEFORE_A_BODY = {")", "]", "&", "const", "noexcept", "override", "final", "mutable", "else", "do", "try"}
 TYPES = {"struct", "class", "enum", "namespace", "union", "extern"}
 
 
