@@ -258,7 +258,7 @@ Result<void> set_option(PipeOptions& options, std::string_view name, std::string
 }  // namespace
 
 Result<std::unique_ptr<Problem>> make_pipe(const ProblemArguments& arguments,
-                                            const ProblemContext& context) {
+                                           const ProblemContext& context) {
   PipeOptions options;
   options.stop = context.stop;
   options.copies = std::min(default_threads(), kMostCopies);

@@ -24,6 +24,6 @@
 namespace spillway::expand {
 
 [[nodiscard]] Result<std::unique_ptr<Problem>> make_pipe(const ProblemArguments& arguments,
-                                                          const ProblemContext& context = {});
+                                                         const ProblemContext& context = {});
 
 }  // namespace spillway::expand

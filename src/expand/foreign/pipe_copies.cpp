@@ -26,11 +26,10 @@ Result<std::unique_ptr<PipeCopy>> PipeCopy::start(const PipeOptions& options, un
   copy->decoder_ = make_answer_decoder(options.format);
   std::string label = options.command[0];
   if (options.copies > 1) label += fmt::format(", copy {},", index + 1);
-  copy->process_ = TRY(PipeProcess::start(
-      {.command = options.command,
-       .label = std::move(label),
-       .timeout = options.timeout,
-       .stop = options.stop}));
+  copy->process_ = TRY(PipeProcess::start({.command = options.command,
+                                           .label = std::move(label),
+                                           .timeout = options.timeout,
+                                           .stop = options.stop}));
   AnswerHash initial;
   TRY(copy->ask_initial(initial));
   copy->initial_hash_ = initial.value();

@@ -256,8 +256,8 @@ Result<void> PipeProcess::ask(std::span<const uint8_t> request, const Listener& 
     const auto moment = std::clamp<int64_t>(left, 0, kMoment.count());
     const int ready = ::poll(fds.data(), fds.size(), static_cast<int>(moment));
     if (stopped_.is_over()) {
-      return fail(Code::kCancelled,
-                  fmt::format("stopped while pipe: {} had not answered {}", label_, listener.place()));
+      return fail(Code::kCancelled, fmt::format("stopped while pipe: {} had not answered {}",
+                                                label_, listener.place()));
     }
     if (ready < 0 && errno != EINTR) return fail_errno("pipe: waiting for " + label_);
     if (ready == 0 && Clock::now() - heard >= timeout_) {

@@ -94,8 +94,7 @@ class PipeProcess {
   // When the stop came; never before it did.
   class StopTime {
    public:
-    explicit StopTime(std::stop_token stop)
-        : note_(std::move(stop), Note{this}) {}
+    explicit StopTime(std::stop_token stop) : note_(std::move(stop), Note{this}) {}
     bool is_over() const {
       const int64_t at = at_.load();
       return at != 0 && std::chrono::steady_clock::now().time_since_epoch().count() - at >

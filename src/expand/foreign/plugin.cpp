@@ -170,7 +170,7 @@ class PluginProblem final : public Problem {
 }  // namespace
 
 Result<std::unique_ptr<Problem>> make_plugin(const ProblemArguments& arguments,
-                                            const ProblemContext& context) {
+                                             const ProblemContext& context) {
   // Words behind a -- are never taken for options of expand; the -- itself is none of the words.
   ProblemArguments words = arguments;
   if (const auto dashes = std::ranges::find(words, "--"); dashes != words.end())

@@ -19,6 +19,6 @@
 namespace spillway::expand {
 
 [[nodiscard]] Result<std::unique_ptr<Problem>> make_plugin(const ProblemArguments& arguments,
-                                                          const ProblemContext& context = {});
+                                                           const ProblemContext& context = {});
 
 }  // namespace spillway::expand

@@ -48,8 +48,10 @@ Slot& own_slot() {
 }
 
 [[noreturn]] void end_process(const std::string& file, const char* function, const char* what) {
-  const std::string line = fmt::format("spillway: plugin {}: {} {}\n", printable(file, 400),
-                                       function == nullptr ? "it" : function, what);
+  std::string call = function == nullptr ? "it" : function;
+  if (function != nullptr && call.find(' ') == std::string::npos) call += "()";
+  const std::string line =
+      fmt::format("spillway: plugin {}: {} {}\n", printable(file, 400), call, what);
   [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, line.data(), line.size());
   ::_exit(1);
 }

@@ -20,7 +20,7 @@ std::optional<ExpandPlan> plan_within(const Problem& problem, const ExpandOption
   if (!search) return std::nullopt;
   // The states are written when the search has given back all but one thread's buffers.
   const Bytes states = states_cost(problem, options.states);
-  if (search->worker + states > leases) return std::nullopt;
+  if (search->worker + search->expander + states > leases) return std::nullopt;
   ExpandPlan plan;
   plan.memory.reserve(reserve, "code, libraries, stacks, small containers");
   plan.memory.account({"problem", 90, own, own}, "what " + problem.name() + " itself holds");

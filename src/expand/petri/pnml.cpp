@@ -260,7 +260,7 @@ class Reader {
 
   Result<void> enter(In in) {
     stack_.push_back(in);
-    if (stack_.size() > 100'000) return wrong("elements are nested too deep");
+    if (stack_.size() > 10'000) return wrong("elements are nested too deep");
     return {};
   }
 
