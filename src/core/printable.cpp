@@ -7,24 +7,35 @@
 namespace spillway {
 namespace {
 
-// The length of the UTF-8 character that `text` begins with, when it may be shown; else 0.
-size_t shown_length(std::string_view text) {
+struct Character {
+  size_t length = 0;  // 0: no UTF-8
+  uint32_t point = 0;
+};
+Character first_of(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
-  if (first < 0x80) return first >= 0x20 && first != 0x7f ? 1 : 0;
+  if (first < 0x80) return {1, first};
   const size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-  if (first < 0xc2 || first > 0xf4 || text.size() < length) return 0;
+  if (first < 0xc2 || first > 0xf4 || text.size() < length) return {};
   uint32_t point = first & (0x7fu >> length);
   for (size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0) != 0x80) return 0;
+    if ((byte(i) & 0xc0) != 0x80) return {};
     point = point << 6 | (byte(i) & 0x3fu);
   }
   const bool overlong = point < (length == 2 ? 0x80u : length == 3 ? 0x800u : 0x10000u);
   const bool surrogate = point >= 0xd800 && point <= 0xdfff;
-  const bool control = point < 0xa0 || point == 0x2028 || point == 0x2029 || point == 0xfeff;
+  if (overlong || surrogate || point > 0x10ffff) return {};
+  return {length, point};
+}
+
+// The length of the character that `text` begins with, when it may be shown; else 0.
+size_t shown_length(std::string_view text) {
+  const auto [length, point] = first_of(text);
+  const bool control = point < 0x20 || (point >= 0x7f && point < 0xa0) || point == 0x2028 ||
+                       point == 0x2029 || point == 0xfeff;
   const bool turns = point == 0x200e || point == 0x200f || (point >= 0x202a && point <= 0x202e) ||
                      (point >= 0x2066 && point <= 0x2069);
-  return overlong || surrogate || control || turns || point > 0x10ffff ? 0 : length;
+  return control || turns ? 0 : length;
 }
 
 void escape(char c, std::string& out) {
@@ -40,6 +51,15 @@ void escape(char c, std::string& out) {
 }
 
 }  // namespace
+
+bool is_utf8(std::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    const size_t length = first_of(text.substr(at)).length;
+    if (length == 0) return false;
+    at += length;
+  }
+  return true;
+}
 
 std::string printable(std::string_view bytes, size_t most) {
   std::string out;

@@ -13,6 +13,9 @@ namespace spillway {
 // Of bytes longer than `most` the first ones, and how many there are: "abc... (1,048,576 bytes)".
 std::string printable(std::string_view bytes, size_t most = 60);
 
+// Whether all of it is UTF-8, as Parquet's strings must be.
+bool is_utf8(std::string_view text);
+
 // All of the bytes, escaped, line breaks kept: the last look at a message that is put together.
 std::string without_controls(std::string text);
 

@@ -25,6 +25,12 @@ TEST(Printable, CutsAndSaysHowLongItWas) {
   EXPECT_EQ(printable("ab\xc3\xa4", 3), "ab\xc3\xa4");  // not within a character
 }
 
+TEST(Printable, TellsUtf8) {
+  EXPECT_TRUE(is_utf8("a\xc3\xa4\n\xf0\x9f\x98\x80"));
+  for (const char* wrong : {"\xff", "a\xc3", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80"})
+    EXPECT_FALSE(is_utf8(wrong)) << wrong;
+}
+
 TEST(Printable, NoErrorCarriesControlBytesOrABook) {
   const Error error(Code::kInvalid, "bad \x1b]0;title\x07 name\nledger");
   EXPECT_EQ(error.message(), "bad \\x1b]0;title\\x07 name\nledger");

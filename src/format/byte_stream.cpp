@@ -43,10 +43,16 @@ class GzipStream final : public ByteStream {
     while (stream_.avail_out == room && room > 0) {
       if (stream_.avail_in == 0) TRY(fill());
       if (stream_.avail_in == 0) {
-        if (between_members_) return size_t{0};
+        if (between_members_) break;
         return fail(Code::kCorrupt,
                     fmt::format("{}: gzip ends in the middle, at byte {}: the file is cut short",
                                 source_->name(), offset_));
+      }
+      if (between_members_ && skip_padding()) continue;
+      if (between_members_ && padded_) {
+        return fail(Code::kCorrupt,
+                    fmt::format("{}: data behind the zero bytes that end its gzip, at byte {}",
+                                source_->name(), offset_ - stream_.avail_in));
       }
       between_members_ = false;
       const int state = ::inflate(&stream_, Z_NO_FLUSH);
@@ -65,6 +71,15 @@ class GzipStream final : public ByteStream {
   const Source& source() const override { return *source_; }
 
  private:
+  // Whether all of the input at hand was padding.
+  bool skip_padding() {
+    while (stream_.avail_in > 0 && *stream_.next_in == 0) {
+      ++stream_.next_in;
+      --stream_.avail_in;
+      padded_ = true;
+    }
+    return stream_.avail_in == 0;
+  }
   Result<void> fill() {
     const size_t count = std::min<uint64_t>(kBuffer, source_->size() - offset_);
     TRY(source_->read_at(offset_, std::span(buffer_).first(count)));
@@ -79,7 +94,7 @@ class GzipStream final : public ByteStream {
   z_stream stream_{};
   uint64_t offset_ = 0;
   bool usable_ = false;
-  bool between_members_ = false;
+  bool between_members_ = false, padded_ = false;
 };
 
 }  // namespace

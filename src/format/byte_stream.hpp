@@ -1,6 +1,7 @@
 // A source's bytes in order, inflated when it is gzip (told by its first two bytes, not its name).
 //
-// Several gzip members behind each other are one stream, as gzip(1) has it.
+// Several gzip members behind each other are one stream, and zero bytes behind the last are padding,
+// as gzip(1) has it.
 //
 // Memory   cost(): one buffer; with gzip the window too, allocated by zlib.
 // Threads  One.

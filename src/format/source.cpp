@@ -117,7 +117,8 @@ std::vector<std::string> files_of_glob(const std::string& pattern) {
 
 Result<std::unique_ptr<Source>> open_source(const std::string& path) {
   TRY(refuse_remote(path));
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd =
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe is told, not waited for
   if (fd < 0) {
     const int error = errno;
     return fail(error == ENOENT ? Error(Code::kNotFound, path + ": no such file", error)
@@ -126,7 +127,10 @@ Result<std::unique_ptr<Source>> open_source(const std::string& path) {
   struct stat status {};
   if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
     ::close(fd);
-    return fail(Code::kInvalid, path + ": is not a regular file; a pipe cannot be read twice");
+    return fail(Code::kInvalid,
+                path +
+                    ": is not a regular file; what comes through a pipe is needed more than once: "
+                    "write it to a file first");
   }
   const auto size = static_cast<uint64_t>(status.st_size);
   return std::make_unique<FileSource>(

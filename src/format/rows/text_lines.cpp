@@ -1,9 +1,37 @@
 #include "format/rows/text_lines.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 
 namespace spillway::format {
+
+Result<bool> TextLines::fill() {
+  const bool first = bytes_ == 0;
+  begin_ = 0;
+  end_ = TRY(stream_->read(buffer_));
+  bytes_ += end_;
+  if (!first) return end_ > 0;
+  // A pipe or gzip may give little at a time; what the text is takes more to tell.
+  while (end_ < buffer_.size()) {
+    const size_t more = TRY(stream_->read(std::span(buffer_).subspan(end_)));
+    if (more == 0) break;
+    end_ += more;
+    bytes_ += more;
+  }
+  const std::string_view text(reinterpret_cast<const char*>(buffer_.data()), end_);
+  if (const size_t zero = text.find('\0'); zero != std::string_view::npos) {
+    return fail(Code::kInvalid,
+                fmt::format("{}: byte {} is zero: this is no text, or UTF-16 (convert it: iconv -f "
+                            "UTF-16 -t UTF-8)",
+                            source().name(), zero));
+  }
+  if (text.starts_with("\xEF\xBB\xBF")) begin_ = 3;
+  if (text.find('\n') == std::string_view::npos && text.find('\r') != std::string_view::npos)
+    end_byte_ = '\r';
+  return end_ > begin_;
+}
 
 Result<std::optional<std::string_view>> TextLines::next() {
   long_.clear();
@@ -11,15 +39,10 @@ Result<std::optional<std::string_view>> TextLines::next() {
   bool any = false;
   std::string_view line;
   while (!ended_) {
-    if (begin_ == end_) {
-      begin_ = 0;
-      end_ = TRY(stream_->read(buffer_));
-      bytes_ += end_;
-      if (end_ == 0) break;
-    }
+    if (begin_ == end_ && !TRY(fill())) break;
     any = true;
     const auto* const from = reinterpret_cast<const char*>(buffer_.data()) + begin_;
-    const void* const found = std::memchr(from, '\n', end_ - begin_);
+    const void* const found = std::memchr(from, end_byte_, end_ - begin_);
     ended_ = found != nullptr;
     const size_t length =
         ended_ ? static_cast<size_t>(static_cast<const char*>(found) - from) : end_ - begin_;

@@ -1,7 +1,9 @@
-// The lines of a byte stream, in a fixed buffer.
+// The lines of a byte stream, in a fixed buffer. They end with LF or CRLF; with CR where the first
+// 64 KiB have that and no LF. A byte order mark of UTF-8 is left out.
 //
 // Memory   64 KiB and the longest line, at most `most` bytes.
 // Threads  One.
+// Fails    kInvalid: zero bytes in the first 64 KiB, so no text.
 #pragma once
 
 #include <memory>
@@ -19,7 +21,7 @@ class TextLines {
   TextLines(std::unique_ptr<ByteStream> stream, size_t most)
       : stream_(std::move(stream)), buffer_(size_t{64} << 10), most_(most) {}
 
-  // The next line without its end (LF or CRLF); none at the end of the stream. Valid until the next
+  // The next line without its end; none at the end of the stream. Valid until the next
   // call. Of a line longer than `most` the beginning, and was_cut() says so.
   [[nodiscard]] Result<std::optional<std::string_view>> next();
   bool was_cut() const { return cut_; }
@@ -31,10 +33,13 @@ class TextLines {
  private:
   std::unique_ptr<ByteStream> stream_;
   std::vector<uint8_t> buffer_;
+  [[nodiscard]] Result<bool> fill();
+
   size_t begin_ = 0, end_ = 0;
   std::string long_;  // a line that straddles buffers
   size_t most_;
   uint64_t line_ = 0, bytes_ = 0;
+  char end_byte_ = '\n';
   bool cut_ = false, ended_ = false;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/printable.hpp"
 #include "format/rows/text_lines.hpp"
 
 namespace spillway::format {
@@ -12,6 +13,7 @@ namespace {
 
 constexpr std::string_view kBlanks = " \t\r\v\f";
 constexpr std::string_view kTooLong = "the text is longer than 16 KiB";
+constexpr std::string_view kCarriedNotUtf8 = "a carried column is not UTF-8";
 constexpr std::string_view kCarriedTooLong = "the carried columns are longer than 64 KiB together";
 
 void put_text(InputRow& row, std::string_view text) {
@@ -66,7 +68,6 @@ class CsvReader final : public TextReader {
         return fail(Code::kInvalid,
                     lines_->source().name() + ": is empty; a header line is missing");
       for (size_t i = 0; i < fields_.size(); ++i) names.emplace_back(field(i));
-      if (!names[0].empty() && names[0].starts_with("\xEF\xBB\xBF")) names[0].erase(0, 3);
       width_ = names.size();
     } else {
       if (!TRY(read_record())) return {};
@@ -83,14 +84,14 @@ class CsvReader final : public TextReader {
       if (!held_ && !TRY(read_record())) return false;
       held_ = false;
       cell_ = 0;
-      TRY(carry());
+      carry();
     }
     put_text(row, field(columns_[cell_++]));
     row.carried = carried_bytes_;
     if (record_cut_) row.problem = "the record is longer than 1 MiB";
-    if (carried_bytes_.size() > kMaxCarried) {
+    if (!carried_problem_.empty()) {
       row.carried = empty_carried_;
-      row.problem = kCarriedTooLong;
+      row.problem = carried_problem_;
     }
     return true;
   }
@@ -117,6 +118,7 @@ class CsvReader final : public TextReader {
     bool closed = false;  // the field's quotes were closed
     size_t begin = 0;     // of the field, in record_
     const auto end_field = [&] {
+      if (fields_.size() > kMostColumns) return;
       fields_.emplace_back(begin, record_.size() - begin);
       begin = record_.size();
       closed = false;
@@ -151,6 +153,10 @@ class CsvReader final : public TextReader {
       if (!line) return fail(Code::kInvalid, fmt::format("{}: a quote is never closed", where()));
     }
     end_field();
+    if (fields_.size() > kMostColumns) {
+      return fail(Code::kTooLarge, fmt::format("{}: a record of more than {} fields", where(),
+                                               grouped(kMostColumns)));
+    }
     if (width_ != 0 && fields_.size() != width_ && !record_cut_) {
       return fail(Code::kInvalid, fmt::format("{}: {} fields, where the first line has {}", where(),
                                               fields_.size(), width_));
@@ -166,6 +172,13 @@ class CsvReader final : public TextReader {
   }
 
   Result<size_t> column_of(const std::string& word, const std::vector<std::string>& names) const {
+    const auto same = std::count(names.begin(), names.end(), word);
+    if (same > 1) {
+      return fail(Code::kInvalid,
+                  fmt::format("{}: {} columns are named '{}': give the number of the one that is "
+                              "meant, from 1",
+                              lines_->source().name(), same, printable(word)));
+    }
     const auto at = std::find(names.begin(), names.end(), word);
     if (at != names.end()) return static_cast<size_t>(at - names.begin());
     size_t number = 0;
@@ -180,10 +193,14 @@ class CsvReader final : public TextReader {
                                             "numbers, from 1",
                                             lines_->source().name(), word));
     }
-    return fail(Code::kInvalid,
-                fmt::format("{}: no column '{}'; there are {} (choose with --smiles-column, or "
-                            "--no-header when the first line is data)",
-                            lines_->source().name(), word, fmt::join(names, ", ")));
+    const bool other = names.size() == 1 && names[0].find_first_of(";\t|") != std::string::npos;
+    return fail(
+        Code::kInvalid,
+        fmt::format("{}: no column '{}'; there are {} ({})", lines_->source().name(),
+                    printable(word), printable(fmt::format("{}", fmt::join(names, ", ")), 500),
+                    other ? "fields are separated by commas here, and this line has another mark"
+                          : "choose with --smiles-column, or --no-header when the first line is "
+                            "data"));
   }
 
   Result<void> choose(const RowOptions& options, const std::vector<std::string>& names) {
@@ -211,17 +228,26 @@ class CsvReader final : public TextReader {
           carried_columns_.push_back(i);
       }
     }
+    TRY(check_carried(carried_columns_.size(), lines_->source().name()));
     ValueWriter nothing(empty_carried_);
     for (const size_t column : carried_columns_) {
-      carried_.push_back({names.empty() ? fmt::format("column_{}", column + 1) : names[column],
+      const bool unnamed = names.empty() || names[column].empty();
+      if (!unnamed && !is_utf8(names[column])) {
+        return fail(Code::kInvalid,
+                    fmt::format("{}: the name of column {}, '{}', is not UTF-8; convert the file: "
+                                "iconv -t UTF-8",
+                                lines_->source().name(), column + 1, printable(names[column])));
+      }
+      carried_.push_back({unnamed ? fmt::format("column_{}", column + 1) : names[column],
                           ColumnType::kString, true});
       nothing.null();
     }
     return {};
   }
 
-  Result<void> carry() {
+  void carry() {
     carried_bytes_.clear();
+    carried_problem_ = {};
     ValueWriter values(carried_bytes_);
     for (const size_t column : carried_columns_) {
       const std::string_view text = field(column);
@@ -229,8 +255,9 @@ class CsvReader final : public TextReader {
         values.null();
       else
         values.text(text);
+      if (!is_utf8(text)) carried_problem_ = kCarriedNotUtf8;
     }
-    return {};
+    if (carried_bytes_.size() > kMaxCarried) carried_problem_ = kCarriedTooLong;
   }
 
   std::string record_;
@@ -242,6 +269,7 @@ class CsvReader final : public TextReader {
   std::vector<size_t> columns_, carried_columns_;
   std::vector<std::string> headings_;
   std::string carried_bytes_, empty_carried_;
+  std::string_view carried_problem_;
   size_t cell_ = 0;
 };
 
@@ -256,6 +284,7 @@ class SdfReader final : public TextReader {
                                     ": an SDF says nowhere which fields it has; name those to "
                                     "carry: --carry A,B");
     }
+    TRY(check_carried(options.carry.size(), lines_->source().name()));
     ValueWriter nothing(empty_carried_);
     for (const std::string& name : options.carry) {
       carried_.push_back({name, ColumnType::kString, true});
@@ -269,6 +298,7 @@ class SdfReader final : public TextReader {
     record_.clear();
     bool any = false, cut = false;
     for (auto& value : values_) value.reset();
+    carried_size_ = 0;
     std::optional<std::string>* field = nullptr;  // being read
     while (const auto line = TRY(lines_->next())) {
       if (line->starts_with("$$$$")) {
@@ -303,11 +333,13 @@ class SdfReader final : public TextReader {
       return nullptr;
     }
     if (field == nullptr || line.empty()) return nullptr;
+    carried_size_ += line.size() + 1;
+    if (carried_size_ > kMaxCarried) return field;  // the row is refused; nothing more is kept
     if (*field)
       **field += '\n';
     else
       *field = std::string();
-    if ((*field)->size() + line.size() <= kMaxCarried) **field += line;
+    **field += line;
     return field;
   }
 
@@ -316,22 +348,25 @@ class SdfReader final : public TextReader {
     row.text = record_;
     carried_bytes_.clear();
     ValueWriter values(carried_bytes_);
+    bool utf8 = true;
     for (const auto& value : values_) {
       if (value)
         values.text(*value);
       else
         values.null();
+      utf8 = utf8 && is_utf8(value.value_or(std::string()));
     }
     row.carried = carried_bytes_;
     if (cut) row.problem = "the record is longer than 1 MiB";
-    if (carried_bytes_.size() > kMaxCarried) {
-      row.carried = empty_carried_;
-      row.problem = kCarriedTooLong;
-    }
+    const bool fits = carried_size_ <= kMaxCarried && carried_bytes_.size() <= kMaxCarried;
+    if (utf8 && fits) return;
+    row.carried = empty_carried_;
+    row.problem = fits ? kCarriedNotUtf8 : kCarriedTooLong;
   }
 
   std::string record_;
   std::vector<std::optional<std::string>> values_;  // of the carried fields
+  size_t carried_size_ = 0;
   std::string carried_bytes_, empty_carried_;
 };
 
