@@ -136,6 +136,16 @@ TEST(VolumeSpec, SaysWhatIsWrong) {
       {R"(,"sharding":{"@type":"x"})", "@type"},
       {R"(,"resolution":[0,8,8])", "resolution"},
       {R"(,"key":"../up")", "key"},
+      {R"(,"key":"/up")", "key"},
+      {R"(,"key":"a/../b")", "key"},
+      {R"(,"key":".spillway")", "key"},
+      {R"(,"key":"a/.spillway")", "key"},
+      {R"(,"key":"info")", "key"},
+      {R"(,"key":"manifest.json/a")", "key"},
+      {R"(,"key":"rejects.csv")", "key"},
+      {R"(,"key":"a//b")", "key"},
+      {R"(,"key":"a/")", "key"},
+      {R"(,"key":".")", "key"},
   };
   for (const auto& [change, word] : cases) {
     auto spec = VolumeSpec::parse(spec_text(change), "info");
@@ -143,6 +153,7 @@ TEST(VolumeSpec, SaysWhatIsWrong) {
     EXPECT_EQ(spec.error().code(), Code::kUsage);
     EXPECT_NE(spec.error().message().find(word), std::string::npos) << spec.error().message();
   }
+  EXPECT_TRUE(VolumeSpec::parse(spec_text(R"(,"key":"em/8_8_8")"), "info"));
   auto spec = VolumeSpec::parse(spec_text(R"(,"voxel_offset":[1,0,0])"), "info");
   ASSERT_TRUE(spec);
   EXPECT_FALSE(Grid::of(spec->scales[0], 0));
