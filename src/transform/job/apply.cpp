@@ -9,6 +9,7 @@
 #include "core/disk/work_folder.hpp"
 #include "core/job/outputs.hpp"
 #include "core/job/runtime.hpp"
+#include "core/printable.hpp"
 #include "format/parquet/parquet_footer.hpp"
 #include "transform/job/apply_journal.hpp"
 #include "transform/job/apply_output.hpp"
@@ -40,6 +41,7 @@ class Job {
   Result<std::unique_ptr<MoleculeSource>> source_of(unsigned step);
   Result<AntiJoin> known_before(unsigned step);
   Result<void> join(Step& step, unsigned number);
+  Result<void> begin_output();
   Result<std::unique_ptr<RecordFile::Reader>> open_file(const DurableRun& run);
   std::string file(const std::string& name) const { return work_->path() + "/" + name; }
   bool direct() const { return options_.steps == 1 && options_.order == OutputOrder::kKey; }
@@ -137,10 +139,13 @@ Result<void> Job::look_at_outputs() const {
   const auto is_own = [this](const std::string&) {
     return resumed_ || is_result_of(options_.out, configuration_);
   };
+  const auto is_own_rejects = [this](const std::string& path) {
+    return resumed_ || is_rejects_of(options_.out, configuration_, path);
+  };
   std::vector<std::string> read = inputs_.paths;
   read.insert(read.end(), options_.known.begin(), options_.known.end());
   const std::vector<OutputName> outputs{{"--out", options_.out, is_own},
-                                        {"--rejects", options_.rejects, is_own},
+                                        {"--rejects", options_.rejects, is_own_rejects},
                                         {"--report", options_.job.report, is_own_report},
                                         {"the report", report_beside(options_.out), is_own_report}};
   return check_outputs(outputs, read, options_.job.overwrite);
@@ -175,7 +180,10 @@ Result<void> Job::work() {
     if (!journal_->is_done(step)) TRY(run_step(step));
     counts_.add(journal_->done(step).counts);
   }
-  if (!direct()) TRY(output_->write_table(journal_->all_done(), counts_));
+  if (!direct()) {
+    TRY(begin_output());
+    TRY(output_->write_table(journal_->all_done(), counts_));
+  }
   if (!options_.rejects.empty()) TRY(output_->write_refusals(journal_->all_done()));
   auto reported = runtime_->finish_report();
   if (reported) return {};
@@ -287,9 +295,18 @@ Result<void> Job::join(Step& step, unsigned number) {
   if (inputs) files.inputs = TRY(inputs->finish());
   if (refusals) files.refusals = TRY(refusals->finish());
   files.counts = step.counts();
-  if (table) TRY(output_->close_table(std::move(table), files.counts));
-  keep_work_ = keep_work_ || !direct();
+  if (table) {
+    TRY(begin_output());
+    TRY(output_->close_table(std::move(table), files.counts));
+  }
+  keep_work_ = true;
   return journal_->finish_step(number, std::move(files), !direct());
+}
+
+Result<void> Job::begin_output() {
+  TRY(journal_->begin_output());
+  keep_work_ = true;
+  return {};
 }
 
 ProgressSnapshot Job::snapshot() {
@@ -321,6 +338,8 @@ ProgressSnapshot Job::snapshot() {
 void Job::describe(Report& report) const {
   report.fact("configuration", configuration_);
   transform::describe(report, chemistry_, options_, counts_, output_->examples());
+  if (!options_.rejects.empty())
+    report.fact("rejects", nlohmann::json(printable(options_.rejects, kMostPath)).dump());
   report.fact("resumed", resumed_ ? "true" : "false");
   report.fact("known_unread", fmt::format("{}", known_unread_));
 }

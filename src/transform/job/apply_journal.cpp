@@ -54,6 +54,7 @@ Result<ApplyJournal> ApplyJournal::open(const WorkFolder& work, const std::strin
 Result<void> ApplyJournal::replay(std::string_view entry) {
   try {
     const Json json = Json::parse(entry);
+    if (json.contains("output")) return {};
     const unsigned step = json.at("step");
     if (json.contains("done")) {
       const Json& from = json.at("done");
@@ -94,6 +95,10 @@ Result<void> ApplyJournal::add_run(unsigned step, const DurableRun* run, const R
   line["batches"] = batches.ranges();
   line["counts"] = Json::parse(counts.to_json());
   return journal_->append(line.dump());
+}
+
+Result<void> ApplyJournal::begin_output() {
+  return journal_->append(Json{{"output", true}}.dump());
 }
 
 Result<void> ApplyJournal::finish_step(unsigned step, StepFiles files, bool keep) {

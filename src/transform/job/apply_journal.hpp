@@ -40,6 +40,9 @@ class ApplyJournal {
   // `keep`: the step's files are to be found again by the next run.
   [[nodiscard]] Result<void> finish_step(unsigned step, StepFiles files, bool keep);
 
+  // The output is about to appear: from now on a file of its name is this job's.
+  [[nodiscard]] Result<void> begin_output();
+
   // The folder of a step's sorted runs.
   static std::string runs_folder(const WorkFolder& work, unsigned step);
 

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/disk/durable_file.hpp"
+#include "core/printable.hpp"
 
 namespace spillway::transform {
 namespace {
@@ -73,6 +74,19 @@ std::string range_text(size_t index) {
   return fmt::format("{} to {}", ranges[index - 1] + 1, ranges[index]);
 }
 
+// What the report beside `out` says of a finished run of this configuration; null when it says no such
+// thing.
+Json finished_report(const std::string& out, const std::string& configuration) {
+  constexpr uint64_t kMostReport = uint64_t{16} << 20;
+  const auto text = read_small_file(report_beside(out), kMostReport);
+  if (!text) return {};
+  const Json report = Json::parse(*text, nullptr, false);
+  const Json job = report.is_object() ? report.value("job", Json()) : Json();
+  const bool is_it = job.is_object() && job.value("ended", "") == "finished" &&
+                     job.value("configuration", Json()).dump() == configuration;
+  return is_it ? job : Json();
+}
+
 }  // namespace
 
 std::string configuration_text(const Chemistry& chemistry, const ApplyOptions& options,
@@ -94,17 +108,17 @@ std::string configuration_text(const Chemistry& chemistry, const ApplyOptions& o
 std::string report_beside(const std::string& out) { return out + ".report.json"; }
 
 bool is_result_of(const std::string& out, const std::string& configuration) {
-  constexpr uint64_t kMostReport = uint64_t{16} << 20;
   std::ifstream file(out, std::ios::binary);
   std::array<char, 4> magic{};
   file.read(magic.data(), magic.size());
-  if (std::string_view(magic.data(), magic.size()) != "PAR1") return false;
-  const auto text = read_small_file(report_beside(out), kMostReport);
-  if (!text) return false;
-  const Json report = Json::parse(*text, nullptr, false);
-  const Json job = report.is_object() ? report.value("job", Json()) : Json();
-  return job.is_object() && job.value("ended", "") == "finished" &&
-         job.value("configuration", Json()).dump() == configuration;
+  return std::string_view(magic.data(), magic.size()) == "PAR1" &&
+         !finished_report(out, configuration).is_null();
+}
+
+bool is_rejects_of(const std::string& out, const std::string& configuration,
+                   const std::string& rejects) {
+  const Json report = finished_report(out, configuration);
+  return report.is_object() && report.value("rejects", "") == printable(rejects, kMostPath);
 }
 
 std::vector<std::pair<std::string, std::string>> footer_texts(const Chemistry& chemistry,

@@ -23,10 +23,15 @@ struct RuleExampleRow {  // one product of a rule, for the drawing
 std::string configuration_text(const Chemistry& chemistry, const ApplyOptions& options,
                                const InputFiles& inputs, const std::vector<std::string>& known);
 
+constexpr size_t kMostPath = 4096;  // bytes of a path in a report
+
 // Where a run leaves its report unless it is told: beside the output.
 std::string report_beside(const std::string& out);
 // Whether `out` is what a run of this configuration left: a Parquet file of ours whose report says so.
 bool is_result_of(const std::string& out, const std::string& configuration);
+// Whether the run of this configuration that wrote `out` wrote its refusals to `rejects`.
+bool is_rejects_of(const std::string& out, const std::string& configuration,
+                   const std::string& rejects);
 
 // spillway.version, .order, .key, .rules_sha256, .options, .counts: nothing that differs between two
 // runs of the same job.
