@@ -34,8 +34,11 @@ class WordFiring final : public Firing {
   std::unique_ptr<Expander> expander() const override;
   Bytes expander_bytes() const override { return 64_B; }
 
+  static constexpr uint32_t kDone = UINT32_MAX, kRefused = UINT32_MAX - 1;
+  // kDone; kRefused when `emit` said no; else the place whose field is too narrow.
   template <class Emit>
-  Result<bool> fire(uint64_t state, Emit&& emit) const;
+  uint32_t fire(uint64_t state, Emit&& emit) const;
+  Error outgrown(uint32_t place) const { return overflow(net_, place); }
 
  private:
   WordMove compiled(std::span<const NetTouch> touches) {
@@ -67,9 +70,8 @@ class WordFiring final : public Firing {
   std::vector<NetTouch> heavy_;
 };
 
-// False when `emit` was refused.
 template <class Emit>
-Result<bool> WordFiring::fire(uint64_t state, Emit&& emit) const {
+uint32_t WordFiring::fire(uint64_t state, Emit&& emit) const {
   uint64_t some = state, full = state;  // bit 0 of a field: not zero; all ones
   for (unsigned shift = 1; shift < width_; ++shift) {
     some |= state >> shift;
@@ -91,18 +93,15 @@ Result<bool> WordFiring::fire(uint64_t state, Emit&& emit) const {
       });
       if (!enabled) continue;
       for (const NetTouch& touch : heavy) {
-        if (touch.after(tokens(touch)) > static_cast<int64_t>(most_))
-          return fail(overflow(net_, touch.place));
+        if (touch.after(tokens(touch)) > static_cast<int64_t>(most_)) return touch.place;
         if (touch.take == NetTouch::kAll) base &= ~field(touch.place);
       }
     }
-    if ((full & move.grows) != 0) [[unlikely]] {
-      return fail(
-          overflow(net_, static_cast<uint32_t>(std::countr_zero(full & move.grows)) / width_));
-    }
-    if (!emit(base + move.delta)) return false;
+    if ((full & move.grows) != 0) [[unlikely]]
+      return static_cast<uint32_t>(std::countr_zero(full & move.grows)) / width_;
+    if (!emit(base + move.delta)) return kRefused;
   }
-  return true;
+  return kDone;
 }
 
 class WordExpander final : public Expander {
@@ -114,16 +113,22 @@ class WordExpander final : public Expander {
   Result<uint32_t> expand(const StateBlock& parents, size_t first, Successors& out) override {
     uint32_t done = 0;
     for (size_t i = first; i < parents.size(); ++i, ++done) {
+      const uint64_t state = parents.packed[i];
+      uint32_t outcome;
       if (out.has_room(room_)) [[likely]] {
-        TRY(firing_.fire(parents.packed[i], [&out](uint64_t state) {
-          out.emit(state);
+        outcome = firing_.fire(state, [&out](uint64_t next) {
+          out.emit(next);
           return true;
-        }));
-      } else if (!TRY(firing_.fire(parents.packed[i],
-                                   [&out](uint64_t state) { return out.push(state); }))) {
+        });
+      } else {
+        outcome = firing_.fire(state, [&out](uint64_t next) { return out.push(next); });
+      }
+      if (outcome == WordFiring::kRefused) {
         out.drop_parent();
         return done;
       }
+      if (outcome != WordFiring::kDone) [[unlikely]]
+        return fail(firing_.outgrown(outcome));
       out.end_parent();
     }
     return done;
