@@ -168,7 +168,7 @@ Result<void> TransformCommand::run(std::stop_token stop) {
   if (merge_->parsed()) return merge(std::move(stop));
   if (rules_->parsed()) return rules();
   if (verify_->parsed()) return verify(std::move(stop));
-  return stats();
+  return stats(stop);
 }
 
 #ifdef SPILLWAY_HAVE_RDKIT
@@ -267,8 +267,8 @@ Result<void> TransformCommand::rules() {
   return {};
 }
 
-Result<void> TransformCommand::stats() {
-  fmt::print("{}", TRY(transform::stats_text(words_->stats_file)));
+Result<void> TransformCommand::stats(const std::stop_token& stop) {
+  fmt::print("{}", TRY(transform::stats_text(words_->stats_file, stop)));
   return {};
 }
 
@@ -302,7 +302,7 @@ tl::unexpected<Error> no_rdkit() {
 Result<void> TransformCommand::apply(std::stop_token) { return no_rdkit(); }
 Result<void> TransformCommand::merge(std::stop_token) { return no_rdkit(); }
 Result<void> TransformCommand::rules() { return no_rdkit(); }
-Result<void> TransformCommand::stats() { return no_rdkit(); }
+Result<void> TransformCommand::stats(const std::stop_token&) { return no_rdkit(); }
 Result<void> TransformCommand::verify(std::stop_token) { return no_rdkit(); }
 
 #endif

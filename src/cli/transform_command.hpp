@@ -23,7 +23,7 @@ class TransformCommand {
   Result<void> apply(std::stop_token stop);
   Result<void> merge(std::stop_token stop);
   Result<void> rules();
-  Result<void> stats();
+  Result<void> stats(const std::stop_token& stop);
   Result<void> verify(std::stop_token stop);
 
   CLI::App* app_ = nullptr;

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Stopping on purpose: Ctrl-C and SIGTERM end at a checkpoint, a second signal at once, and two runs never share a folder.
+"""Stopping on purpose: Ctrl-C, SIGTERM and SIGHUP end at a checkpoint within two seconds, a second signal at once, and two runs never share a folder.
 
 stop_test.py BINARY WORK-FOLDER [unittest options]
 """
@@ -18,6 +18,7 @@ import jobs  # noqa: E402
 SPILLWAY = str(pathlib.Path(sys.argv.pop(1)).resolve())
 WORK = pathlib.Path(sys.argv.pop(1)).resolve()
 JOB = ["pancake", "10"]
+MOST_SECONDS = 2  # from the signal to the end
 
 
 class StopTest(unittest.TestCase):
@@ -46,10 +47,10 @@ class StopTest(unittest.TestCase):
         self.addCleanup(lambda: process.poll() is None and process.kill())
         return process
 
-    def check_stop(self, name, signals, most_seconds):
+    def check_stop(self, name, signals, most_seconds, part=0.5):
         out = self.work / name
         process = self.start(out)
-        time.sleep(self.seconds / 2)
+        time.sleep(self.seconds * part)
         asked = time.monotonic()
         for number in signals:
             process.send_signal(number)
@@ -63,11 +64,12 @@ class StopTest(unittest.TestCase):
         return err
 
     def test_ctrl_c_stops_at_a_checkpoint_and_says_how_to_go_on(self):
-        last = self.check_stop("interrupted", [signal.SIGINT], 20).strip().splitlines()[-1]
+        last = self.check_stop("interrupted", [signal.SIGINT], MOST_SECONDS).strip().splitlines()[-1]
         self.assertRegex(last, "checkpoint.*same command")
 
-    def test_sigterm_stops_at_a_checkpoint(self):
-        self.check_stop("terminated", [signal.SIGTERM], 20)
+    def test_any_signal_at_any_moment_stops_soon(self):
+        for i, number in enumerate((signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGHUP)):
+            self.check_stop(f"moment{i}", [number], MOST_SECONDS, 0.1 + 0.15 * i)
 
     def test_a_second_ctrl_c_stops_at_once(self):
         self.check_stop("twice", [signal.SIGINT, signal.SIGINT], 1)

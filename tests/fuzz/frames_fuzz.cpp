@@ -78,7 +78,8 @@ void heal(std::vector<uint8_t>& run) {
 
 template <class K>
 void read_run(const Place& place, std::span<const uint8_t> bytes) {
-  const auto run = SortedRun<K>::open(place.blob("run-0", bytes), 8);
+  const auto budget = Budget::create(1_MiB);
+  const auto run = SortedRun<K>::open(place.blob("run-0", bytes), 8, *budget->open({"index", 1}));
   if (!run) {
     MUST(run.error().code() == Code::kCorrupt);
     return;

@@ -6,8 +6,8 @@
 // memory and is refused.
 //
 // Threads  ScratchSpace: any. ScratchFile: append() by one thread at a time; read() by any, also
-// beside an append. Fails    kScratchFull, kIo; create(): kInvalid for tmpfs, kNotFound for a
-// missing folder.
+//          beside an append.
+// Fails    kScratchFull, kIo; create(): kInvalid for tmpfs, kNotFound for a missing folder.
 #pragma once
 
 #include <atomic>

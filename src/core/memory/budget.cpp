@@ -41,8 +41,9 @@ struct Waiter {
   uint64_t bytes = 0;
   std::function<void(Result<Lease>)> done;  // asynchronous: owned by the queue; else:
   CondVar wake;
-  // Both under the budget's mutex until the waiter has left the queue.
+  // All under the budget's mutex until the waiter has left the queue.
   uint64_t ticket = 0;
+  std::list<Waiter*>::iterator place;
   Outcome outcome = Outcome::kWaiting;
 };
 
@@ -70,6 +71,7 @@ using Ready = std::vector<std::unique_ptr<Waiter>>;  // to be called without the
 struct Budget::Impl {
   mutable Mutex mutex;
   uint64_t capacity GUARDED_BY(mutex) = 0;
+  uint64_t most GUARDED_BY(mutex) = 0;  // the largest capacity there was
   bool floors_only GUARDED_BY(mutex) = false;
   bool ended GUARDED_BY(mutex) = false;
   uint64_t floors GUARDED_BY(mutex) = 0;  // of all accounts: nobody else's
@@ -79,8 +81,9 @@ struct Budget::Impl {
   size_t waiters GUARDED_BY(mutex) = 0;
   uint64_t tickets GUARDED_BY(mutex) = 0;
 
-  uint64_t ceiling_of(const Ledger& ledger) const REQUIRES(mutex) {
-    const uint64_t all = capacity - floors + ledger.spec.floor.count();
+  // What one request can get at a capacity of `whole`.
+  uint64_t ceiling_of(const Ledger& ledger, uint64_t whole) const REQUIRES(mutex) {
+    const uint64_t all = whole - floors + ledger.spec.floor.count();
     return ledger.spec.ceiling ? std::min(all, ledger.spec.ceiling->count()) : all;
   }
   // Whether it is the account's own ceiling that stands in the way.
@@ -89,12 +92,16 @@ struct Budget::Impl {
     const uint64_t ceiling = ledger.spec.ceiling->count();
     return bytes > ceiling || ledger.used > ceiling - bytes;
   }
+  // Whether it waits for something else than what others hold.
+  bool is_held_back(const Ledger& ledger, uint64_t bytes) const REQUIRES(mutex) {
+    return is_capped(ledger, bytes) || bytes > ceiling_of(ledger, capacity);
+  }
   static bool is_within_floor(const Ledger& ledger, uint64_t bytes) {
     const uint64_t floor = ledger.spec.floor.count();
     return bytes <= floor && ledger.used <= floor - bytes;
   }
   bool fits(const Ledger& ledger, uint64_t bytes) const REQUIRES(mutex) {
-    if (bytes > ceiling_of(ledger) || is_capped(ledger, bytes)) return false;
+    if (is_held_back(ledger, bytes)) return false;
     const uint64_t floor = ledger.spec.floor.count();
     const uint64_t more = above(ledger.used + bytes, floor) - above(ledger.used, floor);
     return more == 0 || (!floors_only && floors + shared + more <= capacity);
@@ -113,7 +120,7 @@ struct Budget::Impl {
     waiter->ticket = tickets++;
     ledger.least_waiting =
         ledger.waiting.empty() ? waiter->bytes : std::min(ledger.least_waiting, waiter->bytes);
-    ledger.waiting.push_back(waiter);
+    waiter->place = ledger.waiting.insert(ledger.waiting.end(), waiter);
     ++waiters;
   }
   std::list<Waiter*>::iterator leave(Ledger& ledger, std::list<Waiter*>::iterator at,
@@ -138,7 +145,7 @@ struct Budget::Impl {
     while (true) {
       Ledger* first = nullptr;
       for (Ledger& ledger : ledgers) {
-        if (ledger.waiting.empty() || is_capped(ledger, ledger.waiting.front()->bytes)) continue;
+        if (ledger.waiting.empty() || is_held_back(ledger, ledger.waiting.front()->bytes)) continue;
         if (first == nullptr || ledger.spec.rank > first->spec.rank ||
             (ledger.spec.rank == first->spec.rank &&
              ledger.waiting.front()->ticket < first->waiting.front()->ticket)) {
@@ -150,9 +157,11 @@ struct Budget::Impl {
     }
   }
   void grant_floor(Ledger& ledger, Ready& ready) REQUIRES(mutex) {
-    if (ledger.waiting.empty() || !is_within_floor(ledger, ledger.least_waiting)) return;
+    if (ledger.waiting.empty()) return;
     uint64_t least = std::numeric_limits<uint64_t>::max();
     for (auto at = ledger.waiting.begin(); at != ledger.waiting.end();) {
+      // So that a look ends with the room, not with the queue.
+      if (!is_within_floor(ledger, ledger.least_waiting)) return;
       if (is_within_floor(ledger, (*at)->bytes) && fits(ledger, (*at)->bytes)) {
         at = leave(ledger, at, Outcome::kGranted, ready);
       } else {
@@ -165,7 +174,7 @@ struct Budget::Impl {
   // Whoever can have its bytes no more, whatever is given back.
   void refuse_impossible(Ready& ready) REQUIRES(mutex) {
     for (Ledger& ledger : ledgers) {
-      const uint64_t ceiling = ceiling_of(ledger);
+      const uint64_t ceiling = ceiling_of(ledger, most);
       for (auto at = ledger.waiting.begin(); at != ledger.waiting.end();)
         at = (*at)->bytes > ceiling ? leave(ledger, at, Outcome::kTooLarge, ready) : std::next(at);
     }
@@ -177,7 +186,7 @@ struct Budget::Impl {
     return std::any_of(ledgers.begin(), ledgers.end(), [&](const Ledger& other) {
       if (other.waiting.empty()) return false;
       return &other == &ledger || (other.spec.rank >= ledger.spec.rank &&
-                                   !is_capped(other, other.waiting.front()->bytes));
+                                   !is_held_back(other, other.waiting.front()->bytes));
     });
   }
 
@@ -188,7 +197,7 @@ struct Budget::Impl {
       case Outcome::kTooLarge: {
         MutexLock lock(mutex);
         return too_large(waiter.account->name, waiter.bytes,
-                         ceiling_of(ledgers[waiter.account->index]));
+                         ceiling_of(ledgers[waiter.account->index], most));
       }
       case Outcome::kWaiting:
         return fail(Code::kCancelled, "stopped while waiting for memory");
@@ -248,7 +257,7 @@ Budget::~Budget() {
 std::unique_ptr<Budget> Budget::create(Bytes capacity) {
   std::unique_ptr<Budget> budget(new Budget);
   MutexLock lock(budget->impl_->mutex);
-  budget->impl_->capacity = capacity.count();
+  budget->impl_->capacity = budget->impl_->most = capacity.count();
   return budget;
 }
 
@@ -303,10 +312,24 @@ void Budget::set_capacity(Bytes capacity) {
   {
     MutexLock lock(impl_->mutex);
     impl_->capacity = std::max(capacity.count(), impl_->floors);
-    impl_->refuse_impossible(ready);
+    impl_->most = std::max(impl_->most, impl_->capacity);
     impl_->grant(ready);
   }
   Impl::deliver(std::move(ready));
+}
+
+std::string Budget::starved() const {
+  MutexLock lock(impl_->mutex);
+  if (impl_->waiters == 0 || impl_->capacity == impl_->most) return "";
+  for (const Ledger& ledger : impl_->ledgers) {
+    const uint64_t ceiling = impl_->ceiling_of(ledger, impl_->capacity);
+    for (const Waiter* const waiter : ledger.waiting) {
+      if (waiter->bytes <= ceiling) continue;
+      return fmt::format("{} waits for {} and can have {}", ledger.spec.name,
+                         to_string(Bytes(waiter->bytes)), to_string(Bytes(ceiling)));
+    }
+  }
+  return "";
 }
 
 void Budget::lend_floors_only(bool only) {
@@ -335,7 +358,7 @@ std::vector<AccountUsage> Budget::usage() const {
   list.reserve(impl_->ledgers.size());
   for (const Ledger& ledger : impl_->ledgers) {
     list.push_back({ledger.spec.name, ledger.spec.rank, ledger.spec.floor,
-                    Bytes(impl_->ceiling_of(ledger)), Bytes(ledger.used), Bytes(ledger.peak),
+                    Bytes(impl_->ceiling_of(ledger, impl_->most)), Bytes(ledger.used), Bytes(ledger.peak),
                     ledger.waits, ledger.waited, ledger.refusals});
   }
   return list;
@@ -352,7 +375,7 @@ Bytes Account::floor() const {
 Bytes Account::ceiling() const {
   Budget::Impl& impl = *state_->owner;
   MutexLock lock(impl.mutex);
-  return Bytes(impl.ceiling_of(impl.ledgers[state_->index]));
+  return Bytes(impl.ceiling_of(impl.ledgers[state_->index], impl.most));
 }
 
 Bytes Account::used() const {
@@ -396,7 +419,7 @@ Result<Lease> Account::acquire(Bytes bytes, std::stop_token stop) {
   {
     MutexLock lock(impl.mutex);
     Ledger& ledger = impl.ledgers[state_->index];
-    const uint64_t ceiling = impl.ceiling_of(ledger);
+    const uint64_t ceiling = impl.ceiling_of(ledger, impl.most);
     if (impl.ended) return fail(Code::kCancelled, "the budget has ended");
     if (bytes.count() > ceiling) return too_large(state_->name, bytes.count(), ceiling);
     impl.enqueue(&waiter);
@@ -422,7 +445,7 @@ Result<Lease> Account::acquire(Bytes bytes, std::stop_token stop) {
     Ledger& ledger = impl.ledgers[state_->index];
     ledger.waited += std::chrono::duration<double>(Clock::now() - begin).count();
     if (waiter.outcome == Outcome::kWaiting) {
-      ledger.waiting.remove(&waiter);
+      ledger.waiting.erase(waiter.place);
       --impl.waiters;
       impl.grant(ready);  // whoever waited behind this one
     }
@@ -443,7 +466,7 @@ void Account::acquire_async(Bytes bytes, std::function<void(Result<Lease>)> done
     if (impl.ended) {
       waiter->outcome = Outcome::kEnded;
       ready.push_back(std::move(waiter));
-    } else if (bytes.count() > impl.ceiling_of(impl.ledgers[state_->index])) {
+    } else if (bytes.count() > impl.ceiling_of(impl.ledgers[state_->index], impl.most)) {
       waiter->outcome = Outcome::kTooLarge;
       ready.push_back(std::move(waiter));
     } else {

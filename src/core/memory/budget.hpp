@@ -10,10 +10,10 @@
 //     Spilling acquires nothing.
 //  5. Sink first: grants go to the highest rank; FIFO within a rank.
 //  6. A stage that waits for a particular input has a floor along that input's whole path.
-//  7. A request above the account's ceiling fails at once with kTooLarge, and so does one that
-//  waits
-//     when the capacity is lowered below it. Who waits for bytes of its own account (its ceiling)
-//     holds nobody else up.
+//  7. A request above the account's ceiling, or above what the largest capacity there was could ever
+//     lend it, fails at once with kTooLarge. One that only the present capacity is too low for waits:
+//     a dip passes. Who waits for that, or for bytes of its own account (its ceiling), holds nobody
+//     else up.
 //
 // Threads  Budget, Account: any. Lease: one owner at a time.
 // Cost     One mutex; about 100 ns for an acquire and release without contention. Not for small
@@ -75,7 +75,7 @@ class Account {
   explicit operator bool() const { return state_ != nullptr; }
   const std::string& name() const;
   Bytes floor() const;
-  Bytes ceiling() const;  // the most that one request can ever get
+  Bytes ceiling() const;  // the most that one request can ever get, at the largest capacity there was
   Bytes used() const;
   Bytes peak() const;
 
@@ -116,6 +116,9 @@ class Budget {
 
   Bytes capacity() const;
   void set_capacity(Bytes capacity);  // granted leases stand; new ones wait
+  // Somebody who waits for more than the present capacity can lend, whatever is given back: "sort
+  // waits for 12 MiB and can have 8 MiB"; empty when there is none.
+  std::string starved() const;
   // While set, nothing is lent above the floors; who asks for more waits or is refused as when
   // memory is short. The Governor's step before the limit.
   void lend_floors_only(bool only);

@@ -1,29 +1,34 @@
 // Holds the ledger against the truth: the budget is the limit, the governor corrects drift.
 //
-// Samples the process's memory every 50 ms. What the process holds beyond its leases (at its peak,
-// or the reserve if that is more) is taken off the budget's capacity: granted leases stand, new
-// ones are refused, so accumulators spill. Of the limit:
-//   85 %  the allocator is asked to give memory back, once a second at most
-//   92 %  nothing is lent above the floors until the process holds less
-//   97 %  `exceeded` is called, once, with the accounts: the job ends before the kernel ends it
+// Samples the process's memory every 50 ms. What the process holds beside its leases (the reserve if
+// that is more) is taken off the budget's capacity: granted leases stand, new ones are refused, so
+// accumulators spill. Of a lease only what was touched counts as held: a buffer that is leased and
+// not yet used hides no drift. The most of the last 5 to 10 s counts, so that a spike passes.
+//
+// Pressure, of the limit; a level is left 2 % below where it is entered:
+//   85 %  kPurging     the allocator is asked to give memory back, once a second at most
+//   92 %  kFloorsOnly  nothing is lent above the floors
+//   97 %  kExceeded    `exceeded` is called, once, with the accounts: the job ends before the kernel
+//                      ends it
+// `exceeded` is called, too, when somebody waits 10 s for what the drift leaves no room for.
 //
 // Threads  One of its own, joined by the destructor; it calls out with no mutex held.
-// Cost     About 20 us a sample.
+// Cost     About 20 us a sample; looking which pages are touched takes a hundredth of its time at most.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <functional>
 #include <optional>
 
 #include "core/clock.hpp"
+#include "core/memory/allocator.hpp"
 #include "core/memory/budget.hpp"
+#include "core/memory/mapped_buffers.hpp"
 #include "core/memory/procstat.hpp"
 #include "core/ticker.hpp"
 
 namespace spillway {
-
-// Asks the allocator to give what it keeps for later back to the system.
-void purge_allocator();
 
 // What the process holds; nothing beside a sanitizer, whose own memory is many times that.
 inline ProcessMemory governed_memory() {
@@ -34,6 +39,8 @@ inline ProcessMemory governed_memory() {
 #endif
 }
 
+enum class Pressure { kNone, kPurging, kFloorsOnly, kExceeded };
+
 class Governor {
  public:
   struct Options {
@@ -42,13 +49,22 @@ class Governor {
     std::chrono::milliseconds every{50};
     // Tests put theirs here.
     std::function<ProcessMemory()> sample = [] { return governed_memory(); };
+    // Of what is leased.
+    std::function<Bytes()> untouched = [] { return MappedBuffers::of_process().untouched(); };
     std::function<void()> purge = purge_allocator;
     const Clock* clock = &Clock::real();
 
     std::function<void(Error)> exceeded;
+    // At every change of level, up or down: for a note of the job. May be empty.
+    std::function<void(Pressure level, Bytes held)> on_pressure;
   };
   // `budget` outlives the governor.
   Governor(Budget& budget, Options options);
+
+  // How often each level was entered from below it: [0] kPurging, [1] kFloorsOnly, [2] kExceeded.
+  using PressureCounts = std::array<uint64_t, 3>;
+  PressureCounts pressure_counts() const EXCLUDES(mutex_);
+  Pressure pressure() const EXCLUDES(mutex_);
 
   // One sample, as the thread does it. For tests.
   void step() EXCLUDES(mutex_);
@@ -56,16 +72,23 @@ class Governor {
  private:
   struct Verdict {
     Bytes capacity;
-    bool purge, floors_only, exceeded;
+    Pressure level;
+    bool changed, purge, exceeded, starved;
   };
-  Verdict judge(Bytes held, Bytes leased) EXCLUDES(mutex_);
+  Verdict judge(Bytes held, Bytes touched, bool waits) EXCLUDES(mutex_);
+  Bytes drift(Bytes beside, Clock::Time now) REQUIRES(mutex_);
+  Pressure level_of(Bytes held) const REQUIRES(mutex_);
 
   Budget& budget_;
   const Options options_;
-  Mutex mutex_;
-  Bytes drift_ GUARDED_BY(mutex_);  // peak of what was held and not leased
+  mutable Mutex mutex_;
+  // The most that was held and not leased, of this window and the one before.
+  std::array<Bytes, 2> drifts_ GUARDED_BY(mutex_);
+  Clock::Time window_ GUARDED_BY(mutex_);
+  Pressure level_ GUARDED_BY(mutex_) = Pressure::kNone;
+  PressureCounts counts_ GUARDED_BY(mutex_){};
   bool told_ GUARDED_BY(mutex_) = false;
-  std::optional<Clock::Time> purged_ GUARDED_BY(mutex_);
+  std::optional<Clock::Time> purged_ GUARDED_BY(mutex_), starving_ GUARDED_BY(mutex_);
   Ticker ticker_;
 };
 

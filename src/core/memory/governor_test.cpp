@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <optional>
+#include <vector>
 
 namespace spillway {
 namespace {
@@ -13,19 +14,26 @@ struct Fixture {
   ProcessMemory now;
   FakeClock clock;
   unsigned purges = 0;
+  Bytes untouched;
   std::function<void()> when_exceeded;
+  std::function<void(Pressure)> when_pressed;
   std::optional<Error> error;
   Governor governor{*budget,
                     {.limit = 100_MiB,
                      .reserve = 10_MiB,
                      .every = std::chrono::hours(1),  // the test steps it
                      .sample = [this] { return now; },
+                     .untouched = [this] { return untouched; },
                      .purge = [this] { ++purges; },
                      .clock = &clock,
                      .exceeded =
                          [this](Error told) {
                            error.emplace(std::move(told));
                            if (when_exceeded) when_exceeded();
+                         },
+                     .on_pressure =
+                         [this](Pressure level, Bytes) {
+                           if (when_pressed) when_pressed(level);
                          }}};
 };
 
@@ -39,7 +47,94 @@ TEST(Governor, LendsLessWhenTheProcessHoldsMoreThanItsLeases) {
   EXPECT_EQ(f.budget->capacity(), 70_MiB);
   f.now.anonymous = 5_MiB;
   f.governor.step();
-  EXPECT_EQ(f.budget->capacity(), 70_MiB) << "the peak of the drift counts";
+  EXPECT_EQ(f.budget->capacity(), 70_MiB) << "the most of the last seconds counts";
+}
+
+TEST(Governor, LendsAgainWhenASpikeHasPassed) {
+  Fixture f;
+  f.now.anonymous = 60_MiB;
+  f.governor.step();
+  f.now.anonymous = 5_MiB;
+  Bytes capacity;
+  int seconds = 0;
+  for (; seconds < 60 && capacity < 90_MiB; ++seconds) {
+    f.clock.advance(std::chrono::seconds(1));
+    f.governor.step();
+    capacity = f.budget->capacity();
+    EXPECT_TRUE(seconds >= 4 || capacity == 40_MiB);
+  }
+  EXPECT_LE(seconds, 11);
+  f.now.anonymous = 30_MiB;  // what stays is seen in every window
+  for (int i = 0; i < 30; ++i) {
+    f.clock.advance(std::chrono::seconds(1));
+    f.governor.step();
+    EXPECT_EQ(f.budget->capacity(), 70_MiB);
+  }
+}
+
+TEST(Governor, SeesDriftBehindLeasesThatNothingTouched) {
+  Fixture f;
+  auto account = f.budget->open({"table", 1});
+  const auto lease = account->try_acquire(50_MiB);
+  f.now.anonymous = 45_MiB;
+  f.governor.step();
+  EXPECT_EQ(f.budget->capacity(), 90_MiB) << "less than is leased";
+  f.untouched = 40_MiB;
+  f.governor.step();
+  EXPECT_EQ(f.budget->capacity(), 65_MiB) << "35 MiB are beside the 10 that were touched";
+}
+
+TEST(Governor, CountsAndTellsEveryChangeOfPressureOnce) {
+  Fixture f;
+  std::vector<Pressure> told;
+  f.when_pressed = [&](Pressure level) { told.push_back(level); };
+  const auto at = [&](uint64_t mib) {
+    f.now.anonymous = Bytes(mib << 20);
+    f.governor.step();
+    return f.governor.pressure();
+  };
+  EXPECT_EQ(at(85), Pressure::kNone);
+  EXPECT_EQ(at(86), Pressure::kPurging);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(at(i % 2 == 0 ? 84 : 86), Pressure::kPurging) << "near it";
+  EXPECT_EQ(at(83), Pressure::kNone);
+  EXPECT_EQ(at(93), Pressure::kFloorsOnly);
+  EXPECT_EQ(at(91), Pressure::kFloorsOnly);
+  EXPECT_EQ(at(90), Pressure::kPurging);
+  EXPECT_EQ(at(99), Pressure::kExceeded);
+  EXPECT_EQ(at(10), Pressure::kNone);
+  EXPECT_EQ(f.governor.pressure_counts(), (Governor::PressureCounts{2, 2, 1}));
+  EXPECT_EQ(told, (std::vector<Pressure>{Pressure::kPurging, Pressure::kNone, Pressure::kFloorsOnly,
+                                         Pressure::kPurging, Pressure::kExceeded,
+                                         Pressure::kNone}));
+}
+
+TEST(Governor, EndsAWaitThatDriftLeavesNoRoomFor) {
+  Fixture f;
+  auto account = f.budget->open({"sort", 1});
+  f.now.anonymous = 50_MiB;
+  f.governor.step();
+  account->acquire_async(80_MiB, [](const Result<Lease>&) {});
+  for (int i = 0; i < 9; ++i) {
+    f.governor.step();
+    f.clock.advance(std::chrono::seconds(1));
+  }
+  EXPECT_FALSE(f.error) << "it may pass";
+  for (int i = 0; i < 3; ++i) {
+    f.governor.step();
+    f.clock.advance(std::chrono::seconds(1));
+  }
+  ASSERT_TRUE(f.error);
+  EXPECT_EQ(f.error->message().substr(0, 60),
+            "sort waits for 80 MiB and can have 50 MiB; raise --memory: t");
+}
+
+// The tests under sanitizers have no jemalloc; tests/memcap/allocator_test.py asks the program.
+TEST(Allocator, DecaysAsDecisionFiveSays) {
+  tune_allocator();
+  const auto decay = allocator_decay();
+  if (!decay) GTEST_SKIP() << "no jemalloc";
+  EXPECT_EQ(*decay, kAllocatorDecay);
+  EXPECT_EQ(kAllocatorDecay, std::chrono::seconds(1));
 }
 
 TEST(Governor, CountsSharedMemoryAndNotMappedFiles) {

@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "core/memory/mapped_buffers.hpp"
+
 namespace spillway {
 
 Result<GrowingPages> GrowingPages::reserve(Account account, size_t most, size_t step) {
@@ -42,7 +44,7 @@ GrowingPages::GrowingPages(GrowingPages&& other) noexcept
 
 GrowingPages& GrowingPages::operator=(GrowingPages&& other) noexcept {
   if (this != &other) {
-    if (data_ != nullptr) ::munmap(data_, most_);
+    unmap();
     account_ = std::move(other.account_);
     lease_ = std::move(other.lease_);
     data_ = std::exchange(other.data_, nullptr);
@@ -53,8 +55,12 @@ GrowingPages& GrowingPages::operator=(GrowingPages&& other) noexcept {
   return *this;
 }
 
-GrowingPages::~GrowingPages() {
-  if (data_ != nullptr) ::munmap(data_, most_);
+GrowingPages::~GrowingPages() { unmap(); }
+
+void GrowingPages::unmap() {
+  if (data_ == nullptr) return;
+  MappedBuffers::of_process().remove(data_);
+  ::munmap(data_, most_);
 }
 
 bool GrowingPages::grow_to(size_t size) {
@@ -65,14 +71,20 @@ bool GrowingPages::grow_to(size_t size) {
   if (!lease) return false;
   lease_.join(std::move(*lease));
   size_ = wanted;
+  MappedBuffers::of_process().add(data_, size_);
   return true;
 }
 
-void GrowingPages::release() {
-  if (size_ == 0) return;
-  ::madvise(data_, size_, MADV_DONTNEED);
-  size_ = 0;
-  lease_.release();
+void GrowingPages::shrink_to(size_t size) {
+  const size_t kept = (size + step_ - 1) / step_ * step_;
+  if (kept >= size_) return;
+  if (kept == 0)
+    MappedBuffers::of_process().remove(data_);
+  else
+    MappedBuffers::of_process().add(data_, kept);
+  ::madvise(data_ + kept, size_ - kept, MADV_DONTNEED);
+  size_ = kept;
+  lease_.shrink_to(Bytes(kept));
 }
 
 }  // namespace spillway

@@ -31,7 +31,8 @@ class GrowingPages {
 
   // Makes at least `size` bytes usable. Keeps what is there.
   [[nodiscard]] bool grow_to(size_t size);
-  void release();  // gives everything back; the addresses stay
+  void shrink_to(size_t size);  // gives what is behind it back; the addresses stay
+  void release() { shrink_to(0); }
 
   uint8_t* data() const { return data_; }
   size_t size() const { return size_; }  // usable bytes
@@ -41,6 +42,8 @@ class GrowingPages {
   }
 
  private:
+  void unmap();
+
   Account account_;
   Lease lease_;
   uint8_t* data_ = nullptr;

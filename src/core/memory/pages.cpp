@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "core/memory/mapped_buffers.hpp"
+
 namespace spillway {
 namespace {
 constexpr size_t kHugePage = size_t{2} << 20;
@@ -27,6 +29,7 @@ Result<Pages> Pages::map(Lease lease) {
     if (size >= kHugePage) ::madvise(at, size, MADV_HUGEPAGE);
     pages.data_ = static_cast<uint8_t*>(at);
     pages.size_ = size;
+    MappedBuffers::of_process().add(pages.data_, size);
   }
   pages.lease_ = std::move(lease);
   return pages;
@@ -37,9 +40,15 @@ Pages::Pages(Pages&& other) noexcept
       data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)) {}
 
+void Pages::unmap() {
+  if (data_ == nullptr) return;
+  MappedBuffers::of_process().remove(data_);
+  ::munmap(data_, size_);
+}
+
 Pages& Pages::operator=(Pages&& other) noexcept {
   if (this != &other) {
-    if (data_ != nullptr) ::munmap(data_, size_);
+    unmap();
     lease_ = std::move(other.lease_);
     data_ = std::exchange(other.data_, nullptr);
     size_ = std::exchange(other.size_, 0);
@@ -47,15 +56,15 @@ Pages& Pages::operator=(Pages&& other) noexcept {
   return *this;
 }
 
-Pages::~Pages() {
-  if (data_ != nullptr) ::munmap(data_, size_);
-}
+Pages::~Pages() { unmap(); }
 
 void Pages::shrink_to(size_t size) {
   const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
   const size_t kept = (size + page - 1) / page * page;
   if (kept >= size_) return;
+  MappedBuffers::of_process().remove(data_);
   ::munmap(data_ + kept, size_ - kept);
+  if (kept > 0) MappedBuffers::of_process().add(data_, kept);
   size_ = kept;
   if (kept == 0) data_ = nullptr;
   lease_.shrink_to(Bytes(kept));

@@ -36,6 +36,8 @@ class Pages {
   void shrink_to(size_t size);
 
  private:
+  void unmap();
+
   Lease lease_;
   uint8_t* data_ = nullptr;
   size_t size_ = 0;

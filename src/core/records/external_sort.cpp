@@ -449,6 +449,7 @@ Result<std::optional<DurableRun>> ExternalSort::Input::flush() {
   auto run = TRY(owner_->write_run(*this));
   used_ = 0;
   count_ = 0;
+  TRY(owner_->make_room_in_list(this));
   DurableRun told = run->durable();
   {
     MutexLock lock(owner_->mutex_);
@@ -463,15 +464,37 @@ Result<std::optional<DurableRun>> ExternalSort::Input::flush() {
   return std::optional<DurableRun>(std::move(told));
 }
 
-std::vector<DurableRun> ExternalSort::durable_runs() const {
-  std::vector<DurableRun> list;
-  for (const auto& run : runs_) {
-    if (!run->file.empty()) list.push_back(run->durable());
+void ExternalSort::Input::give_back_spare() {
+  const size_t step = step_of(owner_->options_);
+  bytes_.shrink_to(step);
+  index_.shrink_to(step);
+}
+
+// For one run more of each input. `input` has just written one: it can do with less.
+Result<void> ExternalSort::make_room_in_list(Input* input) {
+  constexpr size_t kRunsAtOnce = 32;
+  constexpr Bytes kRunBytes(128);  // with its share of the vector, and the allocator's
+  {
+    MutexLock lock(mutex_);
+    const size_t room = kFreeRuns + list_.bytes() / kRunBytes;
+    if (runs_.size() + inputs_.size() <= room) return {};
   }
-  return list;
+  auto lease = account_.try_acquire(kRunBytes * kRunsAtOnce);
+  if (!lease && input != nullptr) {
+    input->give_back_spare();
+    lease = account_.try_acquire(kRunBytes * kRunsAtOnce);
+  }
+  MutexLock lock(mutex_);
+  if (!lease)
+    return fail(Code::kMemoryLimit, fmt::format("no memory for a list of more than {} sorted runs; "
+                                                "raise --memory",
+                                                runs_.size()));
+  list_.join(std::move(*lease));
+  return {};
 }
 
 Result<void> ExternalSort::adopt(const DurableRun& durable) {
+  TRY(make_room_in_list(nullptr));
   auto run = std::make_unique<Run>();
   // Only to look at it: its bytes stay counted.
   TRY(Blob::open(options_.folder + "/" + durable.file, durable.bytes, space_));

@@ -15,7 +15,8 @@
 //          threads, the memory or the run boundaries; every other is folded exactly once.
 // Memory   Frames and codecs of the inputs: leased at creation from `account`, as is one step of
 //          each buffer; growth is try_acquire up to `memory`; spilling acquires nothing. stream():
-//          one frame a run, at least kLeastFanIn of them. floor() is the least that works.
+//          one frame a run, at least kLeastFanIn of them. floor() is the least that works. Beyond
+//          kFreeRuns runs the list of them is leased, too: 128 bytes each.
 // Cost     About 16 bytes of index a record in memory. Sequential writes and reads only.
 // Files    One an input and one for merges on the way, however many runs there are; of durable runs,
 //          which are files each, at most half of RLIMIT_NOFILE are open.
@@ -74,6 +75,7 @@ struct ExternalSortOptions {
 class ExternalSort {
  public:
   static constexpr size_t kLeastFanIn = 8;
+  static constexpr size_t kFreeRuns = 512;
   static Bytes floor(const ExternalSortOptions& options);
   static size_t max_record(const ExternalSortOptions& options) {
     return options.frame_bytes / 2 - sizeof(uint32_t);
@@ -89,7 +91,6 @@ class ExternalSort {
     // Writes what is gathered as a run now; with a folder the run is durable on return. None when
     // nothing was gathered.
     [[nodiscard]] Result<std::optional<DurableRun>> flush();
-    uint64_t gathered() const { return count_; }  // records in memory
 
    private:
     friend class ExternalSort;
@@ -99,6 +100,7 @@ class ExternalSort {
       uint32_t length;
     };
     Result<void> sort();
+    void give_back_spare();  // of the buffers, which are empty
     std::span<uint8_t> record_of(const Entry& entry) const;
     Entry* entries() const { return index_.as<Entry>(); }
 
@@ -115,8 +117,6 @@ class ExternalSort {
   };
   Input& input(size_t index) { return inputs_[index]; }
 
-  // All runs there are, in the folder: what a checkpoint of flushed inputs names.
-  std::vector<DurableRun> durable_runs() const;
   // A run left by an earlier process, in `folder`.
   [[nodiscard]] Result<void> adopt(const DurableRun& run);
 
@@ -151,6 +151,7 @@ class ExternalSort {
   Result<std::unique_ptr<Stream::Merge>> open_merge(std::span<std::unique_ptr<Run>> runs);
   Result<size_t> lease_merge();
   Result<void> check_stop() const;
+  Result<void> make_room_in_list(Input* input);
 
   ExternalSortOptions options_;
   Account account_;
@@ -162,6 +163,7 @@ class ExternalSort {
   std::vector<Input> inputs_;
   Mutex mutex_;  // runs_ and the counters, while inputs work
   std::vector<std::unique_ptr<Run>> runs_;
+  Lease list_;             // for runs_ beyond kFreeRuns
   uint64_t next_file_ = 0;
   std::atomic<uint64_t> runs_written_{0};
   uint64_t spilled_bytes_ = 0;

@@ -185,7 +185,7 @@ TEST(ExternalSort, NeedsFewFilesForManyRuns) {
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   for (const bool durable : {false, true}) {
     ExternalSortOptions options{.inputs = 2, .memory = 1_MiB, .frame_bytes = 1024};
-    Bench bench(ExternalSort::floor(options));
+    Bench bench(ExternalSort::floor(options) + 64_KiB);  // for the list of them
     if (durable) options.folder = bench.folder.path();
     auto sort = *ExternalSort::create(options, bench.account, bench.space);
     const int next = ::dup(0);
@@ -324,6 +324,44 @@ TEST(ExternalSort, EndsWhereverAStopMeetsIt) {
     EXPECT_EQ(bench.budget->used(), 0_B);
     EXPECT_EQ(bench.space->used(), 0_B);
   }
+}
+
+// Memory that the data decides: the list of runs. It is leased, out of what the buffers have to spare
+// when there is nothing else, and a sort that gets none says so.
+TEST(ExternalSort, LeasesTheListOfItsRuns) {
+  const auto fill = [](Bytes memory, uint64_t records, uint64_t& runs) -> Result<uint64_t> {
+    Bench bench(memory);
+    ExternalSortOptions options{.memory = memory, .frame_bytes = 4096, .codec = Codec::kStored};
+    auto sort = TRY(ExternalSort::create(options, bench.account, bench.space));
+    const Bytes least = bench.account.used();
+    std::vector<uint8_t> record(1000);
+    for (uint64_t i = 0; i < records; ++i) {
+      const uint64_t mixed = __builtin_bswap64(i * 0x9E3779B97F4A7C15u);
+      std::memcpy(record.data(), &mixed, sizeof mixed);
+      TRY(sort->input(0).add(record));
+      if (i % 16 == 15) TRY(sort->input(0).flush());
+    }
+    runs = sort->runs_written();
+    EXPECT_TRUE(runs <= ExternalSort::kFreeRuns || bench.account.used() > least);
+    auto stream = TRY(sort->stream());
+    uint64_t count = 0;
+    std::vector<uint8_t> last;
+    while (const auto next = TRY(stream.next())) {
+      ++count;
+      EXPECT_LT(last, std::vector<uint8_t>(next->begin(), next->end()));
+      last.assign(next->begin(), next->end());
+    }
+    return count;
+  };
+  uint64_t runs = 0;
+  const auto many = fill(256_KiB, 16 * 600, runs);
+  ASSERT_TRUE(many) << many.error().message();
+  EXPECT_EQ(*many, 16 * 600u);
+  EXPECT_EQ(runs, 600u);
+  const auto too_many = fill(256_KiB, 16 * 4000, runs);
+  ASSERT_FALSE(too_many);
+  EXPECT_EQ(too_many.error().code(), Code::kMemoryLimit);
+  EXPECT_NE(too_many.error().message().find("sorted runs; raise --memory"), std::string::npos);
 }
 
 TEST(SortUnlessStopped, ThrowsNothingAndSaysThatItStopped) {

@@ -46,7 +46,7 @@ Result<std::unique_ptr<Partitioner>> Partitioner::create(PartitionerOptions opti
     writer.buffer_ = made->buffers_.data() + i * options.partitions * writer.stride_;
     writer.fill_.assign(options.partitions, 0);
     writer.records_.assign(options.partitions, 0);
-    writer.kept_.resize(options.partitions);
+    writer.kept_.assign(options.partitions, nullptr);
     writer.extents_.resize(options.partitions);
   }
   return made;
@@ -71,8 +71,9 @@ Result<void> Partitioner::Writer::flush_all() {
   return {};
 }
 
-uint8_t* Partitioner::Writer::keep(size_t bytes) {
+Partitioner::Writer::Frame* Partitioner::Writer::keep(size_t bytes) {
   if (spilled_ > 0) return nullptr;
+  bytes = (sizeof(Frame) + bytes + alignof(Frame) - 1) / alignof(Frame) * alignof(Frame);
   if (chunks_.empty() || chunk_used_ + bytes > chunks_.back().size()) {
     auto lease = owner_->frames_.try_acquire(Bytes(kChunk));
     if (!lease) return nullptr;
@@ -81,17 +82,18 @@ uint8_t* Partitioner::Writer::keep(size_t bytes) {
     chunks_.push_back(std::move(*pages));
     chunk_used_ = 0;
   }
-  uint8_t* const room = chunks_.back().data() + chunk_used_;
+  auto* const frame = reinterpret_cast<Frame*>(chunks_.back().data() + chunk_used_);
   chunk_used_ += bytes;
-  return room;
+  return frame;
 }
 
 Result<void> Partitioner::Writer::flush(size_t partition) {
   const uint32_t bytes = fill_[partition];
   const uint8_t* const from = buffer_ + partition * stride_ + kHeaderBytes;
-  if (uint8_t* const room = keep(bytes)) {
-    std::memcpy(room, from, bytes);
-    kept_[partition].push_back(Frame{room, bytes});
+  if (Frame* const frame = keep(bytes)) {
+    *frame = {kept_[partition], bytes};
+    std::memcpy(frame + 1, from, bytes);
+    kept_[partition] = frame;
   } else {
     TRY(spill(partition, bytes));
   }

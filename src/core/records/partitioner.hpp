@@ -6,8 +6,8 @@
 // read whole, by any thread, in no particular order.
 //
 // Memory   Writers' buffers: writers * partitions * frame_bytes, leased at creation. Frames:
-//          try_acquire, 2 MiB at a time; a refusal spills and acquires nothing. The index costs 16
-//          bytes a frame in memory, 16 an extent on scratch.
+//          try_acquire, 2 MiB at a time; a refusal spills and acquires nothing. Beside the leases:
+//          16 bytes an extent of 256 KiB on scratch, at most 64 MiB a TiB of --scratch-limit.
 // Cost     A record is copied once into a buffer, once into a frame; spilled bytes are written once
 //          and read once.
 // Threads  Writer: one thread each, side by side. read(): any, after all writers flushed.
@@ -64,9 +64,12 @@ class Partitioner {
 
    private:
     friend class Partitioner;
-    struct Frame {
-      const uint8_t* data;
-      uint32_t bytes;
+    struct Frame {  // in leased memory, before its bytes
+      const Frame* before;
+      uint64_t bytes;
+      std::span<const uint8_t> data() const {
+        return {reinterpret_cast<const uint8_t*>(this + 1), bytes};
+      }
     };
     struct Extent {
       uint64_t offset;
@@ -75,14 +78,14 @@ class Partitioner {
     };
     Result<void> flush(size_t partition);
     Result<void> spill(size_t partition, uint32_t bytes);
-    uint8_t* keep(size_t bytes);  // room in memory, or null
+    Frame* keep(size_t bytes);  // room in memory, or null
 
     Partitioner* owner_ = nullptr;
     uint8_t* buffer_ = nullptr;
     size_t frame_bytes_ = 0;
     size_t stride_ = 0;  // of the buffers: a frame header, then frame_bytes_
     std::vector<uint32_t> fill_;
-    std::vector<std::vector<Frame>> kept_;
+    std::vector<const Frame*> kept_;  // the last of each partition
     std::vector<std::vector<Extent>> extents_;
     std::vector<Pages> chunks_;
     size_t chunk_used_ = 0;
@@ -104,9 +107,9 @@ class Partitioner {
                                   const std::stop_token& stop, Take&& take) const {
     const auto stopped = [] { return fail(Code::kCancelled, "stopped while reading a partition"); };
     for (const Writer& writer : writers_) {
-      for (const Writer::Frame& frame : writer.kept_[partition]) {
+      for (auto* frame = writer.kept_[partition]; frame != nullptr; frame = frame->before) {
         if (stop.stop_requested()) return stopped();
-        take(std::span(frame.data, frame.bytes));
+        take(frame->data());
       }
       for (const Writer::Extent& extent : writer.extents_[partition]) {
         if (stop.stop_requested()) return stopped();

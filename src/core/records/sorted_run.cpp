@@ -54,8 +54,10 @@ uint64_t checksum_of(const BlockHeader& header, const uint8_t* payload) {
 }  // namespace
 
 template <class K>
-std::unique_ptr<SortedRun<K>> SortedRun<K>::create(std::unique_ptr<Blob> blob, unsigned align) {
+std::unique_ptr<SortedRun<K>> SortedRun<K>::create(std::unique_ptr<Blob> blob, unsigned align,
+                                                      Account index) {
   std::unique_ptr<SortedRun> run(new SortedRun);
+  run->fences_ = LeasedList<Fence>(std::move(index));
   run->blob_ = std::move(blob);
   run->align_ = align;
   run->pending_.reserve(kBlockKeys);
@@ -65,9 +67,9 @@ std::unique_ptr<SortedRun<K>> SortedRun<K>::create(std::unique_ptr<Blob> blob, u
 
 template <class K>
 Result<std::unique_ptr<SortedRun<K>>> SortedRun<K>::open(std::unique_ptr<Blob> blob,
-                                                         unsigned align,
+                                                         unsigned align, Account index,
                                                          const std::stop_token& stop) {
-  auto run = create(std::move(blob), align);
+  auto run = create(std::move(blob), align, std::move(index));
   const uint64_t end = run->blob_->size();
   for (uint64_t offset = 0; offset < end;) {
     if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while opening runs");
@@ -80,7 +82,7 @@ Result<std::unique_ptr<SortedRun<K>>> SortedRun<K>::open(std::unique_ptr<Blob> b
       return fail(Code::kCorrupt,
                   fmt::format("{}: bad block at offset {}", run->blob_->path(), offset));
     }
-    run->fences_.push_back(Fence{header.first_hi, offset});
+    TRY(run->add_fence({header.first_hi, offset}));
     run->size_ += header.count;
     offset += sizeof header + header.payload;
   }
@@ -153,20 +155,27 @@ Result<void> SortedRun<K>::write_block() {
   std::memcpy(raw_.data(), &header, sizeof header);
   const uint64_t offset =
       TRY(blob_->append(std::span<const uint8_t>(raw_.data(), sizeof header + header.payload)));
-  fences_.push_back(Fence{header.first_hi, offset});
+  TRY(add_fence({header.first_hi, offset}));
   size_ += pending_.size();
   pending_.clear();
   return {};
 }
 
 template <class K>
+Result<void> SortedRun<K>::add_fence(Fence fence) {
+  if (fences_.push_back(fence)) return {};
+  if (blob_->in_memory()) TRY(blob_->spill());  // gives memory back
+  if (fences_.push_back(fence)) return {};
+  return fail(Code::kMemoryLimit,
+              fmt::format("{}: no memory for the index of a run of more than {} keys; raise --memory",
+                          blob_->path(), size_));
+}
+
+template <class K>
 size_t SortedRun<K>::block_of(uint64_t key_top) const {
-  // Keys with equal top halves may straddle blocks: go to the last block that begins strictly
-  // below.
-  auto fence = std::lower_bound(fences_.begin(), fences_.end(), key_top,
-                                [](const Fence& f, uint64_t top) { return f.first < top; });
-  if (fence != fences_.begin()) --fence;
-  return static_cast<size_t>(fence - fences_.begin());
+  // Keys with equal top halves may straddle blocks: to the last block that begins strictly below.
+  const size_t at = fences_.partition_point([&](const Fence& f) { return f.first < key_top; });
+  return at == 0 ? 0 : at - 1;
 }
 
 template <class K>

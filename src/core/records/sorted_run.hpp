@@ -6,10 +6,10 @@
 // block) stay in memory: 16 bytes a block, leased.
 //
 // Order    Strictly ascending keys; append() enforces it.
-// Threads  Builder: one. A finished run is immutable and may be read by many, each with its own
-//          RunReader.
+// Threads  Builder: one. A finished run is immutable and may be read by many, each with a RunReader.
 // Cost     Encoding about 2 ns a key, decoding about 1 ns.
-// Fails    kCorrupt when a block's checksum does not match (runs in files only).
+// Fails    kCorrupt when a block's checksum does not match (runs in files only); kMemoryLimit when
+//          nothing is lent for another 2 M keys' fences, though the run went to its file for them.
 #pragma once
 
 #include <algorithm>
@@ -22,13 +22,13 @@
 
 #include "core/disk/blob.hpp"
 #include "core/key.hpp"
+#include "core/memory/leased_list.hpp"
 #include "core/result.hpp"
 
 namespace spillway {
 
 constexpr size_t kBlockKeys = 2048;
-// Header, then at most 8 bytes a delta, 8 bytes a low half, and 8 bytes of padding for unaligned
-// loads.
+// Header, at most 8 bytes a delta, 8 a low half, and 8 of padding for unaligned loads.
 constexpr size_t kMaxBlockBytes = 48 + kBlockKeys * 16 + 8;
 
 struct Fence {
@@ -39,10 +39,12 @@ struct Fence {
 template <class K>
 class SortedRun {
  public:
-  static std::unique_ptr<SortedRun> create(std::unique_ptr<Blob> blob, unsigned align);
+  // `index` lends for the fences.
+  static std::unique_ptr<SortedRun> create(std::unique_ptr<Blob> blob, unsigned align,
+                                           Account index);
   // A run left by a checkpoint: reads the block headers to find the fences.
   [[nodiscard]] static Result<std::unique_ptr<SortedRun>> open(std::unique_ptr<Blob> blob,
-                                                               unsigned align,
+                                                               unsigned align, Account index,
                                                                const std::stop_token& stop = {});
 
   [[nodiscard]] Result<void> append(std::span<const K> keys);
@@ -51,9 +53,8 @@ class SortedRun {
   uint64_t size() const { return size_; }
   Blob& blob() { return *blob_; }
   const Blob& blob() const { return *blob_; }
-  std::span<const Fence> fences() const { return fences_; }
-  // The last block whose first key is <= `key`'s top half (0 when there is none): where a range
-  // begins.
+  const LeasedList<Fence>& fences() const { return fences_; }
+  // The last block whose first key is <= `key`'s top half (0 when there is none): a range's begin.
   size_t block_of(uint64_t key_top) const;
 
   // Decodes block `index` into `out` (room for kBlockKeys); `raw` is room for kMaxBlockBytes.
@@ -62,12 +63,13 @@ class SortedRun {
  private:
   SortedRun() = default;
   Result<void> write_block();
+  Result<void> add_fence(Fence fence);
 
   std::unique_ptr<Blob> blob_;
   unsigned align_ = 0;         // zero bits at the bottom of every top half
   std::vector<K> pending_;     // at most kBlockKeys
   std::vector<uint8_t> raw_;   // one encoded block
-  std::vector<Fence> fences_;  // bounded by size() / kBlockKeys + 1; 0.008 bytes a key
+  LeasedList<Fence> fences_;   // size() / kBlockKeys + 1 of them; 0.008 bytes a key
   uint64_t size_ = 0;
 };
 

@@ -8,8 +8,8 @@
 // ever saves a look: a key is found or not found in the run itself.
 //
 // Memory   The recent table and the room for merging: leased by the caller. Filters: try_acquire,
-//          given back by drop_filters(). Runs: what new_blob() lends, else files. 16 bytes a block
-//          of 2,048 keys in memory.
+//          given back by drop_filters(). Runs: what new_blob() lends, else files; 16 bytes a block
+//          of 2,048 keys from `index`. At most kMostRuns runs.
 // Cost     A few ns a key while all fits the table. Beyond: a batch reads each block it needs once,
 //          in order; a single key reads a block (about 3 us) when its filter says maybe.
 // Threads  One at a time, except that runs() may be read by many between changes.
@@ -50,6 +50,7 @@ class SpillSet {
     Pages merge_room;    // at least merge_room_bytes()
     std::function<std::unique_ptr<Blob>()> new_blob;  // where runs are kept
     Account filters;
+    Account index;  // of the runs' fences
   };
   static size_t merge_room_bytes();
   explicit SpillSet(Options options);
@@ -63,7 +64,7 @@ class SpillSet {
   // Run by run.
   const std::vector<std::unique_ptr<SortedRun<K>>>& runs() const { return runs_; }
   std::unique_ptr<SortedRun<K>> new_run() {
-    return SortedRun<K>::create(options_.new_blob(), options_.align);
+    return SortedRun<K>::create(options_.new_blob(), options_.align, options_.index);
   }
   [[nodiscard]] Result<void> add(std::unique_ptr<SortedRun<K>> run,
                                  const std::stop_token& stop = {});

@@ -30,6 +30,7 @@ struct Fixture {
       return Blob::create(folder.path() + "/run-" + std::to_string(next++), store, space);
     };
     options.filters = *budget->open({"filters", 0, Bytes(0), filters_lend});
+    options.index = *budget->open({"index", 0});
     set.emplace(std::move(options));
   }
   TestFolder folder;

@@ -4,8 +4,9 @@
 // Open addressing in key order: a key's slot is its place in the range scaled to the slots, so that
 // a sweep meets the keys nearly sorted and the new ones leave as a sorted run almost for free.
 //
-// Memory   The caller's `room`, sized for a level-2 cache; never grows. insert() says when it is
-// full. Cost     A few ns an insert or a probe while the room fits the cache. Threads  One.
+// Memory   The caller's `room`, sized for a level-2 cache; never grows. insert() says when it is full.
+// Cost     A few ns an insert or a probe while the room fits the cache.
+// Threads  One.
 #pragma once
 
 #include <algorithm>

@@ -61,19 +61,20 @@ size_t write_record(Key128 fingerprint, std::span<const uint8_t> state, uint8_t*
 
 // ---- runs --------------------------------------------------------------------------------------
 
-ExactRun::ExactRun(std::unique_ptr<Blob> blob, size_t frame_bytes)
-    : blob_(std::move(blob)), codec_(Codec::kLz4, frame_bytes) {}
+ExactRun::ExactRun(std::unique_ptr<Blob> blob, size_t frame_bytes, Account index)
+    : blob_(std::move(blob)), codec_(Codec::kLz4, frame_bytes), fences_(std::move(index)) {}
 
-std::unique_ptr<ExactRun> ExactRun::create(std::unique_ptr<Blob> blob, size_t frame_bytes) {
-  std::unique_ptr<ExactRun> run(new ExactRun(std::move(blob), frame_bytes));
+std::unique_ptr<ExactRun> ExactRun::create(std::unique_ptr<Blob> blob, size_t frame_bytes,
+                                           Account index) {
+  std::unique_ptr<ExactRun> run(new ExactRun(std::move(blob), frame_bytes, std::move(index)));
   run->raw_.resize(frame_bytes);
   run->stored_.resize(FrameCodec::frame_room(frame_bytes));
   return run;
 }
 
 Result<std::unique_ptr<ExactRun>> ExactRun::open(std::unique_ptr<Blob> blob, size_t frame_bytes,
-                                                 const std::stop_token& stop) {
-  auto run = create(std::move(blob), frame_bytes);
+                                                 Account index, const std::stop_token& stop) {
+  auto run = create(std::move(blob), frame_bytes, std::move(index));
   const std::string& where = run->blob_->path();
   const uint64_t end = run->blob_->size();
   for (uint64_t offset = 0; offset < end;) {
@@ -86,9 +87,9 @@ Result<std::unique_ptr<ExactRun>> ExactRun::open(std::unique_ptr<Blob> blob, siz
         std::span<const uint8_t, FrameCodec::kHeaderBytes>(at, room.size()), run->frames(), where));
     if (header.stored > end - offset - room.size())
       return fail(Code::kCorrupt, where + ": is cut short; run again with --resume never");
-    run->fences_.push_back(Fence{0, offset});
+    TRY(run->add_fence({0, offset}));
     std::span<const uint8_t> records = TRY(run->load(run->frames() - 1, run->raw_, run->stored_));
-    run->fences_.back().first = load_big(records.data());
+    run->fences_[run->frames() - 1].first = load_big(records.data());
     for (; !records.empty(); ++run->size_) take_record(records);
     offset += room.size() + header.stored;
   }
@@ -110,9 +111,19 @@ Result<void> ExactRun::write_frame() {
   const size_t stored =
       codec_.encode(std::span<const uint8_t>(raw_).first(fill_), frames(), stored_);
   const uint64_t offset = TRY(blob_->append(std::span<const uint8_t>(stored_).first(stored)));
-  fences_.push_back(Fence{load_big(raw_.data()), offset});
+  TRY(add_fence({load_big(raw_.data()), offset}));
   fill_ = 0;
   return {};
+}
+
+Result<void> ExactRun::add_fence(Fence fence) {
+  if (fences_.push_back(fence)) return {};
+  if (blob_->in_memory()) TRY(blob_->spill());  // gives memory back
+  if (fences_.push_back(fence)) return {};
+  return fail(Code::kMemoryLimit,
+              fmt::format("{}: no memory for the index of a run of more than {} states; raise "
+                          "--memory",
+                          blob_->path(), size_));
 }
 
 Result<void> ExactRun::finish() {
@@ -123,10 +134,8 @@ Result<void> ExactRun::finish() {
 }
 
 size_t ExactRun::frame_of(uint64_t top) const {
-  auto fence = std::lower_bound(fences_.begin(), fences_.end(), top,
-                                [](const Fence& f, uint64_t t) { return f.first < t; });
-  if (fence != fences_.begin()) --fence;
-  return static_cast<size_t>(fence - fences_.begin());
+  const size_t at = fences_.partition_point([&](const Fence& f) { return f.first < top; });
+  return at == 0 ? 0 : at - 1;
 }
 
 Result<std::span<const uint8_t>> ExactRun::load(size_t frame, std::span<uint8_t> raw,

@@ -8,7 +8,8 @@
 //          bytes: memcmp orders records by fingerprint, and equal records are equal states. Runs are
 //          frames of records (core/disk/frame.hpp); docs/formats.md, "Exact runs".
 // Memory   Recent states and the room of merges and sweeps: leased by the caller. Filters: try_acquire,
-//          given back by drop_filters(). Runs: what new_blob() lends, else files. 16 bytes a frame.
+//          given back by drop_filters(). Runs: what new_blob() lends, else files; 16 bytes a frame
+//          from `index`. At most kMostRuns runs.
 // Cost     A run holds what its states hold, compressed, and 20 bytes each. A look-up that misses the
 //          recent states reads a frame (about 20 us) when a filter says maybe.
 // Threads  One at a time.
@@ -28,6 +29,7 @@
 #include "core/disk/frame.hpp"
 #include "core/key.hpp"
 #include "core/memory/budget.hpp"
+#include "core/memory/leased_list.hpp"
 #include "core/memory/pages.hpp"
 #include "core/records/bloom_filter.hpp"
 #include "core/result.hpp"
@@ -41,10 +43,12 @@ size_t write_record(Key128 fingerprint, std::span<const uint8_t> state, uint8_t*
 
 class ExactRun {
  public:
-  static std::unique_ptr<ExactRun> create(std::unique_ptr<Blob> blob, size_t frame_bytes);
+  // `index` lends for the fences.
+  static std::unique_ptr<ExactRun> create(std::unique_ptr<Blob> blob, size_t frame_bytes,
+                                          Account index);
   // A run left by a checkpoint: reads it through once to find where its frames begin.
   [[nodiscard]] static Result<std::unique_ptr<ExactRun>> open(std::unique_ptr<Blob> blob,
-                                                              size_t frame_bytes,
+                                                              size_t frame_bytes, Account index,
                                                               const std::stop_token& stop = {});
 
   // Records in ascending order.
@@ -67,14 +71,15 @@ class ExactRun {
     uint64_t first;   // top half of the frame's first fingerprint
     uint64_t offset;  // of the frame in the blob
   };
-  ExactRun(std::unique_ptr<Blob> blob, size_t frame_bytes);
+  ExactRun(std::unique_ptr<Blob> blob, size_t frame_bytes, Account index);
   Result<void> write_frame();
+  Result<void> add_fence(Fence fence);
 
   std::unique_ptr<Blob> blob_;
   mutable FrameCodec codec_;
   std::vector<uint8_t> raw_, stored_;  // a frame being filled, until finish()
   size_t fill_ = 0;
-  std::vector<Fence> fences_;  // 16 bytes a frame
+  LeasedList<Fence> fences_;  // 16 bytes a frame
   uint64_t size_ = 0;
 };
 
@@ -89,6 +94,7 @@ class ExactSet {
     Pages merge_room;   // at least merge_room_bytes()
     std::function<std::unique_ptr<Blob>()> new_blob;
     Account filters;
+    Account index;  // of the runs' fences
   };
   static size_t frame_bytes(uint32_t max_state_bytes);
   static size_t recent_room_bytes(uint32_t max_state_bytes);
@@ -121,7 +127,9 @@ class ExactSet {
   [[nodiscard]] Result<Sweep> sweep() { return sweep_from(0); }
 
   const std::vector<std::unique_ptr<ExactRun>>& runs() const { return runs_; }
-  std::unique_ptr<ExactRun> new_run() { return ExactRun::create(options_.new_blob(), frame_); }
+  std::unique_ptr<ExactRun> new_run() {
+    return ExactRun::create(options_.new_blob(), frame_, options_.index);
+  }
   size_t frame_bytes() const { return frame_; }
   [[nodiscard]] Result<void> add(std::unique_ptr<ExactRun> run, const std::stop_token& stop = {});
   uint64_t run_keys() const;

@@ -4,22 +4,20 @@
 // successor gets an ordinal, its place in FIFO order; a successor is new when no smaller ordinal
 // and no earlier round had its key. That makes the result the one of a plain queue, whatever the
 // threads, the memory or the partitions:
-//   expand   threads take blocks of parents and draw their ordinals in order; (key, ordinal)
-//   records are scattered by key detect   each bucket keeps the smallest ordinal a key in a
-//   cache-sized table, drops what the seen runs hold, marks the
-//            ordinals that are left, and adds their keys to a new sorted run
+//   expand   threads take blocks of parents and draw their ordinals in order; (key, ordinal) records
+//            are scattered by key
+//   detect   each bucket keeps the smallest ordinal a key in a cache-sized table, drops what the
+//            seen runs hold, marks the ordinals that are left, and adds their keys to a new sorted run
 //   gather   the next layer: the parents are expanded once more and the marked successors kept; or,
-//   where expansion is
-//            costly, the successors were written as they came and the marks become their mask
+//            where expansion is costly, the successors were written as they came and the marks become
+//            their mask
 // Small layers are done one successor at a time against the table of recent keys.
 //
 // Threads  run() uses options.threads; progress() may be called by any thread meanwhile.
 // Memory   All from `budget`: what is fixed is leased at creation (see SearchPlan), candidates and
-// stores take what is free
-//          and go to scratch when refused.
-// Fails    with the problem's errors, kScratchFull, kDiskFull, kIo, kCorrupt, kTooLarge (a state
-// with too many successors),
-//          kOverflow (widen the problem and start over), kCancelled.
+//          stores take what is free and go to scratch when refused.
+// Fails    with the problem's errors, kScratchFull, kDiskFull, kIo, kCorrupt, kTooLarge (a state with
+//          too many successors), kOverflow (widen the problem and start over), kCancelled.
 #pragma once
 
 #include <atomic>

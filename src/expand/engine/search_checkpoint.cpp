@@ -126,9 +126,11 @@ Result<void> SearchOf<K>::restore(const std::string& text, const std::stop_token
     for (const auto& layer : json.at("kept")) kept_.push_back(TRY(open_layer(layer)));
     for (const auto& entry : json.at("runs")) {
       if (exact_) {
-        TRY(exact_->add(TRY(ExactRun::open(TRY(open_blob(entry)), exact_->frame_bytes(), stop)), stop));
+        TRY(exact_->add(TRY(ExactRun::open(TRY(open_blob(entry)), exact_->frame_bytes(),
+                                          index_, stop)),
+                       stop));
       } else {
-        TRY(seen_->add(TRY(SortedRun<K>::open(TRY(open_blob(entry)), align_, stop)), stop));
+        TRY(seen_->add(TRY(SortedRun<K>::open(TRY(open_blob(entry)), align_, index_, stop)), stop));
       }
     }
     const auto& place = json.at("place");

@@ -125,7 +125,7 @@ Result<void> SearchOf<K>::prepare(Budget& budget, const SearchPlan& plan) {
   marks_ = TRY(budget.open({"marks", 70, plan.marks, std::nullopt}));
   Account recent = TRY(budget.open({"recent", 40, plan.recent, plan.recent}));
   Account merge = TRY(budget.open({"merge", 65, plan.merge, plan.merge}));
-  index_ = TRY(budget.open({"index", 80, plan.index, plan.index}));
+  index_ = TRY(budget.open({"index", 80, plan.index, std::nullopt}));
   store_ = TRY(budget.open({"store", 20, Bytes(0), plan.store_ceiling}));
   candidates_ =
       TRY(budget.open({"candidates", 10, plan.exact ? plan.scatter : Bytes(0), std::nullopt}));
@@ -183,6 +183,7 @@ Result<void> SearchOf<K>::prepare(Budget& budget, const SearchPlan& plan) {
     options.merge_room = TRY(lend(merge, plan.merge));
     options.new_blob = [this] { return new_blob("run"); };
     options.filters = filters;
+    options.index = index_;
     exact_.emplace(std::move(options));
     return {};
   }
@@ -192,6 +193,7 @@ Result<void> SearchOf<K>::prepare(Budget& budget, const SearchPlan& plan) {
   options.merge_room = TRY(lend(merge, plan.merge));
   options.new_blob = [this] { return new_blob("run"); };
   options.filters = filters;
+  options.index = index_;
   seen_.emplace(std::move(options));
   return {};
 }

@@ -220,7 +220,6 @@ class SearchOf final : public Search {
   SearchPlan plan_;
   Bytes capacity_;  // that it was made for
   Account scatter_, marks_, store_, candidates_, index_;
-  Lease index_lease_;
   Budget* budget_ = nullptr;
   std::vector<Account> accounts_;                             // those with floors
   std::vector<std::pair<std::string, std::string>> figures_;  // once retired

@@ -67,7 +67,7 @@ class WriterRow final : public Row {
 
 Result<void> write_states(const Problem& problem, StatesOutput what, Search& search,
                           const std::string& folder, Budget& budget,
-                          std::shared_ptr<ScratchSpace> space) {
+                          std::shared_ptr<ScratchSpace> space, const std::stop_token& stop) {
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) return fail(Code::kIo, fmt::format("creating {}: {}", folder, error.message()));
@@ -77,7 +77,9 @@ Result<void> write_states(const Problem& problem, StatesOutput what, Search& sea
   auto writer =
       TRY(format::ParquetWriter::create(folder + "/states.parquet", std::move(table), account));
   WriterRow row(*writer);
-  TRY(search.each_state([&](uint32_t depth, const StateView& state) {
+  TRY(search.each_state([&](uint32_t depth, const StateView& state) -> Result<void> {
+    if (writer->rows() % 4096 == 4095 && stop.stop_requested())
+      return fail(Code::kCancelled, "stopped while writing states");
     writer->number(depth);
     writer->number(problem.id(state));
     if (what == StatesOutput::kAll) problem.describe(state, row);
@@ -94,7 +96,7 @@ Bytes states_cost(const Problem& problem, StatesOutput what) {
 Bytes states_cost(const Problem&, StatesOutput) { return Bytes(0); }
 
 Result<void> write_states(const Problem&, StatesOutput, Search&, const std::string&, Budget&,
-                          std::shared_ptr<ScratchSpace>) {
+                          std::shared_ptr<ScratchSpace>, const std::stop_token&) {
   return fail(Code::kUsage, "--states needs Arrow, which this build lacks: build with ./run build");
 }
 #endif

@@ -1,6 +1,7 @@
 // The states of a finished search as Parquet: DIR/states/states.parquet, in discovery order.
 #pragma once
 
+#include <stop_token>
 #include <string>
 
 #include "core/disk/scratch.hpp"
@@ -16,7 +17,8 @@ namespace spillway::expand {
 // name for as long as that name is taken. `folder` is created; the file appears whole. A row group waits in `space`.
 [[nodiscard]] Result<void> write_states(const Problem& problem, StatesOutput what, Search& search,
                                         const std::string& folder, Budget& budget,
-                                        std::shared_ptr<ScratchSpace> space);
+                                        std::shared_ptr<ScratchSpace> space,
+                                        const std::stop_token& stop = {});
 
 // What write_states() leases; how wide the rows are does not matter.
 Bytes states_cost(const Problem& problem, StatesOutput what);

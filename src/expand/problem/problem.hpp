@@ -7,9 +7,10 @@
 // of them (or the bytes themselves, --identity exact).
 //
 // Order    The search is FIFO-exact: the order of initial() and of the successors of a state decide
-// the result. Threads  A Problem is immutable during a search and shared; an Expander belongs to
-// one thread. Memory   Expanders write into the fixed room of a Successors; they keep no more than
-// bounded working space.
+//          the result.
+// Threads  A Problem is immutable during a search and shared; an Expander belongs to one thread.
+// Memory   Expanders write into the fixed room of a Successors; they keep no more than bounded working
+//          space.
 #pragma once
 
 #include <array>

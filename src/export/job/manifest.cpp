@@ -148,7 +148,8 @@ Result<Json> other_results(const std::string& folder) {
     const std::string path = folder + "/" + name;
     const uint64_t size = fs::file_size(path, error);
     if (error) continue;
-    files.push_back({{"file", name}, {"bytes", size}, {"sha256", TRY(sha256_of_file(path))}});
+    const std::string sha = TRY(sha256_of_file(path));
+    files.push_back({{"file", name}, {"bytes", size}, {"sha256", sha}});
   }
   return files;
 }

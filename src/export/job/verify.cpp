@@ -44,6 +44,7 @@ class Verifier {
   explicit Verifier(const VerifyOptions& options) : options_(options), folder_(options.folder) {}
 
   Result<VerifySummary> run(std::stop_token stop) {
+    stop_ = stop;
     std::error_code error;
     if (!fs::is_directory(folder_, error))
       return fail(Code::kNotFound, folder_ + ": no such folder");
@@ -201,7 +202,7 @@ class Verifier {
     if (error) return bad(path + ": is missing, the manifest lists it");
     if (size != bytes)
       return bad(fmt::format("{}: has {} bytes, the manifest says {}", path, size, bytes));
-    if (TRY(sha256_of_file(path)) != sha)
+    if (TRY(sha256_of_file(path, stop_)) != sha)
       return bad(path + ": its SHA-256 is not the manifest's: the file was changed or damaged");
     return {};
   }
@@ -361,6 +362,7 @@ class Verifier {
   std::unique_ptr<Budget> budget_;
   Account check_account_;
   std::unique_ptr<Mapping> mapping_;
+  std::stop_token stop_;
   VolumeSpec spec_;
   ShardCheck::Volume volume_;
   std::optional<unsigned> volume_scale_;

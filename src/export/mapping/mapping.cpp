@@ -312,9 +312,10 @@ Result<Sorted> write_sorted(ExternalSort& sort, ScratchSpace& space, const std::
 }
 
 template <class Take>
-Result<void> for_each_pair(const Sorted& sorted, Take&& take) {
+Result<void> for_each_pair(const Sorted& sorted, const std::stop_token& stop, Take&& take) {
   std::vector<uint8_t> buffer(65536);
   for (uint64_t at = 0; at < sorted.pairs * 16; at += buffer.size()) {
+    if (stop.stop_requested()) return fail(Code::kCancelled, "stopped");
     const size_t size = std::min<uint64_t>(buffer.size(), sorted.pairs * 16 - at);
     TRY(sorted.file.read_at(at, std::span(buffer).first(size)));
     for (size_t i = 0; i < size; i += 16) {
@@ -365,12 +366,14 @@ Bytes Mapping::sort_floor() { return ExternalSort::floor(sort_options()) + 256_K
 
 Result<std::unique_ptr<Mapping>> Mapping::load(const Options& options, std::stop_token stop) {
   if (options.path.empty()) return std::unique_ptr<Mapping>(std::make_unique<Identity>());
-  const std::string sha = TRY(sha256_of_file(options.path));
+  const std::string sha = TRY(sha256_of_file(options.path, stop));
   if (auto table = TRY(load_table(options, sha, stop)))
     return std::unique_ptr<Mapping>(std::move(table));
   Sorted sorted;
   {
-    auto sort = TRY(ExternalSort::create(sort_options(), options.sort, options.space));
+    ExternalSortOptions sorting = sort_options();
+    sorting.stop = stop;
+    auto sort = TRY(ExternalSort::create(std::move(sorting), options.sort, options.space));
     ExternalSort::Input& input = sort->input(0);
     const auto add = [&](Pair pair) {
       uint8_t record[16];
@@ -386,7 +389,7 @@ Result<std::unique_ptr<Mapping>> Mapping::load(const Options& options, std::stop
   if (slots * sizeof(Pair) <= options.most_table_bytes) {
     if (auto lease = table_account.try_acquire(Bytes(slots * sizeof(Pair)))) {
       auto table = std::make_unique<Table>(TRY(Pages::map(std::move(*lease))), sha);
-      TRY(for_each_pair(sorted, [&](uint64_t, Pair pair) { (void)table->insert(pair); }));
+      TRY(for_each_pair(sorted, stop, [&](uint64_t, Pair pair) { (void)table->insert(pair); }));
       return std::unique_ptr<Mapping>(std::move(table));
     }
   }
@@ -397,7 +400,7 @@ Result<std::unique_ptr<Mapping>> Mapping::load(const Options& options, std::stop
                 fmt::format("{}: the index of {} pairs needs {}; raise --memory", options.path,
                             grouped(sorted.pairs), to_string(Bytes(pages * 8))));
   Pages index = TRY(Pages::map(std::move(*lease)));
-  TRY(for_each_pair(sorted, [&](uint64_t at, Pair pair) {
+  TRY(for_each_pair(sorted, stop, [&](uint64_t at, Pair pair) {
     if (at % kPagePairs == 0) index.as<uint64_t>()[at / kPagePairs] = pair.id;
   }));
   const uint64_t pairs = sorted.pairs;

@@ -212,7 +212,7 @@ class JoinSource final : public PrecomputedSource {
  public:
   using PrecomputedSource::PrecomputedSource;
   Result<void> begin(std::shared_ptr<ScratchSpace> space) {
-    sort_ = TRY(ExternalSort::create(sort_options(), account_, std::move(space)));
+    space_ = std::move(space);
     return {};
   }
   Result<std::optional<BlockUnit>> next(std::stop_token stop) override {
@@ -248,6 +248,9 @@ class JoinSource final : public PrecomputedSource {
 
  private:
   Result<void> cut_all(const std::stop_token& stop) {
+    ExternalSortOptions options = sort_options();
+    options.stop = stop;
+    sort_ = TRY(ExternalSort::create(std::move(options), account_, space_));
     Pages voxels = TRY(Pages::map(TRY(account_.acquire(Bytes(chunk_voxels(scale_) * 8), stop))));
     Pages record = TRY(Pages::map(TRY(account_.acquire(Bytes(kPieceRecord), stop))));
     const auto all = voxels.as<uint64_t>().first(chunk_voxels(scale_));
@@ -290,6 +293,7 @@ class JoinSource final : public PrecomputedSource {
     return {};
   }
 
+  std::shared_ptr<ScratchSpace> space_;
   std::unique_ptr<ExternalSort> sort_;
   std::optional<ExternalSort::Stream> stream_;
   std::optional<Record> record_;

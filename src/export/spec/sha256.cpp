@@ -39,7 +39,7 @@ std::string Sha256::hex() {
   return text;
 }
 
-Result<std::string> sha256_of_file(const std::string& path) {
+Result<std::string> sha256_of_file(const std::string& path, const std::stop_token& stop) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     if (errno == ENOENT) return fail(Code::kNotFound, path + ": no such file");
@@ -51,6 +51,10 @@ Result<std::string> sha256_of_file(const std::string& path) {
   while ((got = ::read(fd, buffer.data(), buffer.size())) != 0) {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) break;
+    if (stop.stop_requested()) {
+      ::close(fd);
+      return fail(Code::kCancelled, "stopped while reading " + path);
+    }
     hash.add(std::span<const uint8_t>(buffer).first(static_cast<size_t>(got)));
   }
   const int error = errno;

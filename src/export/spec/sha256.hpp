@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <stop_token>
 #include <string>
 
 #include "core/result.hpp"
@@ -27,6 +28,7 @@ class Sha256 {
 };
 
 // Of a whole file, read in pieces. kNotFound when there is none.
-[[nodiscard]] Result<std::string> sha256_of_file(const std::string& path);
+[[nodiscard]] Result<std::string> sha256_of_file(const std::string& path,
+                                                 const std::stop_token& stop = {});
 
 }  // namespace spillway::exporter

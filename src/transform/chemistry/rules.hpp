@@ -4,8 +4,7 @@
 // the rest are counted over-limit; -1: all) and `rules:`, a list of maps with the keys of Rule.
 // Order is meaning: a rule's position in the file is part of every product's ordinal.
 //
-// Fails    kNotFound, kIo: the file. kInvalid: one line that names the file, the line, the rule
-// and,
+// Fails    kNotFound, kIo: the file. kInvalid: one line that names the file, the line, the rule and,
 //          for a SMARTS or SMIRKS, the position in it: unknown or doubled key, missing key,
 //          `exclude_sugar_like: true`, a SMIRKS without exactly one reactant and one product,
 //          query_smarts that are not of the reactant's size. kUsage: a rule or family that is not

@@ -217,7 +217,8 @@ class Merge {
       if (!format::RowReader::is_parquet(path))
         return fail(Code::kUsage, path + ": merge wants Parquet files");
       ordered_.push_back(TRY(is_key_ordered(path, look)));
-      inputs.push_back({path, TRY(format::open_source(path))->identity()});
+      const std::string identity = TRY(format::open_source(path))->identity();
+      inputs.push_back({path, identity});
     }
     configuration_ = Json{{"version", SPILLWAY_VERSION}, {"merge", inputs}}.dump();
     const auto is_own = [this](const std::string&) {

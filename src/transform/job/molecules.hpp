@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -78,7 +79,7 @@ struct InputFiles {
 // where names should stand is refused: `is_smiles` tells.
 [[nodiscard]] Result<InputFiles> survey_inputs(
     const std::vector<std::string>& words, const format::RowOptions& options, Account account,
-    const std::function<bool(std::string_view)>& is_smiles);
+    const std::function<bool(std::string_view)>& is_smiles, const std::stop_token& stop = {});
 
 std::unique_ptr<MoleculeSource> rows_of(const InputFiles& files, format::RowOptions options,
                                         Account account);

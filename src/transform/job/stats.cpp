@@ -65,7 +65,7 @@ Result<void> check_types(const format::RowReader& reader, const std::string& pat
 
 }  // namespace
 
-Result<std::string> stats_text(const std::string& path) {
+Result<std::string> stats_text(const std::string& path, const std::stop_token& stop) {
   const auto budget = Budget::create(64_MiB);
   const Account account = TRY(budget->open({"stats", 0, Bytes(0), std::nullopt}));
   const auto metadata = TRY(format::parquet_metadata(path, account));
@@ -79,7 +79,8 @@ Result<std::string> stats_text(const std::string& path) {
   Tally tally;
   format::InputRow row;
   while (TRY(reader->next(row))) {
-    ++tally.rows;
+    if (++tally.rows % 4096 == 0 && stop.stop_requested())
+      return fail(Code::kCancelled, "stopped while reading " + path);
     format::ValueReader values(row.carried);
     const std::string_view rule = values.null() ? std::string_view() : values.text();
     const auto at = tally.by_rule.find(rule);

@@ -4,12 +4,14 @@
 // Fails    kInvalid: not a file that apply or merge wrote.
 #pragma once
 
+#include <stop_token>
 #include <string>
 
 #include "core/result.hpp"
 
 namespace spillway::transform {
 
-[[nodiscard]] Result<std::string> stats_text(const std::string& path);
+[[nodiscard]] Result<std::string> stats_text(const std::string& path,
+                                             const std::stop_token& stop = {});
 
 }  // namespace spillway::transform

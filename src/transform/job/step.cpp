@@ -14,6 +14,8 @@ using SteadyClock = std::chrono::steady_clock;
 // How long work may stay only in memory, and how many ranges a journal line may hold.
 constexpr std::chrono::seconds kMostUnsafe{60};
 constexpr size_t kMostRanges = 20'000;
+// How long after a stop runs are still written.
+constexpr std::chrono::milliseconds kSavingGrace{1000};
 
 }  // namespace
 
@@ -122,6 +124,8 @@ Result<void> Step::run(MoleculeSource& source, StepState done, std::stop_token s
   for (const DurableRun& run : done.runs) live_.to_merge += run.records;
   ExternalSortOptions sort_options = options_.sort;
   sort_options.inputs = options_.threads;
+  saving_.emplace(kSavingGrace).follow(stop);
+  sort_options.stop = saving_->token();
   sort_options.fold = [](std::span<uint8_t> kept, Record next) {
     return kept.size() == next.size() && compare(kept, next) == 0;
   };
@@ -148,6 +152,7 @@ Result<void> Step::run(MoleculeSource& source, StepState done, std::stop_token s
       [&](std::stop_token ending) -> Result<std::optional<Unit<MoleculeBatch>>> {
         Lease lease = TRY(units.acquire(MoleculeBatch::kPeak, ending));
         while (true) {
+          if (ending.stop_requested()) return fail(Code::kCancelled, "stopped while reading");
           auto batch = TRY(source.next());
           live_.read = source.fraction();
           if (!batch) return std::optional<Unit<MoleculeBatch>>();
@@ -174,9 +179,19 @@ Result<void> Step::run(MoleculeSource& source, StepState done, std::stop_token s
                                  idle_.push_back(index);
                                  return applied;
                                });
-  TRY(pipeline.run());
+  auto applied_all = pipeline.run();
+  if (!applied_all && applied_all.error().code() == Code::kCancelled) save_what_is_done();
+  TRY(std::move(applied_all));
   for (auto& worker : workers_) worker->transformer.reset();
   return {};
+}
+
+// What is gathered becomes runs, so that it need not be done again. Where that fails, or there is no
+// time for it, what the journal has still holds.
+void Step::save_what_is_done() {
+  for (auto& worker : workers_) {
+    if (!worker->input->flush()) return;
+  }
 }
 
 Result<void> Step::apply_batch(Worker& worker, const MoleculeBatch& batch) {

@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/flow/grace.hpp"
 #include "core/flow/pipeline.hpp"
 #include "core/mutex.hpp"
 #include "transform/job/apply.hpp"
@@ -77,6 +78,7 @@ class Step {
  private:
   struct Worker;
   class Sink;
+  void save_what_is_done();
   Result<void> apply_batch(Worker& worker, const MoleculeBatch& batch);
   Result<void> apply_one(Worker& worker, const Molecule& molecule);
   Result<void> on_run(size_t input, const DurableRun& run);
@@ -85,6 +87,7 @@ class Step {
   const Chemistry& chemistry_;
   StepOptions options_;
   LiveCounts& live_;
+  std::optional<Grace> saving_;  // the sort's stop
   std::unique_ptr<ExternalSort> sort_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<size_t> idle_ GUARDED_BY(idle_mutex_);  // workers

@@ -114,10 +114,15 @@ Result<KnownNames> open_known(KnownOptions options, Account account) {
   }
   const bool ours =
       TRY(format::parquet_metadata(options.path, account)).count("spillway.version") > 0;
-  auto sort = TRY(ExternalSort::create(sort_options(), account, options.space));
+  ExternalSortOptions sorting = sort_options();
+  sorting.stop = options.stop;
+  auto sort = TRY(ExternalSort::create(std::move(sorting), account, options.space));
   RecordMaker maker{RecordShape{}};
   format::InputRow row;
+  uint64_t rows = 0;
   while (TRY(reader->next(row))) {
+    if (++rows % 1024 == 0 && options.stop.stop_requested())
+      return fail(Code::kCancelled, "stopped while reading " + options.path);
     std::optional<std::string> canonical;
     if (row.text && row.problem.empty())
       canonical = ours ? std::string(*row.text) : options.canonical(*row.text);
@@ -142,8 +147,11 @@ Result<void> AntiJoin::add(std::unique_ptr<NameStream> stream) {
 Result<bool> AntiJoin::contains(Record name) {
   for (Side& side : sides_) {
     int order = -1;
-    while (side.name && (order = compare(*side.name, name)) < 0)
+    while (side.name && (order = compare(*side.name, name)) < 0) {
+      if (++walked_ % 4096 == 0 && stop_.stop_requested())
+        return fail(Code::kCancelled, "stopped while looking for known molecules");
       side.name = TRY(side.stream->next());
+    }
     if (side.name && order == 0) return true;
   }
   return false;

@@ -3,12 +3,13 @@
 // A name is the front of a molecule record: class, key, text (record.hpp).
 //
 // Threads  One.
-// Fails    kCorrupt: a file that says it is ordered by key and is not. As readers do.
+// Fails    kCorrupt: a file that says it is ordered by key and is not. As readers do. kCancelled.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,7 @@ struct KnownOptions {
   // spillway wrote.
   std::function<std::optional<std::string>(std::string_view)> canonical;
   std::shared_ptr<ScratchSpace> space;
+  std::stop_token stop;
 };
 struct KnownNames {
   std::unique_ptr<NameStream> names;
@@ -59,6 +61,7 @@ class KeyOrder {
 // Answers whether names that come in order are in any of the streams.
 class AntiJoin {
  public:
+  explicit AntiJoin(std::stop_token stop = {}) : stop_(std::move(stop)) {}
   [[nodiscard]] Result<void> add(std::unique_ptr<NameStream> stream);
   [[nodiscard]] Result<bool> contains(Record name);
 
@@ -68,6 +71,8 @@ class AntiJoin {
     std::optional<Record> name;
   };
   std::vector<Side> sides_;
+  std::stop_token stop_;
+  uint64_t walked_ = 0;
 };
 
 int compare(Record a, Record b);  // memcmp, then length
