@@ -128,7 +128,7 @@ TEST(Governor, EndsAWaitThatDriftLeavesNoRoomFor) {
             "sort waits for 80 MiB and can have 50 MiB; raise --memory: t");
 }
 
-// The tests under sanitizers have no jemalloc; tests/memcap/allocator_test.py asks the program.
+// Only where the tests are linked with jemalloc; under sanitizers there is none.
 TEST(Allocator, DecaysAsDecisionFiveSays) {
   tune_allocator();
   const auto decay = allocator_decay();
