@@ -56,16 +56,22 @@ Result<void> JobRuntime::run(const Body& body) {
   }
   if (!body.resuming.empty()) note(body.resuming);
   auto governor = std::make_unique<Governor>(
-      *budget_, Governor::Options{.limit = options_.job.memory,
-                                  .reserve = options_.plan.reserve(),
-                                  .exceeded = [this](Error error) {
-                                    {
-                                      MutexLock lock(mutex_);
-                                      exceeded_.emplace(std::move(error));
-                                    }
-                                    ending_.request_stop();
-                                  }});
+      *budget_,
+      Governor::Options{.limit = options_.job.memory,
+                        .reserve = options_.plan.reserve(),
+                        .exceeded =
+                            [this](Error error) {
+                              {
+                                MutexLock lock(mutex_);
+                                exceeded_.emplace(std::move(error));
+                              }
+                              ending_.request_stop();
+                            },
+                        .on_pressure = [this](Pressure level, Bytes held) { tell(level, held); }});
+  governor_ = governor.get();
   auto done = body.work();
+  pressed_ = governor->pressure_counts();
+  governor_ = nullptr;
   governor.reset();
   std::unique_ptr<Progress> progress;
   {
@@ -79,6 +85,7 @@ Result<void> JobRuntime::run(const Body& body) {
   Error error = explained(std::move(done).error(), body);
   if (!reported_ && error.code() != Code::kOverflow) {
     report_->finish();
+    describe_pressure();
     report_->fact("ended", error.code() == Code::kCancelled ? "\"interrupted\"" : "\"failed\"");
     report_->fact("error", json_text(error.message()));
     body.describe(*report_);
@@ -89,8 +96,25 @@ Result<void> JobRuntime::run(const Body& body) {
   return fail(std::move(error));
 }
 
+// A note where memory is short, and when it no longer is.
+void JobRuntime::tell(Pressure level, Bytes held) {
+  const auto share = static_cast<unsigned>(held.count() * 100 / options_.job.memory.count());
+  const char* const what = level == Pressure::kNone      ? "memory is no longer short"
+                           : level == Pressure::kPurging ? "the allocator gives back what is free"
+                           : level == Pressure::kFloorsOnly ? "nothing is lent above the floors"
+                                                            : "the limit is met";
+  note(fmt::format("{} % of --memory held: {}", share, what));
+}
+
+void JobRuntime::describe_pressure() {
+  report_->fact("pressure", fmt::format("{{\"purged\":{},\"floors_only\":{},\"exceeded\":{}}}",
+                                        pressed_[0], pressed_[1], pressed_[2]));
+}
+
 Result<void> JobRuntime::finish_report() {
   report_->finish();
+  if (governor_ != nullptr) pressed_ = governor_->pressure_counts();
+  describe_pressure();
   report_->fact("ended", "\"finished\"");
   report_->fact("scratch_peak_bytes", fmt::format("{}", space_->peak().count()));
   report_->fact("scratch_written_bytes", fmt::format("{}", space_->written().count()));

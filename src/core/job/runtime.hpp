@@ -76,6 +76,8 @@ class JobRuntime {
  private:
   explicit JobRuntime(Options options) : options_(std::move(options)) {}
   [[nodiscard]] Result<void> write_reports(bool own);
+  void tell(Pressure level, Bytes held);
+  void describe_pressure();
   Error explained(Error error, const Body& body) const;
   std::string status_text();
 
@@ -85,7 +87,9 @@ class JobRuntime {
   std::unique_ptr<Budget> budget_;
   std::shared_ptr<ScratchSpace> space_;
   std::unique_ptr<Report> report_;
-  const Body* body_ = nullptr;  // while it runs
+  const Body* body_ = nullptr;  // while it runs, as the governor
+  Governor* governor_ = nullptr;
+  Governor::PressureCounts pressed_{};
   bool reported_ = false;
   Mutex mutex_;
   std::unique_ptr<Progress> progress_ GUARDED_BY(mutex_);

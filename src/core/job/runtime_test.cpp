@@ -50,6 +50,7 @@ TEST_F(Runtime, LeavesAReportOfAFinishedRun) {
   for (const char* name : {"report.json", "extra.json"}) {
     EXPECT_EQ(report(name)["ended"], "finished");
     EXPECT_EQ(report(name)["things"], 12);
+    EXPECT_EQ(report(name)["pressure"]["exceeded"], 0);
   }
 }
 

@@ -160,7 +160,7 @@ Result<void> Job::finish() {
   if (options_.states != StatesOutput::kNone) {
     search_->retire();
     TRY(write_states(problem_, options_.states, *search_, out_ + "/states", runtime_->budget(),
-                     runtime_->space()));
+                     runtime_->space(), runtime_->stop()));
   }
   TRY(runtime_->finish_report());
   TRY(write_layers_csv(out_ + "/layers.csv", state));

@@ -125,7 +125,8 @@ Result<void> Job::open_accounts() {
 
 // What the output depends on.
 Result<void> Job::look_at_inputs() {
-  inputs_ = TRY(survey_inputs(options_.inputs, options_.rows, read_, chemistry_.is_smiles));
+  inputs_ = TRY(
+      survey_inputs(options_.inputs, options_.rows, read_, chemistry_.is_smiles, runtime_->stop()));
   std::vector<std::string> known;
   for (const std::string& path : options_.known)
     known.push_back(path + " " + TRY(format::open_source(path))->identity());
@@ -246,12 +247,12 @@ Result<void> Job::run_step(unsigned number) {
 
 // What a product of step `number` must not be: known, an input, a product of an earlier step.
 Result<AntiJoin> Job::known_before(unsigned number) {
-  AntiJoin known;
+  AntiJoin known(runtime_->stop());
   const auto transformer = TRY(chemistry_.make());
   for (const std::string& path : options_.known) {
     KnownNames names =
         TRY(open_known({path, [&](std::string_view text) { return transformer->canonical(text); },
-                        runtime_->space()},
+                        runtime_->space(), runtime_->stop()},
                        known_));
     if (number == 1) known_unread_ += names.unread;
     TRY(known.add(std::move(names.names)));
