@@ -30,11 +30,12 @@ target_link_libraries(spillway_net_deps INTERFACE CURL::libcurl)
 add_library(spillway_export_deps INTERFACE)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(DEFLATE REQUIRED IMPORTED_TARGET libdeflate)
+pkg_check_modules(BROTLI REQUIRED IMPORTED_TARGET libbrotlidec)
 pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
 pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 pkg_check_modules(MURMURHASH REQUIRED IMPORTED_TARGET libmurmurhash)
 pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
-target_link_libraries(spillway_export_deps INTERFACE PkgConfig::ZLIB PkgConfig::DEFLATE PkgConfig::ISAL PkgConfig::CRYPTO
+target_link_libraries(spillway_export_deps INTERFACE PkgConfig::ZLIB PkgConfig::DEFLATE PkgConfig::ISAL PkgConfig::BROTLI PkgConfig::CRYPTO
                       PkgConfig::MURMURHASH PkgConfig::PNG)
 
 add_library(spillway_cli_deps INTERFACE)

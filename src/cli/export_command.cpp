@@ -40,14 +40,15 @@ void ExportCommand::add_voxel_options(CLI::App& app) {
   app.add_option("--shape", shape_, "raw voxels, x fastest: how many along x, y, z")
       ->type_name("X,Y,Z");
   app.add_option("--dtype", dtype_, "raw voxels: their type")
-      ->type_name("uint8|uint16|uint32|uint64");
+      ->type_name("uint8|uint16|uint32|uint64|int8|...");
 }
 
 void ExportCommand::add_mapping_options(CLI::App& app, const char* what) {
   app.add_option("--mapping", mapping_, what)->type_name("FILE");
-  app.add_option("--mapping-format", mapping_format_, "auto tells text and Parquet by content")
-      ->type_name("auto|binary")
-      ->check(CLI::IsMember({"auto", "binary"}));
+  app.add_option("--mapping-format", mapping_format_,
+                 "auto tells text and Parquet by content; binary: pairs of u64, binary32: of u32")
+      ->type_name("auto|binary|binary32")
+      ->check(CLI::IsMember({"auto", "binary", "binary32"}));
 }
 
 void ExportCommand::add_run_options(CLI::App& app, bool is_remap) {
@@ -93,6 +94,14 @@ void ExportCommand::add_run_options(CLI::App& app, bool is_remap) {
   app.add_option("--on-duplicate", on_duplicate_, "the same block twice with different content")
       ->type_name("error|first|last")
       ->check(CLI::IsMember({"error", "first", "last"}));
+  app.add_option("--missing", missing_,
+                 "chunks of a precomputed source, or shards of an export, that are not there "
+                 "(default: zero for chunks, error for shards)")
+      ->type_name("zero|error")
+      ->check(CLI::IsMember({"zero", "error"}));
+  app.add_option("--expect-blocks", expect_blocks_,
+                 "fail unless the source has exactly so many blocks")
+      ->type_name("N");
   app.add_option("--resume", resume_,
                  "keep the shards that a stopped run finished (auto), or begin anew (never)")
       ->type_name("auto|never")
@@ -156,6 +165,12 @@ Result<std::array<T, 3>> three(const std::string& text, const char* option) {
 
 }  // namespace
 
+exporter::MappingFormat ExportCommand::mapping_format() const {
+  return mapping_format_ == "binary"     ? exporter::MappingFormat::kBinary
+         : mapping_format_ == "binary32" ? exporter::MappingFormat::kBinary32
+                                         : exporter::MappingFormat::kAuto;
+}
+
 Result<exporter::ExportOptions> ExportCommand::options() const {
   using namespace exporter;
   ExportOptions options;
@@ -168,8 +183,7 @@ Result<exporter::ExportOptions> ExportCommand::options() const {
   options.out = out_;
   while (options.out.size() > 1 && options.out.ends_with('/')) options.out.pop_back();
   options.mapping = mapping_;
-  options.mapping_format =
-      mapping_format_ == "binary" ? MappingFormat::kBinary : MappingFormat::kAuto;
+  options.mapping_format = mapping_format();
   options.all_scales = scale_ == "all";
   if (!options.all_scales) {
     const auto [end, error] =
@@ -188,6 +202,8 @@ Result<exporter::ExportOptions> ExportCommand::options() const {
   options.duplicates = on_duplicate_ == "first"  ? Duplicates::kFirst
                        : on_duplicate_ == "last" ? Duplicates::kLast
                                                  : Duplicates::kError;
+  if (!missing_.empty()) options.missing = missing_ == "zero" ? Missing::kZero : Missing::kError;
+  options.expect_blocks = expect_blocks_;
   options.resume = resume_ == "never" ? Resume::kNever : Resume::kAuto;
   return options;
 }
@@ -245,8 +261,7 @@ Result<void> ExportCommand::run_verify(std::stop_token stop) {
   options.folder = source_;
   while (options.folder.size() > 1 && options.folder.ends_with('/')) options.folder.pop_back();
   options.mapping = mapping_;
-  options.mapping_format = mapping_format_ == "binary" ? exporter::MappingFormat::kBinary
-                                                       : exporter::MappingFormat::kAuto;
+  options.mapping_format = mapping_format();
   options.job = TRY(common_.finish());
   const auto found = TRY(exporter::verify(options, stop));
   fmt::print("{} shards, {} {}: all right\n", grouped(found.shards), grouped(found.rows),
@@ -282,6 +297,9 @@ Result<void> ExportCommand::run_export(std::stop_token stop) {
                grouped(scale.blocks_in), scale.scale == 0 ? "in" : "built", grouped(scale.written),
                grouped(scale.empty), grouped(scale.shards));
   }
+  if (done.missing > 0)
+    fmt::print("{} chunks or shards of the source are not there: read as 0\n",
+               grouped(done.missing));
   if (done.was_finished) {
     fmt::print("finished before; results in {} (--resume never does it again)\n", done.out);
     print_link(done);

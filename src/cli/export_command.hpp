@@ -18,6 +18,7 @@ class ExportCommand {
 
  private:
   Result<exporter::ExportOptions> options() const;
+  exporter::MappingFormat mapping_format() const;
   void add_run_options(CLI::App& app, bool is_remap);
   void add_voxel_options(CLI::App& app);
   void add_mapping_options(CLI::App& app, const char* what);
@@ -30,8 +31,8 @@ class ExportCommand {
   CommonOptions common_;
   std::string source_, spec_, out_, mapping_,
       mapping_format_ = "auto", scale_ = "0", to_ = "arrow", payload_, axes_ = "zyx", shape_,
-      dtype_, on_error_ = "stop", on_duplicate_ = "error", resume_ = "auto";
-  std::optional<uint64_t> batch_size_;
+      dtype_, on_error_ = "stop", on_duplicate_ = "error", resume_ = "auto", missing_;
+  std::optional<uint64_t> batch_size_, expect_blocks_;
   std::optional<unsigned> gzip_level_;
   std::string resolution_, target_shard_ = "1GiB";
   unsigned scales_ = 1;

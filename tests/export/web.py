@@ -1,5 +1,7 @@
 """An HTTP server on loopback that serves a folder with ranges, and misbehaves as it is told."""
 import contextlib
+import email.utils
+import hashlib
 import http.server
 import pathlib
 import threading
@@ -23,6 +25,9 @@ class Behaviour:
         self.style = "length"    # or "chunked", "close" (neither), "chunked-cut"
         self.redirect = None     # an address for all requests
         self.headers = {}
+        self.etags = False       # and If-Match is obeyed
+        self.dated = False       # Last-Modified
+        self.on_request = None   # called with the path and the range, before anything is read
 
 
 @contextlib.contextmanager
@@ -65,6 +70,9 @@ def serve(folder, tls=None):
                 self.end_headers()
                 self.wfile.write(b"sorry")
                 return
+            if behaviour.on_request:
+                with lock:
+                    behaviour.on_request(self.path, asked)
             path = behaviour.folder / self.path.split("?")[0].lstrip("/")
             if not path.is_file():
                 self.send_response(404)
@@ -74,6 +82,13 @@ def serve(folder, tls=None):
                 return
             data = path.read_bytes()
             size = len(data)
+            etag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
+            wanted = self.headers.get("If-Match")
+            if behaviour.etags and wanted and wanted != etag:
+                self.send_response(412)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
             if asked and behaviour.ranges:
                 begin, end = (int(n) for n in asked.removeprefix("bytes=").split("-"))
                 if begin >= size:
@@ -86,6 +101,10 @@ def serve(folder, tls=None):
                 self.send_header("Content-Range", f"bytes {begin}-{begin + len(data) - 1}/{size}")
             else:
                 self.send_response(200)
+            if behaviour.etags:
+                self.send_header("ETag", etag)
+            if behaviour.dated:
+                self.send_header("Last-Modified", email.utils.formatdate(path.stat().st_mtime, usegmt=True))
             for key, value in behaviour.headers.items():
                 self.send_header(key, value)
             if behaviour.style == "length":

@@ -9,6 +9,7 @@
 #include "export/block/gzip.hpp"
 #include "export/job/checks.hpp"
 #include "export/job/manifest.hpp"
+#include "export/spec/byte_source.hpp"
 #include "export/spec/input_mark.hpp"
 #include "export/spec/sha256.hpp"
 #include "net/address.hpp"
@@ -19,8 +20,6 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr uint64_t kMostSpec = uint64_t{16} << 20;
-
 const char* name_of(Duplicates duplicates) {
   return duplicates == Duplicates::kError   ? "error"
          : duplicates == Duplicates::kFirst ? "first"
@@ -29,9 +28,11 @@ const char* name_of(Duplicates duplicates) {
 
 }  // namespace
 
-Result<VolumeSpec> read_spec(const ExportOptions& options) {
-  VolumeSpec spec =
-      TRY(VolumeSpec::parse(TRY(read_small_file(options.spec, kMostSpec)), options.spec));
+Result<VolumeSpec> read_spec(const ExportOptions& options, const std::stop_token& stop) {
+  const std::string text = TRY(read_small_input(options.spec, kMostSpecBytes, stop));
+  const std::string where = net::redacted(options.spec);
+  VolumeSpec spec = TRY(VolumeSpec::parse(text, where));
+  if (options.to == Target::kPrecomputed) TRY(spec.must_be_writable(where));
   TRY(check_output(options, spec));
   return spec;
 }
@@ -67,7 +68,7 @@ Result<std::optional<ExportSummary>> finished(const ExportOptions& options) {
   const Manifest manifest = TRY(read_manifest(options.out + "/manifest.json", {}));
   const VolumeSpec spec = TRY(read_spec(options));
   const std::string mapping_sha =
-      options.mapping.empty() ? "" : TRY(sha256_of_file(options.mapping));
+      options.mapping.empty() ? "" : TRY(sha256_of_input(options.mapping));
   const std::string config = configuration(
       options, spec, options.batch_size.value_or(spec.batch_size.value_or(1)), mapping_sha);
   if (manifest.options != config)
@@ -90,6 +91,7 @@ Result<std::optional<ExportSummary>> finished(const ExportOptions& options) {
   summary.rejected = manifest.rejected;
   summary.duplicates = manifest.duplicates;
   summary.shards = manifest.shards;
+  summary.missing = manifest.missing;
   summary.scales = manifest.scales;
   summary.was_finished = true;
   if (options.to == Target::kPrecomputed && options.scale < spec.scales.size())

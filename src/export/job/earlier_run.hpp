@@ -5,6 +5,7 @@
 #pragma once
 
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "export/job/export.hpp"
@@ -13,7 +14,8 @@
 namespace spillway::exporter {
 
 // options.spec, read and checked.
-[[nodiscard]] Result<VolumeSpec> read_spec(const ExportOptions& options);
+[[nodiscard]] Result<VolumeSpec> read_spec(const ExportOptions& options,
+                                           const std::stop_token& stop = {});
 
 // What the output depends on, as JSON. `mapping_sha`: empty without a mapping.
 std::string configuration(const ExportOptions& options, const VolumeSpec& spec, uint64_t batch_rows,

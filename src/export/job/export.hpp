@@ -26,8 +26,8 @@ enum class Resume { kAuto, kNever };
 enum class Axes { kZyx, kXyz };
 
 struct ExportOptions {
-  std::string source;  // a file, "-", or a folder of Arrow shards
-  std::string spec;    // info JSON
+  std::string source;
+  std::string spec;  // info JSON: a file, "-" or an address, as the mapping
   std::string out;
   std::string mapping;
   MappingFormat mapping_format = MappingFormat::kAuto;
@@ -44,18 +44,24 @@ struct ExportOptions {
   bool reject = false;
   Duplicates duplicates = Duplicates::kError;
   Resume resume = Resume::kAuto;
+  // Of a precomputed volume: default kZero, as its format has it; of the shards that the manifest of
+  // an export lists: default kError.
+  std::optional<Missing> missing;
+  std::optional<uint64_t> expect_blocks;  // in the source
   JobOptions job;
 };
 
 struct ScaleSummary {
   uint32_t scale = 0;
   uint64_t blocks_in = 0, written = 0, empty = 0, rejected = 0, duplicates = 0, shards = 0;
+  uint64_t missing = 0;  // chunks or shards of the source that were not there
 };
 
 struct ExportSummary {
   // Of all scales together; blocks_in counts those that were built, too.
   uint64_t blocks_in = 0, written = 0, empty = 0, rejected = 0, duplicates = 0;
   uint64_t shards = 0, shards_skipped = 0, bytes = 0;
+  uint64_t missing = 0;  // chunks or shards of the source that were not there: read as 0
   bool was_finished = false;
   Bytes peak_memory;
   std::string out;

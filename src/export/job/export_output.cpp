@@ -101,6 +101,7 @@ Manifest ExportOutput::manifest() const {
   manifest.rejected = counts.rejected;
   manifest.duplicates = counts.duplicates;
   manifest.shards = publisher_->shards();
+  manifest.missing = counts.missing;
   if (run_.options.all_scales) manifest.scales = scales_;
   return manifest;
 }
@@ -115,6 +116,7 @@ void ExportOutput::describe(Report& report) const {
   count("empty", counts.empty);
   count("rejected", counts.rejected);
   count("duplicates", counts.duplicates);
+  count("missing", counts.missing);
   if (publisher_) {
     count("shards", publisher_->shards());
     count("shards_skipped", publisher_->skipped());
@@ -194,6 +196,7 @@ ExportSummary ExportOutput::summary() const {
   summary.rejected = counts.rejected;
   summary.duplicates = counts.duplicates;
   summary.shards = publisher_->shards();
+  summary.missing = counts.missing;
   summary.shards_skipped = publisher_->skipped();
   summary.bytes = publisher_->bytes();
   summary.peak_memory = run_.runtime->report().peak();

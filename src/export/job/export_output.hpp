@@ -25,6 +25,7 @@ namespace spillway::exporter {
 
 struct ExportCounts {
   std::atomic<uint64_t> written{0}, empty{0}, rejected{0}, duplicates{0};
+  std::atomic<uint64_t> missing{0};                        // chunks or shards of the source
   std::atomic<uint64_t> merged{0};                         // rows taken from the sort
   std::atomic<uint64_t> rewritten{0}, rewritten_bytes{0};  // blocks that were not sorted
   std::atomic<uint64_t> blocks_before{0};                  // of the scales that are done
@@ -50,6 +51,10 @@ class ExportOutput {
   // The volume's own info: the given one, without our keys, with what the chunks are.
   [[nodiscard]] Result<void> write_info() const;
   [[nodiscard]] Result<void> write_reject(const RowHead& head, std::span<const uint8_t> reason);
+  // Of the first scale, when it is done: the others may be built.
+  uint64_t blocks_of_source() const {
+    return scales_.empty() ? counts.blocks_in() : scales_.front().blocks_in;
+  }
   void end_scale(const ScaleSummary& scale) { scales_.push_back(scale); }
 
   // Everything but the shards, the manifest last.

@@ -72,6 +72,7 @@ std::optional<std::string> take_head(const Json& json, Manifest& manifest) {
   if (!take_member(input, "glance", manifest.glance) ||
       !take_member(input, "content", manifest.content))
     return "input";
+  (void)take_member(input, "missing", manifest.missing);  // only where any is
   const Json& totals = part("totals");
   if (!take_member(totals, "blocks_in", manifest.blocks_in) ||
       !take_member(totals, "written", manifest.written) ||
@@ -198,7 +199,8 @@ Result<void> write_manifest(const std::string& path, const Manifest& head, const
     hash.add(bytes_of(text));
     return file.append(text);
   };
-  const Json input{{"glance", head.glance}, {"content", head.content}};
+  Json input{{"glance", head.glance}, {"content", head.content}};
+  if (head.missing > 0) input["missing"] = head.missing;
   const Json totals{{"blocks_in", head.blocks_in},   {"written", head.written},
                     {"empty", head.empty},           {"rejected", head.rejected},
                     {"duplicates", head.duplicates}, {"shards", head.shards}};

@@ -42,6 +42,7 @@ struct Manifest {
   bool keep_empty = false;
   std::string glance, content;  // of the input; see input_mark.hpp
   uint64_t blocks_in = 0, written = 0, empty = 0, rejected = 0, duplicates = 0, shards = 0;
+  uint64_t missing = 0;              // chunks or shards of the source
   std::vector<ScaleSummary> scales;  // with --scale all
   std::vector<ManifestFile> files;   // read only: what stood beside it when it was written
 };

@@ -136,9 +136,8 @@ Result<Found> count_shards(const std::string& folder, const std::stop_token& sto
 // What run finds when it opens the source and the mapping.
 Result<void> check_source(const ExportOptions& options, const Source& source, const Scale& scale) {
   const SourceKind kind = source.kind();
-  std::error_code error;
-  if (!options.mapping.empty() && !fs::exists(options.mapping, error))
-    return fail(Code::kNotFound, options.mapping + ": no such file");
+  if (!options.mapping.empty() && options.mapping != "-")
+    (void)TRY(ByteSource::open(options.mapping, ByteSource::Gzip::kNever));
   if (kind == SourceKind::kPrecomputed && !matching_scale(*source.volume(), scale))
     return fail(Code::kUsage, options.source +
                                   ": has no scale of the size, offset and resolution "
@@ -157,7 +156,7 @@ Result<void> check_source(const ExportOptions& options, const Source& source, co
 }  // namespace
 
 Result<std::string> plan(const ExportOptions& options, const std::stop_token& stop) {
-  const VolumeSpec spec = TRY(read_spec(options));
+  const VolumeSpec spec = TRY(read_spec(options, stop));
   const Source source = TRY(Source::look(options, stop));
   const Scale& scale = spec.scales[options.scale];
   TRY(check_source(options, source, scale));
@@ -182,7 +181,7 @@ Result<std::string> plan(const ExportOptions& options, const std::stop_token& st
   const bool is_file = fs::is_regular_file(options.source, error);
   if (source.kind() == SourceKind::kBlockStream && is_file) {
     found = TRY(count_stream(options.source, grid, scale, stop));
-  } else if (source.kind() == SourceKind::kArrowShards) {
+  } else if (source.kind() == SourceKind::kArrowShards && !is_file) {
     const std::string inner = fmt::format("{}/s{}", options.source, options.scale);
     found = TRY(count_shards(fs::is_directory(inner, error) ? inner : options.source, stop));
   } else if (is_file) {

@@ -240,6 +240,7 @@ Result<std::unique_ptr<ShardRewrite>> ShardRewrite::open(const std::string& fold
                                                          const std::stop_token& stop) {
   std::vector<ShardFile> files;
   std::error_code error;
+  if (!fs::is_directory(folder, error)) return std::unique_ptr<ShardRewrite>();  // a file alone
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     if (entry.path().extension() != ".arrow") continue;
     std::string name = entry.path().filename().string();

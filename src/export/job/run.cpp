@@ -58,7 +58,7 @@ Result<bool> ExportJob::downscales() const {
 
 Result<void> ExportJob::prepare(std::stop_token stop) {
   const ExportOptions& options = run_.options;
-  run_.spec = TRY(read_spec(options));
+  run_.spec = TRY(read_spec(options, stop));
   run_.first_scale = first_scale(options);
   run_.end_scale = end_scale(options, run_.spec);
   run_.batch_rows = options.batch_size.value_or(run_.spec.batch_size.value_or(1));
@@ -160,10 +160,15 @@ Result<void> ExportJob::run_scales() {
   return {};
 }
 
-// An export of nothing is a mistake, not a result. (Blocks that are all empty are one.)
+// An export of nothing, or of another number of blocks, is a mistake, not a result. (Blocks that are all empty are one.)
 Result<void> ExportJob::refuse_nothing() {
+  const ExportOptions& options = run_.options;
   const ExportCounts& counts = output_.counts;
   const std::string source = run_.source_name();
+  const uint64_t blocks = output_.blocks_of_source();
+  if (options.expect_blocks.value_or(blocks) != blocks)
+    return fail(Code::kInvalid, fmt::format("{}: has {} blocks, --expect-blocks says {}", source,
+                                            grouped(blocks), grouped(*options.expect_blocks)));
   if (counts.blocks_in() == 0) return fail(Code::kInvalid, source + ": holds no blocks");
   if (counts.rejected < counts.blocks_in()) return {};
   TRY(output_.keep_rejects());

@@ -61,7 +61,7 @@ Result<void> ScaleRun::open(ScaleParts parts) {
 }
 
 Result<ScaleParts> ScaleRun::run(ExportOutput& output) {
-  const ExportCounts& counts = output.counts;
+  ExportCounts& counts = output.counts;
   const ScaleSummary before{.written = counts.written,
                             .empty = counts.empty,
                             .rejected = counts.rejected,
@@ -69,13 +69,15 @@ Result<ScaleParts> ScaleRun::run(ExportOutput& output) {
                             .shards = output.publisher().shards()};
   TRY(ingest());
   TRY(write(output));
+  counts.missing += source_->missing();
   output.end_scale({.scale = scale_,
                     .blocks_in = blocks(),
                     .written = counts.written - before.written,
                     .empty = counts.empty - before.empty,
                     .rejected = counts.rejected - before.rejected,
                     .duplicates = counts.duplicates - before.duplicates,
-                    .shards = output.publisher().shards() - before.shards});
+                    .shards = output.publisher().shards() - before.shards,
+                    .missing = source_->missing()});
   output.sort_runs += sort_->runs_written();
   return std::move(next_);
 }
@@ -114,6 +116,7 @@ Result<bool> ScaleRun::rewrite(ExportOutput& output) {
   writing_ = true;
   if (TRY(work->run(stop))) {
     output.content = work->seen();
+    counts.missing += source_->missing();
     output.sizes_in = work->sizes_in();
     figures.block_sizes = work->sizes_out();
     figures.rows_a_shard = work->rows_a_shard();

@@ -1,12 +1,19 @@
 #include "export/job/source.hpp"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
+#include <array>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 
+#include "export/job/manifest.hpp"
 #include "export/source/arrow_source.hpp"
 #include "export/source/precomputed_source.hpp"
 #include "export/source/voxel_source.hpp"
+#include "export/spec/byte_source.hpp"
+#include "export/spec/known_format.hpp"
 #include "net/address.hpp"
 
 namespace spillway::exporter {
@@ -29,34 +36,101 @@ VoxelOptions voxel_options(const ExportOptions& options, SourceKind kind) {
           .dtype = options.dtype};
 }
 
+namespace {
+
+tl::unexpected<Error> unknown(const std::string& name, std::string_view format) {
+  return fail(Code::kUsage,
+              fmt::format("{}: is {}, which is not read; .npy, NIfTI, raw voxels with --shape, "
+                          "neuroglancer precomputed, Arrow shards and blocks streams are",
+                          name, format));
+}
+
+Result<SourceKind> kind_of_folder(const ExportOptions& options) {
+  const std::string& name = options.source;
+  if (const auto format = known_folder(name); !format.empty()) return unknown(name, format);
+  if (options.to != Target::kArrow)
+    return fail(Code::kUsage, name + ": Arrow shards are written as Arrow shards only");
+  return SourceKind::kArrowShards;
+}
+
+// By its first bytes, whatever its name: none when they do not tell.
+Result<std::optional<SourceKind>> kind_of_content(const ExportOptions& options) {
+  const std::string& name = options.source;
+  auto source = TRY(ByteSource::open(name, ByteSource::Gzip::kNever));
+  std::array<uint8_t, 348> bytes{};
+  const size_t got = TRY(source->read(bytes));
+  const std::string_view format = known_format(std::span(bytes).first(std::min(got, kFormatBytes)));
+  if (format == "NumPy") return std::optional(SourceKind::kNpy);
+  const bool is_nifti_1 = got == bytes.size() && std::memcmp(bytes.data() + 344, "n+1", 4) == 0;
+  if (format == "NIfTI-2" || (format == "NIfTI-1" && is_nifti_1))
+    return std::optional(SourceKind::kNifti);
+  // These four bytes may be those of a block, too.
+  if (format == "an Arrow stream" && name.ends_with(".arrow"))
+    return std::optional(SourceKind::kArrowShards);
+  if (format.empty() || format == "an Arrow stream" || format == "NIfTI-1" || format == "gzip")
+    return std::optional<SourceKind>();
+  return unknown(name, format);
+}
+
+}  // namespace
+
 Result<SourceKind> source_kind(const ExportOptions& options) {
   const std::string& name = options.source;
-  const bool is_npy = name.ends_with(".npy");
+  const bool is_npy = name.ends_with(".npy") || name.ends_with(".npy.gz");
   const bool is_nifti = name.ends_with(".nii") || name.ends_with(".nii.gz");
-  std::error_code error;
-  if (name == "-") return SourceKind::kBlockStream;
+  const SourceKind by_name = is_npy          ? SourceKind::kNpy
+                             : is_nifti      ? SourceKind::kNifti
+                             : options.shape ? SourceKind::kRawVoxels
+                                             : SourceKind::kBlockStream;
+  if (name == "-") return by_name;
   if (precomputed_place(name)) return SourceKind::kPrecomputed;
   if (net::is_http(name)) {
-    if (is_npy || is_nifti || options.shape)
-      return fail(Code::kUsage,
-                  name + ": voxel files are not read over the network; fetch it first");
-    return SourceKind::kBlockStream;
+    const std::string path = name.substr(0, name.find_first_of("?#"));
+    if (path.ends_with(".npy") || path.ends_with(".npy.gz")) return SourceKind::kNpy;
+    if (path.ends_with(".nii") || path.ends_with(".nii.gz")) return SourceKind::kNifti;
+    return options.shape ? SourceKind::kRawVoxels : SourceKind::kBlockStream;
   }
   if (name.find("://") != std::string::npos)
     return fail(Code::kUsage, name +
                                   ": only http, https and precomputed:// are read; pipe others: "
                                   "... | spillway export run -");
-  if (!std::filesystem::exists(name, error)) return fail(Code::kNotFound, name + ": no such file");
-  if (std::filesystem::is_directory(name, error)) {
-    if (options.to != Target::kArrow)
-      return fail(Code::kUsage, name + ": Arrow shards are written as Arrow shards only");
-    return SourceKind::kArrowShards;
+  struct stat info {};
+  if (::stat(name.c_str(), &info) != 0) {
+    if (errno == ENOENT) return fail(Code::kNotFound, name + ": no such file");
+    return fail_errno("looking at " + name);  // a circle of links, too
   }
-  if (is_npy) return SourceKind::kNpy;
-  if (is_nifti) return SourceKind::kNifti;
-  if (options.shape) return SourceKind::kRawVoxels;
-  return SourceKind::kBlockStream;
+  if (S_ISDIR(info.st_mode)) return kind_of_folder(options);
+  if (!S_ISREG(info.st_mode) || by_name == SourceKind::kRawVoxels) return by_name;
+  const auto found = TRY(kind_of_content(options));
+  if (!found) return by_name;
+  if (*found == SourceKind::kArrowShards && options.to != Target::kArrow)
+    return fail(Code::kUsage, name + ": Arrow shards are written as Arrow shards only");
+  return *found;
 }
+
+namespace {
+
+// Those of the scale that the manifest lists and that are not there.
+Result<uint64_t> missing_shards(const ExportOptions& options, uint32_t scale) {
+  const std::string manifest = options.source + "/manifest.json";
+  const std::string below = fmt::format("s{}/", scale);
+  uint64_t missing = 0;
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(manifest, error)) return missing;
+  (void)TRY(read_manifest(manifest, [&](const ManifestShard& shard) -> Result<void> {
+    const std::string path = options.source + "/" + shard.file;
+    std::error_code unknown;
+    if (!shard.file.starts_with(below) || std::filesystem::exists(path, unknown)) return {};
+    ++missing;
+    if (options.missing == Missing::kZero) return {};
+    return fail(Code::kNotFound, path +
+                                     ": is missing, the manifest lists it (--missing zero reads "
+                                     "what is not there as 0)");
+  }));
+  return missing;
+}
+
+}  // namespace
 
 Result<Source> Source::look(const ExportOptions& options, const std::stop_token& stop) {
   Source source(options, TRY(source_kind(options)));
@@ -114,10 +188,12 @@ Result<std::unique_ptr<BlockSource>> Source::open(const VolumeSpec& spec, uint32
       const std::string inner = scale_folder(*options_, scale);
       std::error_code error;
       const bool is_export = std::filesystem::is_directory(inner, error);
-      return open_arrow_source(is_export ? inner : options_->source, std::move(account));
+      const uint64_t missing = TRY(missing_shards(*options_, scale));
+      return open_arrow_source(is_export ? inner : options_->source, missing, std::move(account));
     }
     case SourceKind::kPrecomputed:
-      return open_precomputed(place_, *volume_, spec.scales[scale], grid, std::move(account),
+      return open_precomputed(place_, *volume_, spec.scales[scale], grid,
+                              options_->missing.value_or(Missing::kZero), std::move(account),
                               std::move(more), std::move(space));
     default:
       return open_voxel_source(voxel_options(*options_, kind_), grid, spec.scales[scale].size,

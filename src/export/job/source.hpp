@@ -13,9 +13,10 @@ namespace spillway::exporter {
 
 enum class SourceKind { kBlockStream, kArrowShards, kPrecomputed, kNpy, kNifti, kRawVoxels };
 
-// By name and content: precomputed://..., a folder with an info: a precomputed volume; another
-// folder: Arrow shards; .npy, .nii, .nii.gz by their names; with --shape raw voxels; else a blocks
-// stream, also from http(s).
+// precomputed://... or a folder with an info: a precomputed volume; another folder, or a file that
+// ends in .arrow and is an Arrow stream: Arrow shards. A file: .npy or NIfTI by its first bytes, and by
+// its name; with --shape raw voxels; else a blocks stream. A pipe, stdin, http(s): by name. kUsage,
+// naming it: a format that is known and not read.
 [[nodiscard]] Result<SourceKind> source_kind(const ExportOptions& options);
 VoxelOptions voxel_options(const ExportOptions& options, SourceKind kind);
 

@@ -7,16 +7,17 @@
 #include <bit>
 #include <charconv>
 #include <cstring>
-#include <filesystem>
 #include <functional>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/memory/pages.hpp"
 #include "core/mutex.hpp"
 #include "core/records/external_sort.hpp"
 #include "export/mapping/parquet_pairs.hpp"
-#include "export/spec/byte_source.hpp"
+#include "export/spec/input_mark.hpp"
+#include "export/spec/known_format.hpp"
 #include "export/spec/sha256.hpp"
 
 namespace spillway::exporter {
@@ -24,10 +25,6 @@ namespace {
 
 constexpr size_t kPageBytes = 4096;
 constexpr size_t kPagePairs = kPageBytes / 16;
-
-struct Pair {
-  uint64_t id, body;
-};
 
 uint64_t u64_at(const uint8_t* at) {
   uint64_t value;
@@ -190,38 +187,53 @@ ExternalSortOptions sort_options() {
   return options;
 }
 
-// Reads the pairs of a file, in its order, without those of 0.
-class Loader {
+// Whether the words of a text's first line name its columns.
+bool is_header(std::string_view id, std::string_view body) {
+  static constexpr std::string_view kIds[] = {
+      "supervoxel", "supervoxel_id", "supervoxelid", "sv", "sv_id", "svid", "id"};
+  static constexpr std::string_view kBodies[] = {"body", "body_id", "bodyid"};
+  return std::find(std::begin(kIds), std::end(kIds), id) != std::end(kIds) &&
+         std::find(std::begin(kBodies), std::end(kBodies), body) != std::end(kBodies);
+}
+
+class PairReader {
  public:
   using Take = std::function<Result<void>(Pair)>;
-  Loader(const Mapping::Options& options, Take take, std::stop_token stop)
-      : options_(options), take_(std::move(take)), stop_(std::move(stop)) {}
+  PairReader(ByteSource& source, MappingFormat format, const Take& take,
+             const std::stop_token& stop)
+      : source_(source),
+        width_(format == MappingFormat::kBinary     ? 8
+               : format == MappingFormat::kBinary32 ? 4
+                                                    : 0),
+        take_(take),
+        stop_(stop) {}
 
   Result<void> read() {
-    auto source = TRY(ByteSource::open(options_.path, ByteSource::Gzip::kByContent));
     std::vector<uint8_t> buffer(65536);
-    size_t held = TRY(source->read(buffer));
-    if (options_.format == MappingFormat::kAuto && held >= 4 &&
-        std::memcmp(buffer.data(), "PAR1", 4) == 0) {
-      source.reset();
-      return read_parquet_pairs(options_.path, options_.sort,
-                                [&](uint64_t id, uint64_t body) { return add(id, body); });
+    size_t kept = 0, held = TRY(source_.read(buffer));
+    if (width_ == 0) {
+      const auto first = std::span<const uint8_t>(buffer).first(std::min(held, kFormatBytes));
+      if (const auto is = known_format_not(first, "a mapping"); !is.empty())
+        return fail(Code::kInvalid, fmt::format("{}: {}", source_.path(), is));
+      if (held >= 3 && std::memcmp(buffer.data(), "\xEF\xBB\xBF", 3) == 0) {  // a byte order mark
+        held -= 3;
+        std::memmove(buffer.data(), buffer.data() + 3, held);
+      }
     }
-    const bool binary = options_.format == MappingFormat::kBinary;
-    size_t kept = 0;
     while (held > kept) {
-      const size_t used = TRY(binary ? take_binary(std::span(buffer).first(held))
-                                     : take_text(std::span(buffer).first(held)));
+      const auto bytes = std::span<const uint8_t>(buffer).first(held);
+      const size_t used = TRY(width_ > 0 ? take_binary(bytes) : take_text(bytes));
       kept = held - used;
       if (kept == buffer.size())
         return fail(Code::kInvalid,
-                    fmt::format("{}: line {} is longer than 64 KiB", options_.path, line_ + 1));
+                    fmt::format("{}: line {} is longer than 64 KiB", source_.path(), line_ + 1));
       std::memmove(buffer.data(), buffer.data() + used, kept);
-      held = kept + TRY(source->read(std::span(buffer).subspan(kept)));
+      held = kept + TRY(source_.read(std::span(buffer).subspan(kept)));
     }
     if (kept == 0) return {};
-    if (binary)
-      return fail(Code::kInvalid, fmt::format("{}: ends within pair {}", options_.path, pairs_));
+    if (width_ > 0)
+      return fail(Code::kInvalid, fmt::format("{}: ends within pair {} (byte {})", source_.path(),
+                                              pairs_, pairs_ * 2 * width_));
     return take_line({reinterpret_cast<const char*>(buffer.data()), kept});
   }
 
@@ -232,10 +244,15 @@ class Loader {
     return take_({id, body});
   }
   Result<size_t> take_binary(std::span<const uint8_t> bytes) {
-    const size_t whole = bytes.size() / 16 * 16;
-    for (size_t at = 0; at < whole; at += 16)
-      TRY(add(u64_at(bytes.data() + at), u64_at(bytes.data() + at + 8)));
+    const size_t whole = bytes.size() / (2 * width_) * 2 * width_;
+    for (size_t at = 0; at < whole; at += 2 * width_)
+      TRY(add(number(bytes.data() + at), number(bytes.data() + at + width_)));
     return whole;
+  }
+  uint64_t number(const uint8_t* at) const {
+    uint64_t value = 0;
+    std::memcpy(&value, at, width_);
+    return value;
   }
   Result<size_t> take_text(std::span<const uint8_t> bytes) {
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -248,33 +265,109 @@ class Loader {
     ++line_;
     line = line.substr(0, line.find('#'));
     const auto is_gap = [](char c) { return c == ' ' || c == '\t' || c == ',' || c == '\r'; };
-    uint64_t numbers[2];
+    std::string_view words[3];
     size_t count = 0;
-    const char *at = line.data(), *const end = line.data() + line.size();
-    while (true) {
-      while (at < end && is_gap(*at)) ++at;
-      if (at == end) break;
-      if (count == 2) return bad_line();
-      const auto [next, error] = std::from_chars(at, end, numbers[count]);
-      if (error != std::errc() || (next < end && !is_gap(*next))) return bad_line();
-      ++count;
-      at = next;
+    for (size_t at = 0; at < line.size() && count < 3;) {
+      if (is_gap(line[at])) {
+        ++at;
+        continue;
+      }
+      const size_t begin = at;
+      while (at < line.size() && !is_gap(line[at])) ++at;
+      words[count++] = line.substr(begin, at - begin);
     }
     if (count == 0) return {};
-    if (count == 1) return bad_line();
+    const bool is_first = !std::exchange(has_begun_, true);
+    if (count != 2) return bad_line("must be two numbers, supervoxel and body");
+    uint64_t numbers[2];
+    for (size_t i = 0; i < 2; ++i) {
+      const char *const begin = words[i].data(), *const end = begin + words[i].size();
+      const auto [next, error] = std::from_chars(begin, end, numbers[i]);
+      if (error == std::errc() && next == end) continue;
+      if (is_first && is_header(words[0], words[1])) return {};
+      if (is_first && is_header(words[1], words[0]))
+        return bad_line("says body before supervoxel; the first column must be the supervoxel");
+      return bad_line("must be two numbers, supervoxel and body");
+    }
     return add(numbers[0], numbers[1]);
   }
-  tl::unexpected<Error> bad_line() const {
-    return fail(Code::kInvalid,
-                fmt::format("{}: line {}: must be two numbers, supervoxel and body (binary pairs "
-                            "need --mapping-format binary)",
-                            options_.path, line_));
+  tl::unexpected<Error> bad_line(const char* what) const {
+    return fail(
+        Code::kInvalid,
+        fmt::format("{}: line {}: {} (binary pairs need --mapping-format binary or binary32)",
+                    source_.path(), line_, what));
   }
 
-  const Mapping::Options& options_;
-  Take take_;
-  std::stop_token stop_;
+  ByteSource& source_;
+  const size_t width_;  // of a binary number; 0: text
+  const Take& take_;
+  const std::stop_token& stop_;
   uint64_t line_ = 0, pairs_ = 0;
+  bool has_begun_ = false;  // a line that is not empty
+};
+
+// The mapping's bytes, which are read more than once, and what they are.
+class Input {
+ public:
+  static Result<Input> look(const Mapping::Options& options, const std::stop_token& stop) {
+    Input input(options);
+    auto source = TRY(ByteSource::open(options.path, ByteSource::Gzip::kNever));
+    source->end_on(stop);
+    input.name_ = source->path();
+    if (source->is_plain_file()) {
+      input.before_ = TRY(FileState::at(options.path));
+    } else {
+      input.copy_ = std::make_shared<ScratchFile>(TRY(options.space->open()));
+    }
+    Sha256 hash;
+    std::vector<uint8_t> buffer(65536);
+    uint8_t magic[4] = {};
+    for (bool is_first = true;; is_first = false) {
+      const size_t got = TRY(source->read(buffer));
+      if (is_first) std::copy_n(buffer.begin(), std::min<size_t>(got, 4), magic);
+      hash.add(std::span<const uint8_t>(buffer).first(got));
+      if (input.copy_) TRY(input.copy_->append(std::span<const uint8_t>(buffer).first(got)));
+      if (stop.stop_requested()) return fail(Code::kCancelled, "stopped");
+      if (got < buffer.size()) break;
+    }
+    input.sha_ = hash.hex();
+    input.is_parquet_ =
+        options.format == MappingFormat::kAuto && std::memcmp(magic, "PAR1", 4) == 0;
+    return input;
+  }
+  const std::string& sha() const { return sha_; }
+  // Of a plain file; 0 when not known.
+  uint64_t size() const { return copy_ ? copy_->size() : before_.size; }
+
+  Result<void> read(const PairReader::Take& take, const std::stop_token& stop) const {
+    if (is_parquet_) {
+      const auto add = [&](uint64_t id, uint64_t body) -> Result<void> {
+        if (id == 0) return {};
+        return take({id, body});
+      };
+      TRY(read_parquet_pairs(options_->path, copy_.get(), options_->sort, add, stop));
+    } else {
+      const auto gzip = ByteSource::Gzip::kByContent;
+      auto source = copy_ ? ByteSource::of(
+                                name_, copy_->size(),
+                                [copy = copy_](uint64_t at, std::span<uint8_t> out) {
+                                  return copy->read_at(at, out);
+                                },
+                                gzip)
+                          : TRY(ByteSource::open(options_->path, gzip));
+      TRY(read_pairs(*source, options_->format, take, stop));
+    }
+    // Since its hash was made.
+    return copy_ ? Result<void>() : before_.must_be_still(options_->path);
+  }
+
+ private:
+  explicit Input(const Mapping::Options& options) : options_(&options) {}
+  const Mapping::Options* options_;
+  std::string name_, sha_;
+  FileState before_;
+  std::shared_ptr<ScratchFile> copy_;  // of what can be read once
+  bool is_parquet_ = false;
 };
 
 // The sorted pairs on scratch.
@@ -327,19 +420,16 @@ Result<void> for_each_pair(const Sorted& sorted, const std::stop_token& stop, Ta
 
 // Straight into a table that grows while memory is lent. None when it is not, and when the pairs
 // contradict each other: sorting says where.
-Result<std::unique_ptr<Table>> load_table(const Mapping::Options& options, const std::string& sha,
+Result<std::unique_ptr<Table>> load_table(const Mapping::Options& options, const Input& input,
                                           const std::stop_token& stop) {
   Account account = options.table;
   const auto make = [&](uint64_t slots) -> Result<std::unique_ptr<Table>> {
     if (slots * sizeof(Pair) > options.most_table_bytes) return std::unique_ptr<Table>();
     auto lease = account.try_acquire(Bytes(slots * sizeof(Pair)));
     if (!lease) return std::unique_ptr<Table>();
-    return std::make_unique<Table>(TRY(Pages::map(std::move(*lease))), sha);
+    return std::make_unique<Table>(TRY(Pages::map(std::move(*lease))), input.sha());
   };
-  std::error_code error;
-  const auto size = std::filesystem::file_size(options.path, error);
-  const bool is_binary = options.format == MappingFormat::kBinary;
-  const uint64_t guess = is_binary && !error ? size / sizeof(Pair) : 0;
+  const uint64_t guess = options.format == MappingFormat::kBinary ? input.size() / sizeof(Pair) : 0;
   auto table = TRY(make(std::bit_ceil(std::max<uint64_t>((guess + 1) * 3 / 2, 4096))));
   if (!table) return table;
   bool gave_up = false;
@@ -354,7 +444,7 @@ Result<std::unique_ptr<Table>> load_table(const Mapping::Options& options, const
     if (gave_up) return fail(Code::kMemoryLimit, "sort them");
     return {};
   };
-  auto read = Loader(options, take, stop).read();
+  auto read = input.read(take, stop);
   if (gave_up) return std::unique_ptr<Table>();
   if (!read) return fail(std::move(read).error());
   return table;
@@ -362,12 +452,34 @@ Result<std::unique_ptr<Table>> load_table(const Mapping::Options& options, const
 
 }  // namespace
 
+Result<void> read_pairs(ByteSource& source, MappingFormat format,
+                        const std::function<Result<void>(Pair)>& take,
+                        const std::stop_token& stop) {
+  return PairReader(source, format, take, stop).read();
+}
+
+Result<std::string> sha256_of_input(const std::string& path, const std::stop_token& stop) {
+  auto source = TRY(ByteSource::open(path, ByteSource::Gzip::kNever));
+  source->end_on(stop);
+  if (!source->is_plain_file() && path.find("://") == std::string::npos)
+    return fail(Code::kUsage, path +
+                                  ": is a pipe and can be read once only: whether it is the "
+                                  "mapping of the finished run cannot be told; give a file, "
+                                  "another --out, or --resume never");
+  Sha256 hash;
+  std::vector<uint8_t> buffer(65536);
+  while (const size_t got = TRY(source->read(buffer)))
+    hash.add(std::span<const uint8_t>(buffer).first(got));
+  return hash.hex();
+}
+
 Bytes Mapping::sort_floor() { return ExternalSort::floor(sort_options()) + 256_KiB; }
 
 Result<std::unique_ptr<Mapping>> Mapping::load(const Options& options, std::stop_token stop) {
   if (options.path.empty()) return std::unique_ptr<Mapping>(std::make_unique<Identity>());
-  const std::string sha = TRY(sha256_of_file(options.path, stop));
-  if (auto table = TRY(load_table(options, sha, stop)))
+  const Input in = TRY(Input::look(options, stop));
+  const std::string& sha = in.sha();
+  if (auto table = TRY(load_table(options, in, stop)))
     return std::unique_ptr<Mapping>(std::move(table));
   Sorted sorted;
   {
@@ -381,7 +493,7 @@ Result<std::unique_ptr<Mapping>> Mapping::load(const Options& options, std::stop
       put_u64(record + 8, __builtin_bswap64(pair.body));
       return input.add(record);
     };
-    TRY(Loader(options, add, stop).read());
+    TRY(in.read(add, stop));
     sorted = TRY(write_sorted(*sort, *options.space, options.path));
   }
   Account table_account = options.table;

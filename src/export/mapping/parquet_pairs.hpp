@@ -1,21 +1,25 @@
-// Reads a mapping from Parquet: the columns `supervoxel` and `body`, int64 or uint64, without nulls.
+// Reads a mapping from Parquet: the columns `supervoxel` and `body`, of 32 or 64 bits, signed or not,
+// without nulls and negative numbers.
 //
 // Memory   Arrow's, charged to `account`: a batch of rows of both columns and their pages.
 // Threads  One.
-// Fails    kInvalid (no such column, another type, a null), kMemoryLimit, kIo.
+// Fails    kInvalid (no such column, another type, a null, a negative number with its row), kMemoryLimit, kIo.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <stop_token>
 #include <string>
 
+#include "core/disk/scratch.hpp"
 #include "core/memory/budget.hpp"
 #include "core/result.hpp"
 
 namespace spillway::exporter {
 
+// `copy`: of the file at `path`, to be read in its place; may be null.
 [[nodiscard]] Result<void> read_parquet_pairs(
-    const std::string& path, Account account,
-    const std::function<Result<void>(uint64_t supervoxel, uint64_t body)>& take);
+    const std::string& path, const ScratchFile* copy, Account account,
+    const std::function<Result<void>(uint64_t, uint64_t)>& take, const std::stop_token& stop);
 
 }  // namespace spillway::exporter

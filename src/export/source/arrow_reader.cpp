@@ -6,7 +6,6 @@
 #include <arrow/ipc/message.h>
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +16,8 @@
 #include "core/disk/file_io.hpp"
 #include "export/block/flat_table.hpp"
 #include "export/block/label_block.hpp"
+#include "export/spec/input_mark.hpp"
+#include "export/spec/known_format.hpp"
 
 namespace spillway::exporter {
 namespace {
@@ -76,9 +77,8 @@ class Reader final : public ArrowReader {
     path_ = path;
     fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd_ < 0) return fail_errno("opening " + path);
-    struct stat info {};
-    if (::fstat(fd_, &info) != 0) return fail_errno("reading " + path);
-    size_ = static_cast<uint64_t>(info.st_size);
+    before_ = TRY(FileState::of(fd_, path));
+    size_ = before_.size;
     at_ = rows_ = row_ = 0;
     ahead_ = kMainWindow;
     main_.held = {};
@@ -89,7 +89,9 @@ class Reader final : public ArrowReader {
 
   Result<std::optional<ArrowRow>> next() override {
     while (row_ == rows_) {
-      if (!TRY(next_batch())) return std::optional<ArrowRow>();
+      if (TRY(next_batch())) continue;
+      TRY(before_.must_be_still(path_));
+      return std::optional<ArrowRow>();
     }
     ArrowRow row;
     for (size_t d = 0; d < 3; ++d) row.at[d] = TRY(number<int32_t>(kX + d, row_));
@@ -175,6 +177,12 @@ class Reader final : public ArrowReader {
   }
 
   Result<void> read_schema() {
+    if (const auto head =
+            TRY(view(main_, 0, std::min<uint64_t>(size_, kFormatBytes), size_, ahead_));
+        head.size() >= 4 && known_format(head) != "an Arrow stream") {
+      const auto is = known_format_not(head, "an Arrow stream");
+      if (!is.empty()) return bad(is);
+    }
     const auto bytes = TRY(next_message());
     if (bytes.empty()) return bad("does not begin with a schema");
     // The body is empty; Message wants one.
@@ -268,6 +276,7 @@ class Reader final : public ArrowReader {
   const size_t used_;  // columns, the first ones
   std::string path_;
   int fd_ = -1;
+  FileState before_;
   uint64_t size_ = 0, at_ = 0;
   Column main_;
   size_t ahead_ = kMainWindow;

@@ -17,11 +17,20 @@ constexpr size_t kMostRow = 2 * kMaxBlockBytes + (size_t{64} << 10);  // a table
 
 class ArrowSource final : public BlockSource {
  public:
-  ArrowSource(std::string folder, Account account)
-      : folder_(std::move(folder)), account_(std::move(account)) {}
+  ArrowSource(std::string folder, uint64_t missing, Account account)
+      : name_(folder), folder_(std::move(folder)), account_(std::move(account)) {
+    missing_ = missing;
+  }
 
   Result<void> list() {
     std::error_code error;
+    if (fs::is_regular_file(folder_, error)) {  // a folder of one
+      bytes_total_ = fs::file_size(folder_, error);
+      files_.push_back(fs::path(folder_).filename().string());
+      const std::string parent = fs::path(folder_).parent_path().string();
+      folder_ = parent.empty() ? "." : parent;
+      return {};
+    }
     for (const auto& entry : fs::directory_iterator(folder_, error)) {
       if (entry.path().extension() == ".arrow") {
         files_.push_back(entry.path().filename().string());
@@ -49,7 +58,7 @@ class ArrowSource final : public BlockSource {
     unit.bytes.shrink_to(std::max<size_t>(used, 1));
     return std::optional(std::move(unit));
   }
-  const std::string& name() const override { return folder_; }
+  const std::string& name() const override { return name_; }
 
  private:
   // Leaves the next row in row_; false at the end of all files.
@@ -81,6 +90,7 @@ class ArrowSource final : public BlockSource {
     row_.reset();
   }
 
+  const std::string name_;
   std::string folder_;
   Account account_;
   std::vector<std::string> files_;  // names: about 60 bytes a shard
@@ -92,8 +102,9 @@ class ArrowSource final : public BlockSource {
 
 }  // namespace
 
-Result<std::unique_ptr<BlockSource>> open_arrow_source(const std::string& folder, Account account) {
-  auto source = std::make_unique<ArrowSource>(folder, std::move(account));
+Result<std::unique_ptr<BlockSource>> open_arrow_source(const std::string& folder, uint64_t missing,
+                                                       Account account) {
+  auto source = std::make_unique<ArrowSource>(folder, missing, std::move(account));
   TRY(source->list());
   return std::unique_ptr<BlockSource>(std::move(source));
 }

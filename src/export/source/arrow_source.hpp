@@ -18,6 +18,7 @@ namespace spillway::exporter {
 
 // `folder`: s<S> of an export.
 [[nodiscard]] Result<std::unique_ptr<BlockSource>> open_arrow_source(const std::string& folder,
+                                                                     uint64_t missing,
                                                                      Account account);
 Bytes arrow_source_floor();
 

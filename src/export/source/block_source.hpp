@@ -43,6 +43,8 @@ class SpareRoom {
   bool is_awaited_ GUARDED_BY(mutex_) = false;  // memory: what is given goes back to the account
 };
 
+enum class Missing { kZero, kError };  // what a chunk that is not there means
+
 struct BlockUnit {
   BlockUnit() = default;
   BlockUnit(BlockUnit&&) = default;
@@ -85,9 +87,11 @@ class BlockSource {
   uint64_t blocks() const { return blocks_.load(std::memory_order_relaxed); }
   uint64_t bytes_read() const { return bytes_read_.load(std::memory_order_relaxed); }
   uint64_t bytes_total() const { return bytes_total_; }  // 0: unknown
+  // Chunks or shards of the source that are not there; known at its end.
+  uint64_t missing() const { return missing_.load(std::memory_order_relaxed); }
 
  protected:
-  std::atomic<uint64_t> blocks_{0}, bytes_read_{0};
+  std::atomic<uint64_t> blocks_{0}, bytes_read_{0}, missing_{0};
   uint64_t bytes_total_ = 0;
 };
 

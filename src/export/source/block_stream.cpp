@@ -6,6 +6,7 @@
 
 #include "export/source/block_source.hpp"
 #include "export/spec/byte_source.hpp"
+#include "export/spec/known_format.hpp"
 
 namespace spillway::exporter {
 namespace {
@@ -34,6 +35,8 @@ class BlockStream final : public BlockSource {
       std::copy_n(carried_.data(), carried_bytes_, bytes.begin());
       const size_t have = carried_bytes_ + TRY(source_->read(bytes.subspan(carried_bytes_)));
       if (have == 0) return std::nullopt;
+      if (offset_ == 0)
+        format_ = known_format_not(bytes.first(std::min(have, kFormatBytes)), "a blocks stream");
       const size_t taken = TRY(take_records(bytes.first(have), unit));
       const auto rest = bytes.subspan(taken, have - taken);
       const bool is_cut = have < bytes.size() && unit.items.size() < kMostItems && !rest.empty();
@@ -88,9 +91,10 @@ class BlockStream final : public BlockSource {
                            record->at[2]));
   }
   tl::unexpected<Error> bad(const std::string& what) const {
-    return fail(Code::kInvalid,
-                fmt::format("{}: record at byte {}: {}; the stream cannot be read on",
-                            source_->path(), offset_, what));
+    return fail(
+        Code::kInvalid,
+        fmt::format("{}: record at byte {}: {}; the stream cannot be read on{}", source_->path(),
+                    offset_, what, format_.empty() ? "" : " (" + format_ + ")"));
   }
 
   std::unique_ptr<ByteSource> source_;
@@ -98,6 +102,7 @@ class BlockStream final : public BlockSource {
   const std::shared_ptr<SpareRoom> spare_ = std::make_shared<SpareRoom>();
   Pages carried_;  // kChunkBytes, of which these are read and not yet given:
   size_t carried_bytes_ = 0;
+  std::string format_;   // what the first bytes look like, when that is another
   uint64_t offset_ = 0;  // of the record behind those that were given
 };
 

@@ -48,6 +48,7 @@ class ChunkFetch final : public ChunkReader {
       while (!part.is_full) changed_.wait(mutex_);
       bytes_read_ += part.bytes_read;
       part.bytes_read = 0;
+      if (first_missing_.empty()) first_missing_ = part.first_missing;
       if (!part.found) return fail(std::move(part.found).error());
       if (*part.found) {
         given_ = &part;
@@ -59,6 +60,7 @@ class ChunkFetch final : public ChunkReader {
     return std::optional<Chunk>();
   }
   uint64_t bytes_read() const override { return bytes_read_; }
+  const std::string& first_missing() const override { return first_missing_; }
 
  private:
   struct Part {
@@ -67,7 +69,8 @@ class ChunkFetch final : public ChunkReader {
     // With the mutex:
     Result<std::optional<Chunk>> found;
     uint64_t bytes_read = 0;  // since it was asked last
-    bool is_full = false;     // found is to be taken, or in use
+    std::string first_missing;
+    bool is_full = false;  // found is to be taken, or in use
     bool has_ended = false;
   };
 
@@ -80,6 +83,7 @@ class ChunkFetch final : public ChunkReader {
       MutexLock lock(mutex_);
       part.found = std::move(found);
       part.bytes_read += read - std::exchange(told, read);
+      if (part.first_missing.empty()) part.first_missing = part.reader->first_missing();
       part.is_full = true;
       changed_.notify_all();
       if (!goes_on) return;
@@ -99,6 +103,7 @@ class ChunkFetch final : public ChunkReader {
   Part* given_ = nullptr;  // whose chunk the caller has
   size_t turn_ = 0, open_ = 0;
   uint64_t bytes_read_ = 0;
+  std::string first_missing_;
 };
 
 }  // namespace
@@ -119,8 +124,9 @@ Result<std::unique_ptr<ChunkReader>> open_chunk_fetch(const std::string& place,
   }
   for (Lease& room : rooms) connections.push_back(room.split(kConnection));
   auto fetch = std::make_unique<ChunkFetch>(std::move(connections));
+  const auto marks = VolumeStore::make_marks();  // what one has seen of a shard holds for all
   for (size_t i = 0; i < rooms.size(); ++i) {
-    fetch->add(TRY(ChunkReader::open(TRY(VolumeStore::open(place)), source, scale,
+    fetch->add(TRY(ChunkReader::open(TRY(VolumeStore::open(place, marks)), source, scale,
                                      std::move(rooms[i]), {i, rooms.size()})));
   }
   return std::unique_ptr<ChunkReader>(std::move(fetch));

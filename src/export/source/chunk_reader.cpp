@@ -1,7 +1,6 @@
 #include "export/source/chunk_reader.hpp"
 
 #include <fmt/format.h>
-#include <libdeflate.h>
 
 #include <algorithm>
 #include <bit>
@@ -29,30 +28,6 @@ size_t index_bytes(const Scale& scale) {
   return size_t{24} << here;
 }
 
-class Inflater {
- public:
-  Inflater() : inflate_(libdeflate_alloc_decompressor()) { CHECK(inflate_ != nullptr); }
-  ~Inflater() { libdeflate_free_decompressor(inflate_); }
-  Inflater(const Inflater&) = delete;
-  Inflater& operator=(const Inflater&) = delete;
-
-  // Why not, in words.
-  Result<size_t> unpack(std::span<const uint8_t> packed, std::span<uint8_t> out) {
-    size_t used = 0, made = 0;
-    const auto status = libdeflate_gzip_decompress_ex(inflate_, packed.data(), packed.size(),
-                                                      out.data(), out.size(), &used, &made);
-    if (status == LIBDEFLATE_INSUFFICIENT_SPACE)
-      return fail(Code::kInvalid, fmt::format("gzip: more than {} bytes", out.size()));
-    if (status != LIBDEFLATE_SUCCESS) return fail(Code::kInvalid, "gzip: damaged");
-    if (used != packed.size())
-      return fail(Code::kInvalid, fmt::format("gzip: {} bytes behind it", packed.size() - used));
-    return made;
-  }
-
- private:
-  libdeflate_decompressor* inflate_;
-};
-
 // What both kinds share: the rooms and the shape.
 class Reader : public ChunkReader {
  public:
@@ -75,12 +50,19 @@ class Reader : public ChunkReader {
     if (scale_.sharding) {
       index_ = {at, index_bytes(scale_)};
       packed_index_ = {at + index_.size(), packed_bound(index_.size())};
+    } else {
+      unpacker_.give_arena({at, pages_.data() + pages_.size()});  // may be none
     }
     return {};
   }
   uint64_t bytes_read() const override { return bytes_read_; }
+  const std::string& first_missing() const override { return first_missing_; }
 
  protected:
+  // A place of the grid without a chunk; the first is named.
+  void note_missing(const std::string& name) {
+    if (first_missing_.empty()) first_missing_ = store_->place() + "/" + name;
+  }
   std::array<uint32_t, 3> extent_at(const std::array<uint64_t, 3>& at) const {
     std::array<uint32_t, 3> extent;
     for (size_t d = 0; d < 3; ++d)
@@ -99,7 +81,8 @@ class Reader : public ChunkReader {
   const ChunkGrid grid_;
   Pages pages_;
   std::span<uint8_t> window_, chunk_, index_, packed_index_;
-  Inflater inflater_;
+  Unpacker unpacker_;
+  std::string first_missing_;
   uint64_t bytes_read_ = 0;
 };
 
@@ -127,20 +110,35 @@ class FileReader final : public Reader {
         name += fmt::format("{}{}-{}", d == 0 ? "" : "_", begin, begin + chunk.extent[d]);
       }
       const auto whole = TRY(store_->read_whole(name, window_, stop));
-      if (!whole) continue;
+      if (!whole) {
+        note_missing(name);
+        continue;
+      }
       bytes_read_ += whole->bytes;
       chunk.bytes = window_.first(whole->bytes);
-      if (whole->is_gzip) {
-        const auto made = inflater_.unpack(chunk.bytes, chunk_);
-        if (!made) return bad(name + ".gz", made.error().message());
+      Packing packing = whole->packing;
+      // Copied out of a bucket, what was packed for the way has the chunk's own name.
+      if (packing == Packing::kNone && !may_be_chunk(chunk)) packing = packing_of(chunk.bytes);
+      if (packing != Packing::kNone) {
+        const auto made = unpacker_.unpack(packing, chunk.bytes, chunk_);
+        if (!made) return bad(name + whole->suffix, made.error().message());
         chunk.bytes = chunk_.first(*made);
       }
       return std::optional(chunk);
     }
+    TRY(store_->finish());
     return std::optional<Chunk>();
   }
 
  private:
+  // Whether it can be what the format has, unpacked.
+  bool may_be_chunk(const Chunk& chunk) const {
+    if (!format_.is_segmentation) return chunk.bytes.size() == format_.bound(chunk.extent);
+    uint32_t offset = 0;
+    if (chunk.bytes.size() < sizeof offset) return true;
+    std::memcpy(&offset, chunk.bytes.data(), sizeof offset);
+    return offset < chunk.bytes.size() / 4;
+  }
   std::array<uint64_t, 3> at_{};
   uint64_t number_ = 0;  // of the place at at_
 };
@@ -176,11 +174,15 @@ class ShardReader final : public Reader {
 
   Result<std::optional<Chunk>> next(const std::stop_token& stop) override {
     while (entry_ == entries_) {
-      if (!TRY(next_minishard(stop))) return std::optional<Chunk>();
+      if (TRY(next_minishard(stop))) continue;
+      TRY(store_->finish());
+      return std::optional<Chunk>();
     }
     Chunk chunk;
     uint64_t start;
-    id_ += index_at(0, entry_);
+    const uint64_t step = index_at(0, entry_);
+    const bool ascends = entry_ == 0 || (step > 0 && id_ + step > id_);
+    id_ += step;
     start = end_ + index_at(1, entry_);
     const uint64_t size = index_at(2, entry_);
     const bool fits = start >= end_ && start + size >= start && start < (uint64_t{1} << 62) &&
@@ -190,6 +192,7 @@ class ShardReader final : public Reader {
     const auto what = [&](std::string_view why) {
       return bad(name_, fmt::format("minishard {}: chunk {}: {}", minishard_ - 1, id_, why));
     };
+    if (!ascends) return what("comes twice, or before a smaller one: ids must ascend");
     if (!fits) return what("an impossible place");
     if (grid_.bits() < 64 && id_ >> grid_.bits() != 0) return what("outside the volume");
     chunk.at = grid_.at(id_);
@@ -207,7 +210,7 @@ class ShardReader final : public Reader {
     chunk.bytes = bytes;
     bytes_read_ += size;
     if (sharding_.gzip_data) {
-      const auto made = inflater_.unpack(bytes, chunk_);
+      const auto made = unpacker_.unpack(Packing::kGzip, bytes, chunk_);
       if (!made) return what(made.error().message());
       chunk.bytes = chunk_.first(*made);
     }
@@ -247,6 +250,7 @@ class ShardReader final : public Reader {
       if (!has_table_ || table_at != table_at_) {
         const auto got = TRY(store_->read(name_, table_at, table_, stop));
         if (!got) {  // no such shard
+          note_missing(name_);
           has_shard_ = false;
           continue;
         }
@@ -281,7 +285,7 @@ class ShardReader final : public Reader {
     bytes_read_ += bytes.size();
     size_t size = bytes.size();
     if (sharding_.gzip_index) {
-      const auto made = inflater_.unpack(bytes, index_);
+      const auto made = unpacker_.unpack(Packing::kGzip, bytes, index_);
       if (!made) return what(made.error().message());
       size = *made;
     }

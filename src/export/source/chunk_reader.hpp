@@ -1,15 +1,16 @@
 // The chunks of one scale of a neuroglancer precomputed volume, one after the other, from shards or
-// from a file each; gzip is taken off.
+// from a file each; gzip, and of files brotli and zstd, are taken off.
 //
 // Order    Shard by shard, minishard by minishard, as they lie in the files; else x fastest. Chunks
 //          that are not there are left out.
-// Memory   room(): a window that is read ahead, a chunk, and with sharding the index of a minishard
+// Memory   room() and, where files end in .br, Unpacker::brotli_room(): a window that is read ahead, a chunk, and with sharding the index of a minishard
 //          of at most 131,072 chunks (of as many as fall to one, where the hash is identity); leased
 //          by the caller.
 // Threads  One.
 // Cost     Shards are read in pieces of at least 1 MiB where chunks lie side by side; over http a
 //          request each. Without sharding every place of the grid is asked for.
-// Fails    kInvalid with the file, the byte and the chunk; kTooLarge; kIo.
+// Fails    kInvalid with the file, the byte and the chunk; kTooLarge; kIo; kConflict: changed while
+//          it was read.
 // Source   google/neuroglancer, src/datasource/precomputed/{volume,sharded}.md.
 #pragma once
 
@@ -50,7 +51,7 @@ class ChunkReader {
     uint64_t index = 0, count = 1;
     std::optional<uint64_t> shard = std::nullopt;
   };
-  // `lease`: room(). `source` and `scale` outlive the reader.
+  // `lease`: room(), what is more is for brotli. `source` and `scale` outlive the reader.
   [[nodiscard]] static Result<std::unique_ptr<ChunkReader>> open(std::unique_ptr<VolumeStore> store,
                                                                  const VolumeSpec& source,
                                                                  const Scale& scale, Lease lease,
@@ -65,6 +66,8 @@ class ChunkReader {
   };
   [[nodiscard]] virtual Result<std::optional<Chunk>> next(const std::stop_token& stop) = 0;
   virtual uint64_t bytes_read() const = 0;
+  // The first file of a chunk or shard that was looked for and is not there; empty: none.
+  virtual const std::string& first_missing() const = 0;
 };
 
 }  // namespace spillway::exporter

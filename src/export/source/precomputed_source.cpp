@@ -17,7 +17,7 @@ namespace spillway::exporter {
 namespace {
 
 constexpr size_t kBlockBytes = kBlockVoxels * 8;
-constexpr size_t kMostInfo = size_t{4} << 20;
+constexpr size_t kMostInfo = size_t{1} << 20;
 constexpr size_t kPieceKey = 12;              // z, y, x of the block
 constexpr size_t kPieceHead = kPieceKey + 6;  // corner and extent in it
 constexpr size_t kPieceRecord =
@@ -47,9 +47,22 @@ size_t chunk_voxels(const Scale& scale) {
   return size_t{scale.chunk[0]} * scale.chunk[1] * scale.chunk[2];
 }
 
+// What a local reader needs: more where its files are packed with brotli.
+Bytes local_room(const std::string& place, const VolumeSpec& source, const Scale& scale) {
+  const Bytes room = ChunkReader::room(source, scale);
+  std::error_code error;
+  if (scale.sharding) return room;
+  for (const auto& entry : std::filesystem::directory_iterator(place + "/" + scale.key, error)) {
+    const size_t bound = ChunkFormat::of(source, scale).bound(scale.chunk);
+    if (entry.path().extension() == ".br") return room + Bytes(Unpacker::brotli_room(bound));
+    break;
+  }
+  return room;
+}
+
 Bytes floor_of(const std::string& place, const VolumeSpec& source, const Scale& scale) {
   const Bytes room =
-      net::is_http(place) ? chunk_fetch_room(source, scale) : ChunkReader::room(source, scale);
+      net::is_http(place) ? chunk_fetch_room(source, scale) : local_room(place, source, scale);
   switch (way_of(scale)) {
     case Way::kChunk:
       return room + Bytes(std::max(BlockSource::kChunkBytes,
@@ -65,9 +78,10 @@ Bytes floor_of(const std::string& place, const VolumeSpec& source, const Scale& 
 
 class PrecomputedSource : public BlockSource {
  public:
-  PrecomputedSource(std::string name, const VolumeSpec& source, const Scale& scale,
+  PrecomputedSource(std::string name, const VolumeSpec& source, const Scale& scale, Missing missing,
                     std::unique_ptr<ChunkReader> reader, const Grid& grid, Account account)
       : name_(std::move(name)),
+        on_missing_(missing),
         scale_(scale),
         format_(ChunkFormat::of(source, scale)),
         grid_(grid),
@@ -79,8 +93,29 @@ class PrecomputedSource : public BlockSource {
   Result<std::optional<ChunkReader::Chunk>> next_chunk(const std::stop_token& stop) {
     auto chunk = TRY(reader_->next(stop));
     bytes_read_.store(reader_->bytes_read(), std::memory_order_relaxed);
+    found_ += chunk.has_value();
+    if (!chunk) TRY(count_missing());
+    // A shard that is not there may be one that the volume has no chunks for.
+    if (on_missing_ == Missing::kError && !scale_.sharding && !reader_->first_missing().empty())
+      return fail(Code::kNotFound, reader_->first_missing() + ": no such chunk" + advice());
     return chunk;
   }
+  // Chunks that were read and those that are missing are all that the volume has places for.
+  Result<void> count_missing() {
+    uint64_t places = 1;
+    for (const uint64_t count : ChunkGrid(scale_).counts()) places *= count;
+    if (found_ > places)
+      return fail(Code::kInvalid,
+                  fmt::format("{}: {} chunks were read, the volume has places for {}", name_,
+                              found_, places));
+    missing_ = places - found_;
+    if (on_missing_ == Missing::kZero || missing_ == 0) return {};
+    const std::string& first = reader_->first_missing();
+    return fail(Code::kNotFound,
+                fmt::format("{}: {} of its {} chunks are not there{}{}", name_, grouped(missing_),
+                            grouped(places), first.empty() ? "" : ", as is " + first, advice()));
+  }
+  static std::string advice() { return " (--missing zero reads what is not there as 0)"; }
   // The chunk's voxels, row by row of the whole chunk's width.
   Result<void> decode(const ChunkReader::Chunk& chunk, std::span<uint64_t> voxels) const {
     auto done = decode_chunk(format_, chunk.bytes, chunk.extent, scale_.chunk, voxels);
@@ -91,6 +126,8 @@ class PrecomputedSource : public BlockSource {
   }
 
   const std::string name_;
+  const Missing on_missing_;
+  uint64_t found_ = 0;  // chunks
   const Scale& scale_;
   const ChunkFormat format_;
   const Grid grid_;
@@ -330,7 +367,8 @@ Result<VolumeSpec> read_precomputed_info(const std::string& place, const std::st
   const auto whole =
       TRY(store->read_whole("info", {reinterpret_cast<uint8_t*>(text.data()), text.size()}, stop));
   if (!whole) return fail(Code::kNotFound, place + "/info: no such thing");
-  if (whole->is_gzip) return fail(Code::kInvalid, place + "/info.gz: unpack it first");
+  if (whole->packing != Packing::kNone)
+    return fail(Code::kInvalid, fmt::format("{}/info{}: unpack it first", place, whole->suffix));
   text.resize(whole->bytes);
   text.shrink_to_fit();
   return VolumeSpec::parse(text, place + "/info", VolumeSpec::Use::kSource);
@@ -363,8 +401,8 @@ Bytes precomputed_wish(const std::string& place, const VolumeSpec& source) {
 
 Result<std::unique_ptr<BlockSource>> open_precomputed(const std::string& place,
                                                       const VolumeSpec& source, const Scale& wanted,
-                                                      const Grid& grid, Account account,
-                                                      Account more,
+                                                      const Grid& grid, Missing missing,
+                                                      Account account, Account more,
                                                       std::shared_ptr<ScratchSpace> space) {
   const auto index = matching_scale(source, wanted);
   if (!index) {
@@ -378,21 +416,21 @@ Result<std::unique_ptr<BlockSource>> open_precomputed(const std::string& place,
   if (net::is_http(place)) {
     reader = TRY(open_chunk_fetch(place, source, scale, account, std::move(more)));
   } else {
-    Lease lease = TRY(account.acquire(ChunkReader::room(source, scale), std::stop_token()));
+    Lease lease = TRY(account.acquire(local_room(place, source, scale), std::stop_token()));
     reader = TRY(ChunkReader::open(TRY(VolumeStore::open(place)), source, scale, std::move(lease)));
   }
   const std::string name = place + "/" + scale.key;
   switch (way_of(scale)) {
     case Way::kChunk:
       return std::unique_ptr<BlockSource>(std::make_unique<ChunkSource>(
-          name, source, scale, std::move(reader), grid, std::move(account)));
+          name, source, scale, missing, std::move(reader), grid, std::move(account)));
     case Way::kCut:
       return std::unique_ptr<BlockSource>(std::make_unique<CutSource>(
-          name, source, scale, std::move(reader), grid, std::move(account)));
+          name, source, scale, missing, std::move(reader), grid, std::move(account)));
     case Way::kJoin:
       break;
   }
-  auto join = std::make_unique<JoinSource>(name, source, scale, std::move(reader), grid,
+  auto join = std::make_unique<JoinSource>(name, source, scale, missing, std::move(reader), grid,
                                            std::move(account));
   TRY(join->begin(std::move(space)));
   return std::unique_ptr<BlockSource>(std::move(join));

@@ -33,9 +33,10 @@ std::optional<size_t> matching_scale(const VolumeSpec& source, const Scale& want
 Bytes precomputed_floor(const std::string& place, const VolumeSpec& source);
 Bytes precomputed_wish(const std::string& place, const VolumeSpec& source);  // 0 for a folder
 // `grid`: of `wanted`, which must have a match. kUsage when it has not, telling what there is.
-// `source` outlives what is returned.
+// `source` outlives what is returned. Chunks that are missing are counted, or kNotFound with
+// Missing::kError.
 [[nodiscard]] Result<std::unique_ptr<BlockSource>> open_precomputed(
     const std::string& place, const VolumeSpec& source, const Scale& wanted, const Grid& grid,
-    Account account, Account more, std::shared_ptr<ScratchSpace> space);
+    Missing missing, Account account, Account more, std::shared_ptr<ScratchSpace> space);
 
 }  // namespace spillway::exporter

@@ -5,16 +5,27 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <ctime>
+#include <deque>
+#include <map>
+#include <mutex>
 #include <utility>
 
+#include "export/spec/input_mark.hpp"
 #include "net/objects.hpp"
 
 namespace spillway::exporter {
 namespace {
 
+int64_t now_ns() {
+  struct timespec now {};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return int64_t{now.tv_sec} * 1'000'000'000 + now.tv_nsec;
+}
+
 class LocalStore final : public VolumeStore {
  public:
-  explicit LocalStore(std::string folder) : VolumeStore(std::move(folder)) {}
+  explicit LocalStore(std::string folder) : VolumeStore(std::move(folder)), begin_ns_(now_ns()) {}
   ~LocalStore() override { close(); }
 
   Result<std::optional<size_t>> read(const std::string& name, uint64_t offset,
@@ -24,28 +35,61 @@ class LocalStore final : public VolumeStore {
   }
   Result<std::optional<Whole>> read_whole(const std::string& name, std::span<uint8_t> out,
                                           const std::stop_token&) override {
-    Whole whole;
-    if (!TRY(open(name))) {
-      if (!TRY(open(name + ".gz"))) return std::optional<Whole>();
-      whole.is_gzip = true;
+    static constexpr Whole kKinds[] = {{0, Packing::kNone, ""},
+                                       {0, Packing::kGzip, ".gz"},
+                                       {0, Packing::kBrotli, ".br"},
+                                       {0, Packing::kZstd, ".zstd"},
+                                       {0, Packing::kZstd, ".zst"}};
+    for (Whole whole : kKinds) {
+      if (!TRY(open(name + whole.suffix))) continue;
+      whole.bytes = TRY(fill(0, out));
+      uint8_t more;
+      if (whole.bytes == out.size() && TRY(fill(whole.bytes, {&more, 1})) > 0)
+        return fail(Code::kTooLarge, fmt::format("{}: is longer than {} bytes", path_, out.size()));
+      return std::optional(whole);
     }
-    whole.bytes = TRY(fill(0, out));
-    uint8_t more;
-    if (whole.bytes == out.size() && TRY(fill(whole.bytes, {&more, 1})) > 0)
-      return fail(Code::kIo, fmt::format("{}: is longer than {} bytes", path_, out.size()));
-    return std::optional(whole);
+    for (const char* const suffix : {".xz", ".bz2", ".lz4"}) {
+      if (TRY(open(name + suffix)))
+        return fail(Code::kInvalid,
+                    path_ +
+                        ": is packed as its name says, which is not read; unpack it, or pack it "
+                        "with gzip, brotli or zstd");
+    }
+    return std::optional<Whole>();
+  }
+  Result<void> finish() override {
+    TRY(leave());
+    return folder_.empty() ? Result<void>() : folder_state_.must_be_still(folder_);
   }
 
  private:
   Result<bool> open(const std::string& name) {
     std::string path = place_ + "/" + name;
     if (fd_ >= 0 && path == path_) return true;
-    close();
+    TRY(leave());
+    TRY(enter_folder(path.substr(0, path.rfind('/'))));
     fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd_ < 0 && (errno == ENOENT || errno == ENOTDIR)) return false;
     if (fd_ < 0) return fail_errno("opening " + path);
     path_ = std::move(path);
+    before_ = TRY(FileState::of(fd_, path_));
+    // A time to come is another clock's and says nothing.
+    if (before_.changed_ns > begin_ns_ && before_.changed_ns <= now_ns())
+      return fail(changed_while_read(path_));
     return true;
+  }
+  // Of the folder that is read now, that no name in it came or went.
+  Result<void> enter_folder(std::string folder) {
+    if (folder == folder_) return {};
+    if (!folder_.empty()) TRY(folder_state_.must_be_still(folder_));
+    folder_ = std::move(folder);
+    folder_state_ = TRY(FileState::at(folder_));
+    return {};
+  }
+  Result<void> leave() {
+    if (fd_ < 0) return {};
+    close();
+    return before_.must_be_still(path_);
   }
   Result<size_t> fill(uint64_t offset, std::span<uint8_t> out) {
     size_t filled = 0;
@@ -62,23 +106,74 @@ class LocalStore final : public VolumeStore {
   void close() {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
   }
-  std::string path_;
+  const int64_t begin_ns_;
+  std::string path_, folder_;
+  FileState before_, folder_state_;  // of each
   int fd_ = -1;
 };
 
+}  // namespace
+
+// Threads: any.
+class VolumeStore::Marks {
+ public:
+  // What the object was; none when it is not known.
+  std::optional<net::Fetched> of(const std::string& name) {
+    const std::lock_guard lock(mutex_);
+    const auto at = known_.find(name);
+    return at == known_.end() ? std::nullopt : std::optional(at->second);
+  }
+  // Whether it is another than what was read of it first.
+  bool differs(const std::string& name, const net::Fetched& fetched) {
+    const std::lock_guard lock(mutex_);
+    const auto [at, is_new] = known_.emplace(name, fetched);
+    const net::Fetched& first = at->second;
+    if (!is_new)
+      return differ(first.etag, fetched.etag) ||
+             differ(first.last_modified, fetched.last_modified) ||
+             (first.size && fetched.size && first.size != fetched.size);
+    order_.push_back(name);
+    if (order_.size() <= kMost) return false;
+    known_.erase(order_.front());
+    order_.pop_front();
+    return false;
+  }
+
+ private:
+  static bool differ(const std::string& a, const std::string& b) {
+    return !a.empty() && !b.empty() && a != b;
+  }
+  static constexpr size_t kMost = 1024;
+  std::mutex mutex_;
+  std::map<std::string, net::Fetched> known_;
+  std::deque<std::string> order_;
+};
+
+std::shared_ptr<VolumeStore::Marks> VolumeStore::make_marks() { return std::make_shared<Marks>(); }
+
+namespace {
+
 class HttpStore final : public VolumeStore {
  public:
-  explicit HttpStore(std::string address) : VolumeStore(std::move(address)) {}
+  HttpStore(std::string address, std::shared_ptr<Marks> marks)
+      : VolumeStore(std::move(address)), marks_(std::move(marks)) {}
 
   Result<std::optional<size_t>> read(const std::string& name, uint64_t offset,
                                      std::span<uint8_t> out, const std::stop_token& stop) override {
-    return bytes_of(TRY(objects_.get_range(place_ + "/" + name, offset, out, stop)));
+    const std::string address = place_ + "/" + name;
+    const auto before = marks_->of(name);
+    const auto fetched = TRY(
+        objects_.get_range(address, offset, out, stop, before ? before->etag : std::string_view()));
+    if (!fetched && !before) return std::optional<size_t>();
+    if (!fetched || marks_->differs(name, *fetched))
+      return fail(changed_while_read(net::redacted(address)));
+    return bytes_of(fetched);
   }
   Result<std::optional<Whole>> read_whole(const std::string& name, std::span<uint8_t> out,
                                           const std::stop_token& stop) override {
     const auto bytes = bytes_of(TRY(objects_.get(place_ + "/" + name, out, stop)));
     if (!bytes) return std::optional<Whole>();
-    return std::optional(Whole{*bytes, false});
+    return std::optional(Whole{.bytes = *bytes});
   }
 
  private:
@@ -86,15 +181,16 @@ class HttpStore final : public VolumeStore {
     return fetched ? std::optional(fetched->bytes) : std::nullopt;
   }
   const net::Objects objects_;
+  const std::shared_ptr<Marks> marks_;
 };
 
 }  // namespace
 
-Result<std::unique_ptr<VolumeStore>> VolumeStore::open(const std::string& place) {
+Result<std::unique_ptr<VolumeStore>> VolumeStore::open(const std::string& place,
+                                                       std::shared_ptr<Marks> marks) {
   if (net::is_http(place)) {
     TRY(net::check_address(place));
-    return std::unique_ptr<VolumeStore>(
-        std::make_unique<HttpStore>(place));
+    return std::unique_ptr<VolumeStore>(std::make_unique<HttpStore>(place, std::move(marks)));
   }
   return std::unique_ptr<VolumeStore>(std::make_unique<LocalStore>(place));
 }

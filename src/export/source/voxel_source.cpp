@@ -9,9 +9,12 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "core/disk/file_io.hpp"
 #include "export/spec/byte_source.hpp"
+#include "export/spec/input_mark.hpp"
+#include "export/spec/known_format.hpp"
 
 namespace spillway::exporter {
 namespace {
@@ -44,6 +47,8 @@ T value_at(const uint8_t* at) {
   return value;
 }
 
+std::string or_else(std::string text, const char* other) { return text.empty() ? other : text; }
+
 // Turns each value of `width` bytes around.
 void swap_bytes(std::span<uint8_t> values, size_t width) {
   if (width == 1) return;
@@ -60,9 +65,15 @@ Result<VoxelType> type_of(std::string name, const std::string& where) {
       {"u8", VoxelType::kU64},     {"i1", VoxelType::kI8},      {"i2", VoxelType::kI16},
       {"i4", VoxelType::kI32},     {"i8", VoxelType::kI64},     {"uint8", VoxelType::kU8},
       {"b1", VoxelType::kU8},      {"uint16", VoxelType::kU16}, {"uint32", VoxelType::kU32},
-      {"uint64", VoxelType::kU64},
+      {"uint64", VoxelType::kU64}, {"int8", VoxelType::kI8},    {"int16", VoxelType::kI16},
+      {"int32", VoxelType::kI32},  {"int64", VoxelType::kI64},  {"bool", VoxelType::kU8},
   };
-  if (name.starts_with('|') || name.starts_with('<') || name.starts_with('>')) name.erase(0, 1);
+  for (const std::string_view prefix : {"numpy.", "np."}) {
+    if (name.starts_with(prefix)) name.erase(0, prefix.size());
+  }
+  if (name.starts_with('|') || name.starts_with('=') || name.starts_with('<') ||
+      name.starts_with('>'))
+    name.erase(0, 1);
   for (const auto& [known, type] : kTypes) {
     if (name == known) return type;
   }
@@ -72,56 +83,140 @@ Result<VoxelType> type_of(std::string name, const std::string& where) {
                           where, name));
 }
 
-// The text behind 'key': in the header's dictionary.
-std::string_view behind(std::string_view header, std::string_view key) {
-  const size_t at = header.find(fmt::format("'{}'", key));
-  if (at == std::string_view::npos) return {};
-  const size_t colon = header.find(':', at);
-  if (colon == std::string_view::npos) return {};
-  std::string_view rest = header.substr(colon + 1);
-  while (rest.starts_with(' ')) rest.remove_prefix(1);
-  return rest;
-}
+// Reads the dictionary of an .npy header, as any numpy has written it: a literal of Python.
+class NpyDictionary {
+ public:
+  NpyDictionary(std::string_view text, std::string where) : text_(text), where_(std::move(where)) {}
+
+  Result<VoxelLayout> read(bool xyz) {
+    if (!take('{')) return bad("its header is no dictionary");
+    while (!take('}')) {
+      const std::string key = TRY(string("a key"));
+      if (!take(':')) return bad(fmt::format("no ':' behind '{}' in its header", key));
+      bool* const seen = key == "descr"           ? &has_type_
+                         : key == "fortran_order" ? &has_order_
+                         : key == "shape"         ? &has_shape_
+                                                  : nullptr;
+      if (seen == nullptr)
+        return bad(fmt::format("its header has the key '{}', which is not of the format", key));
+      if (std::exchange(*seen, true)) return bad(fmt::format("its header has '{}' twice", key));
+      TRY(seen == &has_type_ ? type() : seen == &has_order_ ? order() : shape());
+      if (!take(',') && !is_next('}')) return bad("no ',' between the entries of its header");
+    }
+    skip();
+    if (at_ != text_.size() &&
+        text_.substr(at_).find_first_not_of(std::string_view("\0", 1)) != std::string_view::npos)
+      return bad("something stands behind the dictionary of its header");
+    if (!has_type_ || !has_order_ || !has_shape_)
+      return bad("its header has no descr, fortran_order or shape");
+    VoxelLayout layout = layout_;
+    layout.size = axes_;
+    if (!xyz) std::swap(layout.size[0], layout.size[2]);
+    layout.x_fastest = xyz == fortran_;  // C order: the last axis is the fastest
+    return layout;
+  }
+
+ private:
+  tl::unexpected<Error> bad(const std::string& what) const {
+    return fail(Code::kInvalid, fmt::format("{}: {} (byte {} of it)", where_, what, at_));
+  }
+  void skip() {
+    while (at_ < text_.size() &&
+           std::string_view(" \t\r\n").find(text_[at_]) != std::string_view::npos)
+      ++at_;
+  }
+  bool is_next(char c) {
+    skip();
+    return at_ < text_.size() && text_[at_] == c;
+  }
+  bool take(char c) {
+    const bool is = is_next(c);
+    at_ += is;
+    return is;
+  }
+  bool take_word(std::string_view word) {
+    skip();
+    const bool is = text_.substr(at_).starts_with(word);
+    at_ += is ? word.size() : 0;
+    return is;
+  }
+  // Of Python 2, too: u'descr'.
+  Result<std::string> string(const char* what) {
+    skip();
+    if (is_next('u') || is_next('b')) ++at_;
+    if (at_ == text_.size() || (text_[at_] != '\'' && text_[at_] != '"'))
+      return bad(fmt::format("its header has no text where {} must be", what));
+    const size_t end = text_.find(text_[at_], at_ + 1);
+    if (end == std::string_view::npos) return bad("its header ends within a text");
+    const std::string value(text_.substr(at_ + 1, end - at_ - 1));
+    at_ = end + 1;
+    return value;
+  }
+  Result<void> type() {
+    if (is_next('[') || is_next('('))
+      return bad("its voxels are structures of several fields; labels are one whole number each");
+    const std::string name = TRY(string("the type"));
+    layout_.type = TRY(type_of(name, where_));
+    layout_.big_endian = name.starts_with('>');
+    return {};
+  }
+  Result<void> order() {
+    fortran_ = take_word("True");
+    if (!fortran_ && !take_word("False")) return bad("its fortran_order is neither True nor False");
+    return {};
+  }
+  Result<void> shape() {
+    if (!take('(')) return bad("its shape is no tuple");
+    size_t count = 0;
+    while (!take(')')) {
+      skip();
+      int64_t side = 0;
+      const auto [end, error] =
+          std::from_chars(text_.data() + at_, text_.data() + text_.size(), side);
+      if (error != std::errc() || side < 0) return bad("its shape has no whole number here");
+      at_ = static_cast<size_t>(end - text_.data());
+      if (at_ < text_.size() && (text_[at_] == 'L' || text_[at_] == 'l')) ++at_;  // Python 2
+      if (count < axes_.size()) axes_[count] = side;
+      if (++count > 64) break;
+      if (!take(',') && !is_next(')')) return bad("its shape has no ',' here");
+    }
+    if (count != 3) return bad("must have three axes");
+    if (axes_[0] == 0 || axes_[1] == 0 || axes_[2] == 0) return bad("has an empty axis");
+    return {};
+  }
+
+  const std::string_view text_;
+  const std::string where_;
+  size_t at_ = 0;
+  VoxelLayout layout_;
+  std::array<int64_t, 3> axes_{};
+  bool fortran_ = false, has_type_ = false, has_order_ = false, has_shape_ = false;
+};
 
 Result<VoxelLayout> npy_layout(ByteSource& source, bool xyz) {
-  const auto bad = [&](const char* what) {
+  constexpr size_t kMostHeader = 65536;
+  const auto bad = [&](const std::string& what) {
     return fail(Code::kInvalid, fmt::format("{}: {}", source.path(), what));
   };
   uint8_t head[12];
-  if (TRY(source.read(head)) < sizeof head || std::memcmp(head, "\x93NUMPY", 6) != 0)
-    return bad("is no .npy file");
+  const size_t got = TRY(source.read(head));
+  if (got < sizeof head || std::memcmp(head, "\x93NUMPY", 6) != 0)
+    return bad(or_else(known_format_not(std::span(head).first(got), "NumPy"), "is no .npy file"));
+  if (head[6] < 1 || head[6] > 3)
+    return bad(fmt::format("is .npy of version {}.{}; 1.0 to 3.0 are read", head[6], head[7]));
   const size_t prefix = head[6] == 1 ? 10 : 12;
   const size_t length = head[6] == 1 ? value_at<uint16_t>(head + 8) : value_at<uint32_t>(head + 8);
-  if (length > 65536 || length < 12) return bad("has a header of an unexpected length");
+  if (length > kMostHeader || length < 12)
+    return bad(fmt::format("has a header of {} bytes; at least 12 and at most {} are read", length,
+                           kMostHeader));
   std::string header(reinterpret_cast<char*>(head) + prefix, sizeof head - prefix);
   const size_t have = header.size();
   header.resize(length);
   if (TRY(source.read({reinterpret_cast<uint8_t*>(header.data()) + have, length - have})) <
       length - have)
     return bad("ends within its header");
-  VoxelLayout layout;
-  layout.data_offset = prefix + length;
-  std::string_view type = behind(header, "descr");
-  if (!type.starts_with('\'')) return bad("has no plain \"descr\"");
-  type.remove_prefix(1);
-  layout.type = TRY(type_of(std::string(type.substr(0, type.find('\''))), source.path()));
-  layout.big_endian = type.starts_with('>');
-  const bool fortran = behind(header, "fortran_order").starts_with("True");
-  std::string_view shape = behind(header, "shape");
-  std::array<int64_t, 3> axes{};
-  if (!shape.starts_with('(')) return bad("has no \"shape\"");
-  shape.remove_prefix(1);
-  for (size_t i = 0; i < 3; ++i) {
-    while (shape.starts_with(' ') || shape.starts_with(',')) shape.remove_prefix(1);
-    const auto [end, error] = std::from_chars(shape.data(), shape.data() + shape.size(), axes[i]);
-    if (error != std::errc()) return bad("must have three axes");
-    shape.remove_prefix(static_cast<size_t>(end - shape.data()));
-  }
-  while (shape.starts_with(' ') || shape.starts_with(',')) shape.remove_prefix(1);
-  if (!shape.starts_with(')')) return bad("must have three axes");
-  if (!xyz) std::swap(axes[0], axes[2]);
-  layout.size = axes;
-  layout.x_fastest = xyz == fortran;  // C order: the last axis is the fastest
+  VoxelLayout layout = TRY(NpyDictionary(header, source.path()).read(xyz));
+  layout.data_offset = layout.header_bytes = prefix + length;
   return layout;
 }
 
@@ -170,12 +265,20 @@ Result<VoxelType> nifti_type(int16_t datatype, const std::string& where) {
                   where, name, datatype));
 }
 
+std::string not_nifti(std::span<const uint8_t> bytes) {
+  const auto first = bytes.first(kFormatBytes);
+  if (known_format(first) == "NIfTI-1")
+    return "is the header of a NIfTI pair (.hdr, .img), or damaged";
+  return known_format_not(first, "NIfTI");
+}
+
 Result<VoxelLayout> nifti_layout(ByteSource& source) {
   const auto bad = [&](const std::string& what) {
     return fail(Code::kInvalid, fmt::format("{}: {}", source.path(), what));
   };
   std::array<uint8_t, 540> bytes{};
-  if (TRY(source.read(std::span(bytes).first(348))) < 348) return bad("is no NIfTI file");
+  const size_t got = TRY(source.read(std::span(bytes).first(348)));
+  if (got < 348) return bad(or_else(not_nifti(bytes), "is no NIfTI file"));
   const auto size = value_at<uint32_t>(bytes.data()), turned = __builtin_bswap32(size);
   NiftiHeader head{bytes};
   head.big_endian = turned == 348 || turned == 540;
@@ -185,13 +288,14 @@ Result<VoxelLayout> nifti_layout(ByteSource& source) {
     if (std::memcmp(bytes.data() + 4, "n+2\0\r\n\032\n", 8) != 0)
       return bad("is no single-file NIfTI-2");
   } else if ((size != 348 && turned != 348) || std::memcmp(bytes.data() + 344, "n+1", 4) != 0) {
-    return bad("is no single-file NIfTI-1 or NIfTI-2");
+    return bad(or_else(not_nifti(bytes), "is no single-file NIfTI-1 or NIfTI-2"));
   }
   if (head.dim(0) < 3 || head.dim(0) > 7) return bad("must have three axes");
   for (size_t i = 4; i <= static_cast<size_t>(head.dim(0)); ++i) {
     if (head.dim(i) > 1) return bad("must have three axes");
   }
   VoxelLayout layout;
+  layout.header_bytes = head.is_2 ? 540 : 348;
   layout.big_endian = head.big_endian;
   std::array<double, 3> resolution;
   // xyzt_units: metres, millimetres, micrometres.
@@ -254,9 +358,10 @@ size_t widen(VoxelType type, const uint8_t* from, size_t count, uint64_t* to) {
 
 class VoxelSource final : public BlockSource {
  public:
-  VoxelSource(std::string path, VoxelLayout layout, Grid grid, Account account)
+  VoxelSource(std::string path, VoxelLayout layout, bool ends_with_data, Grid grid, Account account)
       : path_(std::move(path)),
         layout_(layout),
+        ends_with_data_(ends_with_data),
         grid_(grid),
         account_(std::move(account)),
         fast_(layout.x_fastest ? 0 : 2),
@@ -269,24 +374,54 @@ class VoxelSource final : public BlockSource {
     if (fd_ >= 0) ::close(fd_);
   }
 
-  Result<void> open(const std::string& path, bool packed, ScratchSpace& space) {
-    if (packed) {
-      unpacked_ = TRY(space.open());
-      auto source = TRY(ByteSource::open(path, ByteSource::Gzip::kByContent));
-      std::vector<uint8_t> buffer(65536);
-      while (const size_t got = TRY(source->read(buffer)))
-        TRY(unpacked_.append(std::span<const uint8_t>(buffer).first(got)));
-      return check_size(unpacked_.size());
+  // What a plain file is read from, in any order.
+  Result<void> open() {
+    fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd_ < 0) return fail_errno("opening " + path_);
+    before_ = TRY(FileState::of(fd_, path_));
+    if (before_.size < layout_.data_offset + bytes_total_) return too_short(before_.size);
+    if (ends_with_data_ && before_.size > layout_.data_offset + bytes_total_)
+      return too_long(fmt::format("has {} bytes", before_.size));
+    return {};
+  }
+  // What can be read once goes to scratch, at the first next(); its header was read already.
+  void open_once(std::unique_ptr<ByteSource> source, std::shared_ptr<ScratchSpace> space) {
+    once_ = std::move(source);
+    space_ = std::move(space);
+  }
+  Result<void> spool(ByteSource& source, const std::stop_token& stop) {
+    source.end_on(stop);
+    unpacked_ = TRY(space_->open());
+    std::vector<uint8_t> buffer(65536);
+    uint64_t at = layout_.header_bytes;
+    const uint64_t end = layout_.data_offset + bytes_total_;
+    while (at < end) {
+      if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while unpacking " + path_);
+      const uint64_t until = at < layout_.data_offset ? layout_.data_offset : end;
+      const auto part = std::span(buffer).first(std::min<uint64_t>(buffer.size(), until - at));
+      const size_t got = TRY(source.read(part));
+      if (at >= layout_.data_offset) TRY(unpacked_.append(part.first(got)));
+      at += got;
+      if (got < part.size()) return too_short(at);
     }
-    fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd_ < 0) return fail_errno("opening " + path);
-    struct stat info {};
-    if (::fstat(fd_, &info) != 0) return fail_errno("reading " + path);
-    return check_size(static_cast<uint64_t>(info.st_size));
+    layout_.data_offset = 0;
+    // Behind the data: for gzip its checksum.
+    while (const size_t more = TRY(source.read(buffer))) {
+      if (ends_with_data_) return too_long("goes on");
+      if (stop.stop_requested() || more < buffer.size()) break;
+    }
+    return {};
   }
 
   Result<std::optional<BlockUnit>> next(std::stop_token stop) override {
-    if (at_[slow_] == grid_.blocks()[slow_]) return std::nullopt;
+    if (once_) {
+      TRY(spool(*once_, stop));
+      once_.reset();
+    }
+    if (at_[slow_] == grid_.blocks()[slow_]) {
+      if (fd_ >= 0) TRY(before_.must_be_still(path_));
+      return std::nullopt;
+    }
     const uint32_t across = grid_.blocks()[fast_];
     const uint32_t count = std::min<uint32_t>(kRow, across - at_[fast_]);
     BlockUnit unit;
@@ -312,11 +447,15 @@ class VoxelSource final : public BlockSource {
   const std::string& name() const override { return path_; }
 
  private:
-  Result<void> check_size(uint64_t size) const {
-    const uint64_t need = layout_.data_offset + bytes_total_;
-    if (size >= need) return {};
+  tl::unexpected<Error> too_short(uint64_t size) const {
+    return fail(Code::kInvalid, fmt::format("{}: has {} bytes, its shape needs {}", path_, size,
+                                            layout_.data_offset + bytes_total_));
+  }
+  tl::unexpected<Error> too_long(const std::string& how) const {
     return fail(Code::kInvalid,
-                fmt::format("{}: has {} bytes, its shape needs {}", path_, size, need));
+                fmt::format("{}: {}, its shape and type end at byte {}: they are not what the file "
+                            "holds",
+                            path_, how, layout_.data_offset + bytes_total_));
   }
   // Reads the rows of `count` blocks and deals them out.
   Result<void> fill(BlockUnit& unit, uint32_t count) {
@@ -360,48 +499,74 @@ class VoxelSource final : public BlockSource {
 
   std::string path_;
   VoxelLayout layout_;
+  const bool ends_with_data_;  // NIfTI may go on
   Grid grid_;
   Account account_;
   size_t fast_, slow_;  // axes
   std::vector<uint8_t> row_;
   int fd_ = -1;
+  FileState before_;
+  std::unique_ptr<ByteSource> once_;
+  std::shared_ptr<ScratchSpace> space_;
   ScratchFile unpacked_;
   GridAt at_{};
 };
 
 }  // namespace
 
+namespace {
+
+// Raw values may begin with any bytes: they are packed when they are called so.
+Result<std::unique_ptr<ByteSource>> open_bytes(const VoxelOptions& options) {
+  const bool may_be_packed = options.file != VoxelFile::kRaw || options.path.ends_with(".gz");
+  return ByteSource::open(options.path,
+                          may_be_packed ? ByteSource::Gzip::kByContent : ByteSource::Gzip::kNever);
+}
+
+}  // namespace
+
+Result<VoxelLayout> parse_voxel_header(ByteSource& source, const VoxelOptions& options) {
+  if (options.file == VoxelFile::kNpy) return npy_layout(source, options.xyz);
+  if (options.file == VoxelFile::kNifti) return nifti_layout(source);
+  if (!options.shape || options.dtype.empty())
+    return fail(Code::kUsage, "raw voxels need --shape X,Y,Z and --dtype");
+  VoxelLayout layout;
+  layout.size = *options.shape;
+  layout.type = TRY(type_of(options.dtype, "--dtype"));
+  layout.big_endian = options.dtype.starts_with('>');
+  return layout;
+}
+
 Result<VoxelLayout> read_voxel_layout(const VoxelOptions& options) {
-  if (options.file == VoxelFile::kRaw) {
-    if (!options.shape || options.dtype.empty())
-      return fail(Code::kUsage, "raw voxels need --shape X,Y,Z and --dtype");
-    VoxelLayout layout;
-    layout.size = *options.shape;
-    layout.type = TRY(type_of(options.dtype, "--dtype"));
-    return layout;
-  }
-  auto source = TRY(ByteSource::open(options.path, ByteSource::Gzip::kByContent));
-  return options.file == VoxelFile::kNpy ? npy_layout(*source, options.xyz) : nifti_layout(*source);
+  auto source = TRY(open_bytes(options));
+  return parse_voxel_header(*source, options);
 }
 
 Result<std::unique_ptr<BlockSource>> open_voxel_source(const VoxelOptions& options,
                                                        const Grid& grid,
                                                        std::array<int64_t, 3> size, Account account,
                                                        std::shared_ptr<ScratchSpace> space) {
-  const VoxelLayout layout = TRY(read_voxel_layout(options));
-  int64_t bytes = static_cast<int64_t>(bytes_of(layout.type));
-  for (const int64_t side : layout.size) {
-    if (__builtin_mul_overflow(bytes, side, &bytes))
-      return fail(Code::kInvalid, options.path + ": its shape is larger than any file");
-  }
+  auto bytes = TRY(open_bytes(options));
+  const VoxelLayout layout = TRY(parse_voxel_header(*bytes, options));
   if (layout.size != size)
     return fail(
         Code::kInvalid,
         fmt::format("{}: has {} x {} x {} voxels, the spec's scale {} x {} x {}", options.path,
                     layout.size[0], layout.size[1], layout.size[2], size[0], size[1], size[2]));
-  auto source = std::make_unique<VoxelSource>(options.path, layout, grid, std::move(account));
-  const bool packed = options.path.ends_with(".gz");
-  TRY(source->open(options.path, packed, *space));
+  int64_t total = static_cast<int64_t>(bytes_of(layout.type));
+  for (const int64_t side : layout.size) {
+    if (__builtin_mul_overflow(total, side, &total))
+      return fail(Code::kInvalid, options.path + ": its shape is larger than any file");
+  }
+  const bool ends_with_data = options.file != VoxelFile::kNifti;
+  auto source = std::make_unique<VoxelSource>(bytes->path(), layout, ends_with_data, grid,
+                                              std::move(account));
+  uint8_t none[1];
+  TRY(bytes->read(std::span(none).first(0)));  // now it is known what it is
+  if (bytes->is_plain_file())
+    TRY(source->open());
+  else
+    source->open_once(std::move(bytes), std::move(space));
   return std::unique_ptr<BlockSource>(std::move(source));
 }
 

@@ -1,12 +1,14 @@
-// Plain voxel arrays as blocks: .npy, NIfTI-1 and NIfTI-2 (also .gz), of either byte order, and raw
-// files.
+// Plain voxel arrays as blocks: .npy, NIfTI-1 and NIfTI-2, of either byte order, and raw files.
+// .npy and NIfTI may be gzipped, whatever their names are; raw ones when they are called .gz.
 //
 // Order    Blocks in rows along the file's fastest axis. Outside the volume voxels are 0.
 // Memory   A unit is a row of up to kRow blocks of 2 MiB, leased from the account; a row buffer of
-//          kRow * 512 bytes. A .gz is unpacked to scratch first.
+//          kRow * 512 bytes. What is packed or comes from a pipe goes to scratch first, no more
+//          than its shape says.
 // Threads  One.
 // Fails    kInvalid: a header that is not understood (says what), another shape than the scale's,
-//          a negative value (names its voxel), float or scaled data. kIo, kScratchFull.
+//          a negative value (names its voxel), float or scaled data; raw or .npy data that goes on
+//          behind its shape. kConflict: changed while it was read. kIo, kScratchFull.
 // Source   numpy.lib.format 1.0 to 3.0; the headers of NIfTI-1 (nifti1.h) and NIfTI-2 (nifti2.h).
 #pragma once
 
@@ -17,6 +19,7 @@
 
 #include "core/disk/scratch.hpp"
 #include "export/source/block_source.hpp"
+#include "export/spec/byte_source.hpp"
 
 namespace spillway::exporter {
 
@@ -29,6 +32,7 @@ struct VoxelLayout {
   bool x_fastest = true;          // else z is
   bool big_endian = false;
   uint64_t data_offset = 0;
+  uint64_t header_bytes = 0;                        // that were read to know this
   std::optional<std::array<double, 3>> resolution;  // nm
 };
 
@@ -41,6 +45,9 @@ struct VoxelOptions {
 };
 
 [[nodiscard]] Result<VoxelLayout> read_voxel_layout(const VoxelOptions& options);
+// Of a .npy or NIfTI file, whose first bytes come from `source`.
+[[nodiscard]] Result<VoxelLayout> parse_voxel_header(ByteSource& source,
+                                                     const VoxelOptions& options);
 [[nodiscard]] Result<std::unique_ptr<BlockSource>> open_voxel_source(
     const VoxelOptions& options, const Grid& grid, std::array<int64_t, 3> size, Account account,
     std::shared_ptr<ScratchSpace> space);

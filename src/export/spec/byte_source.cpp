@@ -6,10 +6,13 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <utility>
 #include <vector>
 
+#include "export/spec/input_mark.hpp"
+#include "export/spec/known_format.hpp"
 #include "net/stream.hpp"
 
 namespace spillway::exporter {
@@ -36,62 +39,113 @@ class HttpSource final : public ByteSource {
 
 class PlainSource final : public ByteSource {
  public:
-  PlainSource(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}
+  PlainSource(std::string path, int fd, bool is_regular)
+      : path_(std::move(path)), fd_(fd), is_regular_(is_regular) {}
   ~PlainSource() override {
     if (fd_ > 0) ::close(fd_);
   }
+  Result<void> begin() {
+    if (is_regular_) before_ = TRY(FileState::of(fd_, path_));
+    return {};
+  }
   Result<size_t> read(std::span<uint8_t> out) override {
-    size_t filled = std::min(out.size(), held_.size());
-    std::copy_n(held_.begin(), filled, out.begin());
-    held_.erase(held_.begin(), held_.begin() + static_cast<ptrdiff_t>(filled));
+    size_t filled = 0;
     while (filled < out.size()) {
       const ssize_t got = ::read(fd_, out.data() + filled, out.size() - filled);
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) return fail_errno("reading " + path_);
-      if (got == 0) break;
+      if (got == 0) {
+        if (is_regular_) TRY(before_.must_be_still(path_));
+        break;
+      }
       filled += static_cast<size_t>(got);
     }
     return filled;
   }
-  // Puts bytes in front of what is still to come.
-  void unread(std::span<const uint8_t> bytes) { held_.assign(bytes.begin(), bytes.end()); }
   const std::string& path() const override { return path_; }
-  uint64_t size() const override {
-    struct stat info {};
-    return ::fstat(fd_, &info) == 0 && S_ISREG(info.st_mode) ? static_cast<uint64_t>(info.st_size)
-                                                             : 0;
-  }
+  uint64_t size() const override { return is_regular_ ? before_.size : 0; }
+  bool is_plain_file() const override { return is_regular_; }
 
  private:
-  std::string path_;
-  int fd_;
-  std::vector<uint8_t> held_;  // at most two bytes
+  const std::string path_;
+  const int fd_;
+  const bool is_regular_;  // a file with a name
+  FileState before_;
 };
 
-class GzipSource final : public ByteSource {
+class HeldSource final : public ByteSource {
  public:
-  explicit GzipSource(std::unique_ptr<ByteSource> inner)
-      : inner_(std::move(inner)), buffer_(65536) {
-    CHECK(::inflateInit2(&stream_, 15 + 16) == Z_OK);
+  HeldSource(std::string name, uint64_t size, ReadAt read_at)
+      : name_(std::move(name)), size_(size), read_at_(std::move(read_at)) {}
+  Result<size_t> read(std::span<uint8_t> out) override {
+    const size_t count = std::min<uint64_t>(out.size(), size_ - at_);
+    TRY(read_at_(at_, out.first(count)));
+    at_ += count;
+    return count;
   }
-  ~GzipSource() override { ::inflateEnd(&stream_); }
+  const std::string& path() const override { return name_; }
+  uint64_t size() const override { return size_; }
+
+ private:
+  const std::string name_;
+  const uint64_t size_;
+  const ReadAt read_at_;
+  uint64_t at_ = 0;
+};
+
+// Takes gzip off when the first bytes say so, else hands on what comes.
+class Unpacked final : public ByteSource {
+ public:
+  explicit Unpacked(std::unique_ptr<ByteSource> inner) : inner_(std::move(inner)), buffer_(65536) {}
+  ~Unpacked() override {
+    if (is_gzip_) ::inflateEnd(&stream_);
+  }
 
   Result<size_t> read(std::span<uint8_t> out) override {
+    if (!std::exchange(has_begun_, true)) TRY(begin());
+    if (is_gzip_) return inflate(out);
+    const size_t held = std::min<size_t>(stream_.avail_in, out.size());
+    std::copy_n(stream_.next_in, held, out.begin());
+    stream_.next_in += held;
+    stream_.avail_in -= static_cast<uInt>(held);
+    if (held == out.size() || has_ended_) return held;
+    return held + TRY(inner_->read(out.subspan(held)));
+  }
+  const std::string& path() const override { return inner_->path(); }
+  uint64_t size() const override { return is_gzip_ ? 0 : inner_->size(); }
+  bool is_plain_file() const override { return !is_gzip_ && inner_->is_plain_file(); }
+  void end_on(const std::stop_token& stop) override { inner_->end_on(stop); }
+
+ private:
+  Result<void> begin() {
+    TRY(fill());
+    const std::span<const uint8_t> first(stream_.next_in, std::min<size_t>(stream_.avail_in, 16));
+    const std::string_view format = known_format(first);
+    if (format == "zstd" || format == "xz" || format == "bzip2" || format.starts_with("zip"))
+      return fail(Code::kInvalid,
+                  fmt::format("{}: is packed with {}; unpack it first", inner_->path(), format));
+    is_gzip_ = first.size() >= 2 && first[0] == 0x1f && first[1] == 0x8b;
+    if (is_gzip_) CHECK(::inflateInit2(&stream_, 15 + 16) == Z_OK);
+    return {};
+  }
+  Result<void> fill() {
+    const size_t got = TRY(inner_->read(buffer_));
+    has_ended_ = got < buffer_.size();
+    consumed_ += got;
+    stream_.next_in = buffer_.data();
+    stream_.avail_in = static_cast<uInt>(got);
+    return {};
+  }
+  Result<size_t> inflate(std::span<uint8_t> out) {
     size_t filled = 0;
     while (filled < out.size()) {
+      if (stream_.avail_in == 0 && !has_ended_) TRY(fill());
       if (stream_.avail_in == 0) {
-        const size_t got = TRY(inner_->read(buffer_));
-        consumed_ += got;
-        stream_.next_in = buffer_.data();
-        stream_.avail_in = static_cast<uInt>(got);
-        if (got == 0) {
-          if (in_member_) return damaged("ends too early");
-          break;
-        }
+        if (where_ == Where::kMember) return damaged("ends too early");
+        break;
       }
-      if (!in_member_) {
-        ::inflateReset(&stream_);
-        in_member_ = true;
+      if (where_ != Where::kMember) {
+        if (!TRY(next_member())) continue;
       }
       const size_t want = std::min<size_t>(out.size() - filled, 1u << 30);
       stream_.next_out = out.data() + filled;
@@ -99,56 +153,88 @@ class GzipSource final : public ByteSource {
       const int status = ::inflate(&stream_, Z_NO_FLUSH);
       filled += want - stream_.avail_out;
       if (status == Z_STREAM_END) {
-        in_member_ = false;
+        where_ = Where::kBetween;
       } else if (status != Z_OK && status != Z_BUF_ERROR) {
         return damaged(stream_.msg != nullptr ? stream_.msg : "is damaged");
       }
     }
     return filled;
   }
-  const std::string& path() const override { return inner_->path(); }
-
- private:
+  // Behind a member: whether another begins at the next byte. Zeros are passed over.
+  Result<bool> next_member() {
+    while (stream_.avail_in > 0 && *stream_.next_in == 0) {
+      where_ = Where::kPadding;
+      ++stream_.next_in;
+      --stream_.avail_in;
+    }
+    if (stream_.avail_in == 0) return false;
+    if (where_ == Where::kPadding || *stream_.next_in != 0x1f)
+      return damaged("bytes behind it that are neither gzip nor zeros");
+    ::inflateReset(&stream_);
+    where_ = Where::kMember;
+    return true;
+  }
   tl::unexpected<Error> damaged(const char* how) const {
     return fail(Code::kInvalid,
                 fmt::format("{}: gzip at byte {}: {}", path(), consumed_ - stream_.avail_in, how));
   }
+
+  enum class Where { kMember, kBetween, kPadding };
   std::unique_ptr<ByteSource> inner_;
   std::vector<uint8_t> buffer_;
   z_stream stream_{};
   uint64_t consumed_ = 0;
-  bool in_member_ = true;
+  bool has_begun_ = false, has_ended_ = false, is_gzip_ = false;
+  Where where_ = Where::kMember;
 };
+
+std::unique_ptr<ByteSource> unpacked(std::unique_ptr<ByteSource> inner, ByteSource::Gzip gzip) {
+  if (gzip == ByteSource::Gzip::kNever) return inner;
+  return std::make_unique<Unpacked>(std::move(inner));
+}
 
 }  // namespace
 
 Result<std::unique_ptr<ByteSource>> ByteSource::open(const std::string& path, Gzip gzip) {
-  int fd = 0;
   if (net::is_http(path)) {
-    if (gzip == Gzip::kByContent)
-      return fail(Code::kUsage, path + ": is not read over the network; fetch it to a file first");
     TRY(net::check_address(path));
-    return std::unique_ptr<ByteSource>(std::make_unique<HttpSource>(path));
+    return unpacked(std::make_unique<HttpSource>(path), gzip);
   }
-  if (path != "-") {
-    fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && errno == ENOENT) return fail(Code::kNotFound, path + ": no such file");
-    if (fd < 0) return fail_errno("opening " + path);
-    struct stat info {};
-    if (::fstat(fd, &info) == 0 && S_ISDIR(info.st_mode)) {
-      ::close(fd);
-      return fail(Code::kInvalid, path + ": is a folder");
-    }
+  if (path.find("://") != std::string::npos)
+    return fail(Code::kUsage, path + ": only files, http and https are read");
+  if (path == "-") return unpacked(std::make_unique<PlainSource>("stdin", 0, false), gzip);
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return fail(Code::kNotFound, path + ": no such file");
+  if (fd < 0) return fail_errno("opening " + path);
+  struct stat info {};
+  const bool known = ::fstat(fd, &info) == 0;
+  auto plain = std::make_unique<PlainSource>(path, fd, known && S_ISREG(info.st_mode));
+  if (known && S_ISDIR(info.st_mode)) return fail(Code::kInvalid, path + ": is a folder");
+  if (known && S_ISCHR(info.st_mode) && path != "/dev/null")
+    return fail(Code::kInvalid, path + ": is a device, not a file or a pipe");
+  TRY(plain->begin());
+  return unpacked(std::move(plain), gzip);
+}
+
+std::unique_ptr<ByteSource> ByteSource::of(std::string name, uint64_t size, ReadAt read_at,
+                                           Gzip gzip) {
+  return unpacked(std::make_unique<HeldSource>(std::move(name), size, std::move(read_at)), gzip);
+}
+
+Result<std::string> read_small_input(const std::string& path, uint64_t most,
+                                     const std::stop_token& stop) {
+  auto source = TRY(ByteSource::open(path, ByteSource::Gzip::kByContent));
+  source->end_on(stop);
+  std::string text;
+  while (text.size() <= most) {
+    const size_t have = text.size(), room = std::min<uint64_t>(65536, most + 1 - have);
+    text.resize(have + room);
+    const size_t got = TRY(source->read({reinterpret_cast<uint8_t*>(text.data()) + have, room}));
+    text.resize(have + got);
+    if (got < room) return text;
   }
-  auto plain = std::make_unique<PlainSource>(path == "-" ? "stdin" : path, fd);
-  if (gzip == Gzip::kByContent) {
-    uint8_t magic[2];
-    const size_t got = TRY(plain->read(magic));
-    plain->unread(std::span(magic).first(got));
-    if (got == 2 && magic[0] == 0x1f && magic[1] == 0x8b)
-      return std::unique_ptr<ByteSource>(std::make_unique<GzipSource>(std::move(plain)));
-  }
-  return std::unique_ptr<ByteSource>(std::move(plain));
+  return fail(Code::kTooLarge, fmt::format("{}: is longer than the {} bytes that are read of it",
+                                           source->path(), most));
 }
 
 }  // namespace spillway::exporter

@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <vector>
 
 #include "core/disk/file_io.hpp"
@@ -62,7 +63,38 @@ Result<std::string> glance_at_file(const std::string& path) {
   return fmt::format("{} bytes, {:016x}", size, XXH3_64bits(looked.data(), looked.size()));
 }
 
+FileState state_of(const struct stat& info) {
+  return {.device = info.st_dev,
+          .inode = info.st_ino,
+          .size = static_cast<uint64_t>(info.st_size),
+          .changed_ns = int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec};
+}
+
 }  // namespace
+
+Result<FileState> FileState::of(int fd, const std::string& path) {
+  struct stat info {};
+  if (::fstat(fd, &info) != 0) return fail_errno("looking at " + path);
+  return state_of(info);
+}
+
+Result<FileState> FileState::at(const std::string& path) {
+  struct stat info {};
+  if (::stat(path.c_str(), &info) == 0) return state_of(info);
+  if (errno == ENOENT) return FileState();
+  return fail_errno("looking at " + path);
+}
+
+Result<void> FileState::must_be_still(const std::string& path) const {
+  if (TRY(at(path)) == *this) return {};
+  return fail(changed_while_read(path));
+}
+
+Error changed_while_read(const std::string& path) {
+  return Error(Code::kConflict, path +
+                                    ": was changed while it was read; run the same command again "
+                                    "when nobody writes there");
+}
 
 Result<std::string> glance_at(const std::string& source) {
   if (!can_be_looked_at(source)) return std::string();

@@ -27,6 +27,20 @@ namespace spillway::exporter {
 // The newest time of change of the file, or of what is looked at of a folder; none as above.
 std::optional<std::filesystem::file_time_type> last_change(const std::string& source);
 
+// A file at one time, so that it can be told whether it is still what it was.
+struct FileState {
+  uint64_t device = 0, inode = 0, size = 0;
+  int64_t changed_ns = 0;
+  bool operator==(const FileState&) const = default;
+
+  [[nodiscard]] static Result<FileState> of(int fd, const std::string& path);
+  // What the name leads to now.
+  [[nodiscard]] static Result<FileState> at(const std::string& path);
+  // kConflict, naming it, when the name leads to anything else by now.
+  [[nodiscard]] Result<void> must_be_still(const std::string& path) const;
+};
+[[nodiscard]] Error changed_while_read(const std::string& path);
+
 class ContentSum {
  public:
   void add(std::span<const uint8_t> item);

@@ -172,10 +172,57 @@ Result<Scale> parse_scale(const Json& json, const std::string& where, VolumeSpec
 
 }  // namespace
 
-Result<VolumeSpec> VolumeSpec::parse(std::string_view text, const std::string& where, Use use) {
-  const Json json = Json::parse(text, nullptr, false);
+namespace {
+
+constexpr size_t kMostValues = 65536;  // of the JSON: about 100 bytes each
+
+// No more values than that are kept, whatever the text's length.
+Result<Json> parse_bounded(std::string_view text, const std::string& where) {
+  size_t values = 0;
+  const auto count = [&](int depth, Json::parse_event_t, const Json&) {
+    return ++values <= kMostValues && depth <= 64;
+  };
+  Json json = Json::parse(text, count, false);
+  if (values > kMostValues)
+    return fail(Code::kUsage, fmt::format("{}: has more than {} values: it is no info of a volume",
+                                          where, kMostValues));
   if (json.is_discarded() || !json.is_object())
     return fail(Code::kUsage, where + ": is not a JSON object");
+  return json;
+}
+
+}  // namespace
+
+Result<void> VolumeSpec::must_be_writable(const std::string& where) const {
+  const Json info = TRY(parse_bounded(json, where));
+  const auto refuse = [](const std::string& place, const std::string& key, const Json& value,
+                         std::string_view written) {
+    return fail(Code::kUsage, fmt::format("{}: \"{}\": {} is not written, only {}; take it out or "
+                                          "change it",
+                                          place, key, value.dump(), written));
+  };
+  const auto is_other = [](const Json& in, const char* key, const Json& written) {
+    return in.contains(key) && in[key] != written;
+  };
+  if (is_other(info, "type", "segmentation"))
+    return refuse(where, "type", info["type"], "\"segmentation\"");
+  if (is_other(info, "data_type", "uint64"))
+    return refuse(where, "data_type", info["data_type"], "\"uint64\"");
+  if (is_other(info, "num_channels", 1))
+    return refuse(where, "num_channels", info["num_channels"], "1");
+  for (size_t i = 0; i < info["scales"].size(); ++i) {
+    const Json& scale = info["scales"][i];
+    const std::string place = fmt::format("{}: scales[{}]", where, i);
+    if (is_other(scale, "encoding", "compressed_segmentation"))
+      return refuse(place, "encoding", scale["encoding"], "\"compressed_segmentation\"");
+    const char* const block = "compressed_segmentation_block_size";
+    if (is_other(scale, block, Json{8, 8, 8})) return refuse(place, block, scale[block], "[8,8,8]");
+  }
+  return {};
+}
+
+Result<VolumeSpec> VolumeSpec::parse(std::string_view text, const std::string& where, Use use) {
+  const Json json = TRY(parse_bounded(text, where));
   VolumeSpec spec;
   spec.json = text;
   const Keys keys(json, where);

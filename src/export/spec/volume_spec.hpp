@@ -4,6 +4,7 @@
 //          from the scale's voxel_offset. A cell is the box of blocks that share one Arrow shard.
 // Threads  Immutable after parse: any.
 // Cost     morton(): 3 bits a step; no allocation.
+// Memory   parse: at most 65,536 values of the JSON, whatever it holds.
 // Fails    parse: kUsage, naming the key and the scale.
 // Source   google/neuroglancer, src/datasource/precomputed/{volume,sharded}.md.
 #pragma once
@@ -57,7 +58,12 @@ struct VolumeSpec {
   // kSource: any chunk size (the first of chunk_sizes), and what its chunks are.
   [[nodiscard]] static Result<VolumeSpec> parse(std::string_view json, const std::string& where,
                                                 Use use = Use::kOutput);
+  // Of an output that is precomputed: kUsage when it asks for what is not written (another encoding,
+  // type, block size or number of channels than compressed_segmentation of uint64 in 8^3).
+  [[nodiscard]] Result<void> must_be_writable(const std::string& where) const;
 };
+
+constexpr uint64_t kMostSpecBytes = uint64_t{1} << 20;  // of an info JSON
 
 // Which shard a chunk is in.
 struct ShardPlace {
