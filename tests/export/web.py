@@ -2,6 +2,7 @@
 import contextlib
 import email.utils
 import hashlib
+import os
 import http.server
 import pathlib
 import threading
@@ -80,7 +81,8 @@ def serve(folder, tls=None):
                 self.end_headers()
                 self.wfile.write(b"none")
                 return
-            data = path.read_bytes()
+            with path.open("rb") as file:  # its bytes and its time are of one file, whatever takes its name
+                data, modified = file.read(), os.fstat(file.fileno()).st_mtime
             size = len(data)
             etag = f'"{hashlib.sha256(data).hexdigest()[:16]}"'
             wanted = self.headers.get("If-Match")
@@ -104,7 +106,7 @@ def serve(folder, tls=None):
             if behaviour.etags:
                 self.send_header("ETag", etag)
             if behaviour.dated:
-                self.send_header("Last-Modified", email.utils.formatdate(path.stat().st_mtime, usegmt=True))
+                self.send_header("Last-Modified", email.utils.formatdate(modified, usegmt=True))
             for key, value in behaviour.headers.items():
                 self.send_header(key, value)
             if behaviour.style == "length":

@@ -21,7 +21,7 @@ using Tree = std::map<std::string, std::string>;  // file -> SHA-256
 
 constexpr const char* kSpec = R"({"scales": [{"key": "8_8_8", "size": [256, 192, 128],
  "resolution": [8, 8, 8], "voxel_offset": [0, 0, 0], "chunk_sizes": [[64, 64, 64]], %s
- "encoding": "raw"}]})";
+ "encoding": "compressed_segmentation"}]})";
 constexpr const char* kSharding = R"("sharding": {"@type": "neuroglancer_uint64_sharded_v1",
  "hash": "identity", "preshift_bits": 1, "minishard_bits": 1, "shard_bits": 3,
  "minishard_index_encoding": "gzip", "data_encoding": "gzip"},)";
