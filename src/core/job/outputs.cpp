@@ -39,6 +39,11 @@ std::string folder_of(const std::string& path) {
 Result<void> check_folder(const OutputName& output) {
   const std::string folder = folder_of(output.path);
   const auto there = standing(folder);
+  std::error_code error;
+  const bool is_made = !output.made_folder.empty() &&
+                       fs::weakly_canonical(folder, error) ==
+                           fs::weakly_canonical(output.made_folder + "/.", error).parent_path();
+  if (!there && is_made) return {};
   if (!there)
     return fail(Code::kNotFound,
                 fmt::format("{} {}: there is no folder {}", output.option, output.path, folder));

@@ -20,6 +20,7 @@ struct OutputName {
   std::string path;    // empty: not wanted
   // Whether the file that stands there is what an earlier run of this very job wrote.
   std::function<bool(const std::string& path)> is_own;
+  std::string made_folder;  // a folder that the job makes when it is missing
 };
 
 [[nodiscard]] Result<void> check_outputs(std::span<const OutputName> outputs,

@@ -60,6 +60,13 @@ TEST_F(Outputs, AreFilesInAFolderThatIsThere) {
             std::string::npos);
 }
 
+TEST_F(Outputs, MayBeInTheFolderThatTheJobMakes) {
+  for (const std::string& made : {name("made"), name("made/"), folder_.path() + "/./made"})
+    EXPECT_EQ(refusal({"--report", name("made/r.json"), nullptr, made}), "") << made;
+  EXPECT_NE(refusal({"--report", name("made/x/r.json"), nullptr, name("made")}), "");
+  EXPECT_NE(refusal({"--report", name("other/r.json"), nullptr, name("made")}), "");
+}
+
 TEST_F(Outputs, HaveNamesOfTheirOwn) {
   const std::vector<OutputName> outputs{{"--out", name("a")}, {"--rejects", name("./a")}};
   const auto checked = check_outputs(outputs, {}, true);

@@ -195,7 +195,7 @@ Result<ExpandSummary> run(Problem& problem, const ExpandOptions& options, std::s
                                           problem.name()));
   }
   const std::string out = out_folder(problem, options);
-  const OutputName report{"--report", options.job.report, is_own_report};
+  const OutputName report{"--report", options.job.report, is_own_report, out};
   TRY(check_outputs({&report, 1}, {}, options.job.overwrite));
   if (options.resume == Resume::kAuto) {
     if (auto done = TRY(finished(out, configuration(problem, options)))) {

@@ -128,8 +128,13 @@ Result<ExportSummary> ExportJob::run(std::stop_token stop) {
 
 Result<void> ExportJob::work() {
   if (auto done = run_scales(); !done) {
-    MutexLock lock(scale_mutex_);
-    if (scale_) scale_->save(output_);
+    ScaleRun* now = nullptr;
+    {
+      MutexLock lock(scale_mutex_);
+      now = scale_.get();
+    }
+    if (now != nullptr)
+      now->save(output_);  // on this thread alone, the lock is free for the others
     return done;
   }
   {
@@ -216,7 +221,7 @@ ProgressSnapshot ExportJob::snapshot() {
 }  // namespace
 
 Result<ExportSummary> run(const ExportOptions& options, std::stop_token stop) {
-  const OutputName report{"--report", options.job.report, is_own_report};
+  const OutputName report{"--report", options.job.report, is_own_report, options.out};
   const std::vector<std::string> inputs{options.source, options.spec, options.mapping};
   TRY(check_outputs({&report, 1}, inputs, options.job.overwrite));
   if (options.resume == Resume::kAuto) {

@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/disk/durable_file.hpp"
 #include "core/disk/work_folder.hpp"
 #include "core/job/outputs.hpp"
 #include "core/job/runtime.hpp"
@@ -171,7 +172,7 @@ class Merge {
  public:
   explicit Merge(const MergeOptions& options) : options_(options) {}
   ~Merge() {
-    if (!work_) return;
+    if (!work_ || keep_work_) return;
     const auto ignored = work_->remove();  // the next run clears what stays
     (void)ignored;
   }
@@ -185,6 +186,7 @@ class Merge {
                          return runtime_->finish_report();
                        },
                        .describe = [this](Report& report) { describe(report); }}));
+    keep_work_ = false;
     return MergeSummary{rows_in_, rows_out_, runtime_->report().peak()};
   }
 
@@ -197,7 +199,8 @@ class Merge {
           if (made.memory.total() > memory) return std::nullopt;
           return made;
         }));
-    work_.emplace(TRY(WorkFolder::beside(options_.out + ".merge", "journal")));
+    work_.emplace(TRY(WorkFolder::beside(options_.out + ".merge", "output.json")));
+    TRY(look_at_outputs());
     runtime_ = TRY(JobRuntime::start({.command = "transform merge",
                                       .job = options_.job,
                                       .plan = plan.memory,
@@ -208,7 +211,7 @@ class Merge {
     return {};
   }
 
-  // What is merged, which of it is in key order, and that none of it is where an output goes.
+  // What is merged, and which of it is in key order.
   Result<void> look_at_inputs() {
     const auto budget = Budget::create(options_.job.memory);
     const Account look = TRY(budget->open({"look", 0, Bytes(0), std::nullopt}));
@@ -221,14 +224,25 @@ class Merge {
       inputs.push_back({path, identity});
     }
     configuration_ = Json{{"version", SPILLWAY_VERSION}, {"merge", inputs}}.dump();
-    const auto is_own = [this](const std::string&) {
-      return is_result_of(options_.out, configuration_);
+    return {};
+  }
+
+  // The anchor says whose output it is that a run gave its name just before it was killed.
+  Result<void> look_at_outputs() {
+    keep_work_ = work_->has_anchor();  // another merge's, until it is known whose
+    bool is_marked = false;
+    if (keep_work_) is_marked = TRY(read_small_file(work_->anchor(), 1 << 20)) == configuration_;
+    const auto is_own = [&](const std::string&) {
+      return is_marked || is_result_of(options_.out, configuration_);
     };
     const std::vector<OutputName> outputs{
         {"--out", options_.out, is_own},
         {"--report", options_.job.report, is_own_report},
         {"the report", report_beside(options_.out), is_own_report}};
-    return check_outputs(outputs, options_.inputs, options_.job.overwrite);
+    TRY(check_outputs(outputs, options_.inputs, options_.job.overwrite));
+    if (!is_marked) TRY(work_->clear());
+    keep_work_ = is_marked;
+    return {};
   }
 
   Result<void> open_sides() {
@@ -294,6 +308,8 @@ class Merge {
     writer->metadata("spillway.key", "xxh3-128/1");
     writer->metadata("spillway.options", Json{{"merge", options_.inputs.size()}}.dump());
     writer->metadata("spillway.counts", counts.dump());
+    TRY(write_durably(work_->anchor(), configuration_));
+    keep_work_ = true;
     return std::move(*writer).close();
   }
   Result<bool> advance(Side& side) {
@@ -306,6 +322,7 @@ class Merge {
   std::vector<bool> ordered_;
   std::string configuration_;
   std::optional<WorkFolder> work_;
+  bool keep_work_ = false;  // the output may have its name, and its report be missing
   std::unique_ptr<JobRuntime> runtime_;
   Account write_;
   std::vector<std::unique_ptr<Side>> sides_;
