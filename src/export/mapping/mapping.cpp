@@ -7,11 +7,11 @@
 #include <bit>
 #include <charconv>
 #include <cstring>
-#include <filesystem>
 #include <functional>
 #include <optional>
 #include <vector>
 
+#include "core/file/folders.hpp"
 #include "core/memory/pages.hpp"
 #include "core/mutex.hpp"
 #include "core/records/external_sort.hpp"
@@ -336,10 +336,9 @@ Result<std::unique_ptr<Table>> load_table(const Mapping::Options& options, const
     if (!lease) return std::unique_ptr<Table>();
     return std::make_unique<Table>(TRY(Pages::map(std::move(*lease))), sha);
   };
-  std::error_code error;
-  const auto size = std::filesystem::file_size(options.path, error);
+  const auto there = TRY(look_at(options.path));
   const bool is_binary = options.format == MappingFormat::kBinary;
-  const uint64_t guess = is_binary && !error ? size / sizeof(Pair) : 0;
+  const uint64_t guess = there && is_binary ? there->size / sizeof(Pair) : 0;
   auto table = TRY(make(std::bit_ceil(std::max<uint64_t>((guess + 1) * 3 / 2, 4096))));
   if (!table) return table;
   bool gave_up = false;

@@ -28,7 +28,7 @@ Result<const uint64_t*> values_of(const arrow::RecordBatch& batch, const char* n
 Result<void> read_parquet_pairs(const std::string& path, Account account,
                                 const std::function<Result<void>(uint64_t, uint64_t)>& take) {
   const auto file =
-      TRY(format::ParquetFile::open(TRY(format::open_source(path)), std::move(account)));
+      TRY(format::ParquetFile::open(TRY(open_source(path)), std::move(account)));
   std::vector<int> columns;
   for (const char* name : {"supervoxel", "body"}) {
     const int at = file->metadata().schema()->ColumnIndex(name);

@@ -1,16 +1,13 @@
 #include "export/source/voxel_source.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstring>
 
-#include "core/disk/file_io.hpp"
+#include "core/file/file.hpp"
 #include "export/spec/byte_source.hpp"
 
 namespace spillway::exporter {
@@ -265,10 +262,6 @@ class VoxelSource final : public BlockSource {
     bytes_total_ = static_cast<uint64_t>(layout.size[0]) * static_cast<uint64_t>(layout.size[1]) *
                    static_cast<uint64_t>(layout.size[2]) * bytes_of(layout.type);
   }
-  ~VoxelSource() override {
-    if (fd_ >= 0) ::close(fd_);
-  }
-
   Result<void> open(const std::string& path, bool packed, ScratchSpace& space) {
     if (packed) {
       unpacked_ = TRY(space.open());
@@ -278,11 +271,8 @@ class VoxelSource final : public BlockSource {
         TRY(unpacked_.append(std::span<const uint8_t>(buffer).first(got)));
       return check_size(unpacked_.size());
     }
-    fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd_ < 0) return fail_errno("opening " + path);
-    struct stat info {};
-    if (::fstat(fd_, &info) != 0) return fail_errno("reading " + path);
-    return check_size(static_cast<uint64_t>(info.st_size));
+    file_ = TRY(File::open(path));
+    return check_size(TRY(file_.info()).size);
   }
 
   Result<std::optional<BlockUnit>> next(std::stop_token stop) override {
@@ -354,8 +344,7 @@ class VoxelSource final : public BlockSource {
     return {};
   }
   Result<void> read_at(uint64_t offset, std::span<uint8_t> out) const {
-    if (fd_ < 0) return unpacked_.read_at(offset, out);
-    return read_fully_at(fd_, offset, out, path_);
+    return file_.is_open() ? file_.read_at(offset, out) : unpacked_.read_at(offset, out);
   }
 
   std::string path_;
@@ -364,7 +353,7 @@ class VoxelSource final : public BlockSource {
   Account account_;
   size_t fast_, slow_;  // axes
   std::vector<uint8_t> row_;
-  int fd_ = -1;
+  File file_;
   ScratchFile unpacked_;
   GridAt at_{};
 };

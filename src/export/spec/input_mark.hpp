@@ -12,7 +12,6 @@
 
 #include <array>
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -24,8 +23,8 @@ namespace spillway::exporter {
 
 // Empty for what cannot be looked at twice: stdin, an address.
 [[nodiscard]] Result<std::string> glance_at(const std::string& source);
-// The newest time of change of the file, or of what is looked at of a folder; none as above.
-std::optional<std::filesystem::file_time_type> last_change(const std::string& source);
+// The newest time of change, in ns since 1970, of the file, or of what is looked at of a folder; none as above.
+[[nodiscard]] Result<std::optional<int64_t>> last_change(const std::string& source);
 
 class ContentSum {
  public:
