@@ -4,6 +4,8 @@
 Layers   core <- format, net (neither sees the other) <- the jobs (never each other) <- cli.
 Rooms    A room is a folder of src/ and the files in it. No circles among the rooms; at most 30 sources a room, tests
          not counted. The map of rooms in ARCHITECTURE.md names every room and what it sees, no more and no less.
+Files    Only core/file calls the system about files (and so passes the fault sites); UNSEEN lists what is not a file of
+         the user's.
 Further  No folder named utils, common, misc, helpers or base, and no folder with one file.
 
 --map prints the map as the tree has it, with the number of sources and the floor (the longest way down) of each room;
@@ -24,6 +26,23 @@ FORBIDDEN_NAMES = {"utils", "util", "common", "misc", "helpers", "base"}
 MOST_IN_A_ROOM = 30
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 MAP_ROW = re.compile(r"^\| `(\w+(?:/\w+)*)` \|[^|]*\|([^|]*)\|$")
+CALLS = ("open openat creat read pread readv preadv write pwrite writev fallocate posix_fallocate ftruncate truncate fsync "
+         "fdatasync syncfs rename renameat unlink unlinkat rmdir mkdir mkdirat link symlink stat fstat lstat fstatat statx "
+         "statfs statvfs opendir readdir flock mkstemp mkostemp fopen access")
+FILE_CALL = re.compile(r"(?<![\w>])::(?:" + "|".join(CALLS.split()) + r")\(|\bstd::[io]?fstream\b|\bfs::\w|"
+                       r"\bstd::filesystem::(?!path\b)\w")
+UNSEEN = {
+    "core/damage.hpp", "core/test_folder.hpp", "expand/engine/search_fixture.hpp",  # of tests
+    "core/memory/procstat.cpp",           # /proc and cgroups
+    "expand/foreign/pipe_process.cpp",    # pipes
+    "expand/foreign/plugin_watch.cpp",    # the last line on stderr
+    "transform/chemistry/rules.cpp",      # /proc/self/exe
+    "export/job/neuroglancer_link.cpp",   # names only
+    # still to come
+    "expand/problem/input.cpp",
+    "export/job/plan.cpp", "export/job/source.cpp", "export/job/checks.cpp", "export/job/manifest.cpp",
+    "export/job/verify.cpp", "export/source/precomputed_source.cpp",
+}
 SOURCES = {".hpp", ".cpp", ".h", ".c"}
 
 
@@ -124,6 +143,10 @@ def file_breaches(src: pathlib.Path, path: pathlib.Path) -> list[str]:
             found.append(f"{where}: {layer} may not see {target[0]}")
         elif not (src / name).exists():
             found.append(f'{where}: there is no "{name}"')
+    if room_of(str(path.relative_to(src))) != "core/file" and str(path.relative_to(src)) not in UNSEEN and not is_test(path):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            if match := FILE_CALL.search(line.split("//")[0]):
+                found.append(f"{path.relative_to(src)}:{number}: {match.group(0)} is for core/file only")
     return found
 
 
@@ -181,6 +204,8 @@ def self_test() -> list[str]:
         "core/up.hpp": ('#include "expand/a.hpp"\n', "core may not see expand"),
         "expand/side.hpp": ('#include "sync/x.hpp"\n', "expand may not see sync"),
         "expand/near.hpp": ('#include "b.hpp"\n', "must be named from src"),
+        "core/raw.hpp": ("int fd = ::open(path, 0);\n", "::open( is for core/file only"),
+        "core/std.hpp": ("std::ofstream out(path);\n", "std::ofstream is for core/file only"),
         "core/gone.hpp": ('#include "core/gone_too.hpp"\n', "there is no"),
         "core/round.hpp": ('#include "core/disk/a.hpp"\n', "core -> core/disk -> core see each other in a circle"),
         "core/utils/a.hpp": ("", "must not be called"),

@@ -1,6 +1,8 @@
 // Faults that tests arm: "the n-th write from now fails with ENOSPC".
 //
-// Sites are named here and nowhere else. Without SPILLWAY_FAULTS a site costs nothing.
+// Sites are named here and nowhere else; core/file passes one at every call to the system. A whole
+// program is armed from outside: SPILLWAY_FAULT=SITE:N:ERRNO (as "sync:3:EIO") fails the n-th call
+// from its start and says so on stderr. Without SPILLWAY_FAULTS a site costs nothing.
 #pragma once
 
 #include <cerrno>
@@ -9,7 +11,22 @@
 
 namespace spillway::fault {
 
-enum class Site { kWrite, kShortWrite, kRead, kSync, kCount };
+enum class Site {
+  kOpen,        // open, openat
+  kRead,        // read, pread
+  kWrite,       // write, pwrite, writev
+  kShortWrite,  // a write of half
+  kSync,        // fsync, fdatasync, syncfs
+  kRename,
+  kUnlink,  // unlink, rmdir
+  kMkdir,
+  kStat,  // stat, fstat
+  kList,  // getdents
+  kFallocate,
+  kTruncate,
+  kLock,  // flock
+  kCount
+};
 
 #ifdef SPILLWAY_FAULTS
 // The `nth` call (1 is the next) at `site` fails with `error`, and all after it while `sticky`. 0
@@ -26,5 +43,11 @@ int hit(Site site);
 #else
 inline int hit(Site) { return 0; }
 #endif
+// Whether this call must fail; errno says how.
+inline bool fails(Site site) {
+  const int error = hit(site);
+  if (error != 0) errno = error;
+  return error != 0;
+}
 
 }  // namespace spillway::fault

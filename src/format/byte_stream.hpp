@@ -13,7 +13,7 @@
 #include <span>
 
 #include "core/bytes.hpp"
-#include "format/source.hpp"
+#include "core/file/source.hpp"
 
 namespace spillway::format {
 

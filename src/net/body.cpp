@@ -4,8 +4,6 @@
 
 #include <cstring>
 
-#include "core/disk/file_io.hpp"
-
 namespace spillway::net {
 
 Result<void> SpanBody::read_at(uint64_t offset, std::span<uint8_t> out) {
@@ -14,7 +12,7 @@ Result<void> SpanBody::read_at(uint64_t offset, std::span<uint8_t> out) {
 }
 
 Result<void> FileBody::read_at(uint64_t offset, std::span<uint8_t> out) {
-  return read_fully_at(fd_, offset_ + offset, out, path_);
+  return file_.read_at(offset_ + offset, out);
 }
 
 Result<void> SpanSink::begin(const ReplyHead&) {
@@ -38,7 +36,7 @@ Result<void> FileSink::begin(const ReplyHead&) {
 Result<bool> FileSink::take(std::span<const uint8_t> bytes) {
   if (bytes.size() > most_ - used_)
     return fail(Code::kTooLarge, fmt::format("is longer than {} bytes", most_));
-  TRY(write_fully_at(fd_, offset_ + used_, bytes, path_));
+  TRY(file_.write_at(offset_ + used_, bytes));
   used_ += bytes.size();
   return true;
 }

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 
+#include "core/file/file.hpp"
 #include "core/result.hpp"
 #include "net/message.hpp"
 
@@ -38,15 +39,14 @@ class SpanBody final : public RequestBody {
 // A part of an open file, which stays the caller's. kIo when it has become shorter.
 class FileBody final : public RequestBody {
  public:
-  FileBody(int fd, uint64_t offset, uint64_t size, std::string path)
-      : fd_(fd), offset_(offset), size_(size), path_(std::move(path)) {}
+  FileBody(const File& file, uint64_t offset, uint64_t size)
+      : file_(file), offset_(offset), size_(size) {}
   uint64_t size() const override { return size_; }
   Result<void> read_at(uint64_t offset, std::span<uint8_t> out) override;
 
  private:
-  int fd_;
+  const File& file_;
   uint64_t offset_, size_;
-  std::string path_;
 };
 
 // Where the body of a success goes. What a server says with an error goes to Outcome::explanation.
@@ -76,16 +76,15 @@ class SpanSink final : public ReplySink {
 // Into an open file from `offset` on. kTooLarge above `most`, kIo, kDiskFull.
 class FileSink final : public ReplySink {
  public:
-  FileSink(int fd, uint64_t offset, uint64_t most, std::string path)
-      : fd_(fd), offset_(offset), most_(most), path_(std::move(path)) {}
+  FileSink(const File& file, uint64_t offset, uint64_t most)
+      : file_(file), offset_(offset), most_(most) {}
   Result<void> begin(const ReplyHead& head) override;
   Result<bool> take(std::span<const uint8_t> bytes) override;
   uint64_t used() const { return used_; }
 
  private:
-  int fd_;
+  const File& file_;
   uint64_t offset_, most_, used_ = 0;
-  std::string path_;
 };
 
 }  // namespace spillway::net

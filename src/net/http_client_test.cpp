@@ -194,10 +194,10 @@ TEST(HttpClient, SendsABodyWholeAgainFromMemoryAndFromAFile) {
   const std::string path = folder.path() + "/body";
   std::string text(3 << 20, 'x');  // large enough for "Expect: 100-continue"
   for (size_t i = 0; i < text.size(); i += 997) text[i] = static_cast<char>('a' + i % 26);
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  ASSERT_EQ(::write(fd, text.data(), text.size()), static_cast<ssize_t>(text.size()));
+  const File content = *File::open(path, File::Mode::kKeep);
+  ASSERT_TRUE(content.write_at(0, bytes_of(text)));
   SpanBody memory(bytes_of(text));
-  FileBody file(fd, 5, text.size() - 5, path);
+  FileBody file(content, 5, text.size() - 5);
   for (RequestBody* const body :
        {static_cast<RequestBody*>(&memory), static_cast<RequestBody*>(&file)}) {
     Client client({{reply("503 Busy")}, {reply("200 OK", "", "ETag: \"e\"\r\n")}});
@@ -213,30 +213,28 @@ TEST(HttpClient, SendsABodyWholeAgainFromMemoryAndFromAFile) {
     EXPECT_EQ(requests[1].substr(requests[1].find("\r\n\r\n") + 4),
               body == &memory ? text : text.substr(5));
   }
-  FileBody too_long(fd, 0, text.size() + 1, path);  // it has become shorter
+  FileBody too_long(content, 0, text.size() + 1);  // it has become shorter
   Client client({{reply("200 OK")}});
   const auto sent = client.send({.method = Method::kPut, .address = kAddress, .body = &too_long});
   ASSERT_FALSE(sent.has_value());
   EXPECT_NE(sent.error().message().find(path), std::string::npos) << sent.error().message();
-  ::close(fd);
 }
 
 TEST(HttpClient, ReadsAReplyIntoAFile) {
   TestFolder folder;
   const std::string path = folder.path() + "/reply";
-  const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  const File content = *File::open(path, File::Mode::kKeep);
   const std::string text(1 << 20, 'y');
   Client client({{reply("200 OK", text)}});
-  FileSink sink(fd, 3, text.size(), path);
+  FileSink sink(content, 3, text.size());
   ASSERT_TRUE(client.send({.address = kAddress}, &sink).has_value());
   EXPECT_EQ(sink.used(), text.size());
-  EXPECT_EQ(::lseek(fd, 0, SEEK_END), static_cast<off_t>(text.size() + 3));
-  FileSink small(fd, 0, 10, path);
+  EXPECT_EQ(content.info()->size, text.size() + 3);
+  FileSink small(content, 0, 10);
   Client again({{reply("200 OK", text)}});
   const auto sent = again.send({.address = kAddress}, &small);
   ASSERT_FALSE(sent.has_value());
   EXPECT_EQ(sent.error().code(), Code::kTooLarge);
-  ::close(fd);
 }
 
 TEST(HttpClient, KnowsTheOtherMethods) {

@@ -1,14 +1,9 @@
 #include "core/disk/blob.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 
-#include "core/disk/file_io.hpp"
+#include "core/file/folders.hpp"
 
 namespace spillway {
 namespace {
@@ -24,11 +19,8 @@ Result<std::unique_ptr<Blob>> Blob::open(std::string path, uint64_t size,
                                          std::shared_ptr<ScratchSpace> space) {
   auto blob = create(std::move(path), Account(), std::move(space));
   blob->keep_ = true;  // not ours to remove until the caller says so
-  blob->fd_ = ::open(blob->path_.c_str(), O_RDWR | O_CLOEXEC);
-  if (blob->fd_ < 0) return fail_errno("opening " + blob->path_);
-  struct stat info {};
-  if (::fstat(blob->fd_, &info) != 0) return fail_errno("reading " + blob->path_);
-  if (static_cast<uint64_t>(info.st_size) < size) {
+  blob->file_ = TRY(File::open(blob->path_, File::Mode::kUpdate));
+  if (TRY(blob->file_.info()).size < size) {
     return fail(Code::kCorrupt,
                 blob->path_ + ": shorter than its checkpoint says; run again with --resume never");
   }
@@ -39,25 +31,22 @@ Result<std::unique_ptr<Blob>> Blob::open(std::string path, uint64_t size,
 }
 
 Blob::~Blob() {
-  if (fd_ < 0) return;
-  ::close(fd_);
-  if (keep_) return;  // its bytes stay on the disk, and counted
-  ::unlink(path_.c_str());
+  if (!file_.is_open() || keep_) return;  // what is kept stays on the disk, and counted
+  (void)remove_file(path_);
   space_->give_back(Bytes(written_));
 }
 
 Result<void> Blob::open_file() {
-  fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd_ < 0) return fail_errno("creating " + path_);
+  file_ = TRY(File::open(path_, File::Mode::kReplace));
   return {};
 }
 
 Result<void> Blob::write(std::span<const uint8_t> piece) {
   TRY(space_->reserve(Bytes(piece.size())));
-  auto written = write_fully_at(fd_, written_, piece, path_);
+  auto written = file_.write_at(written_, piece);
   if (!written) {
     space_->give_back(Bytes(piece.size()));
-    return fail(space_->explain(std::move(written).error()));
+    return fail(space_->explain(std::move(written).error(), folder_of(path_)));
   }
   written_ += piece.size();
   return {};
@@ -76,7 +65,7 @@ Result<void> Blob::flush_tail(const std::stop_token& stop) {
 }
 
 Result<void> Blob::spill() {
-  if (fd_ < 0) TRY(open_file());
+  if (!file_.is_open()) TRY(open_file());
   TRY(flush_tail({}));
   chunks_.clear();
   return {};
@@ -86,7 +75,7 @@ Result<uint64_t> Blob::append(std::span<const uint8_t> piece) {
   CHECK(piece.size() <= kMaxPiece);
   synced_ = false;
   const uint64_t offset = size_;
-  const bool in_file = fd_ >= 0 && chunks_.empty() && size_ > 0;
+  const bool in_file = file_.is_open() && chunks_.empty() && size_ > 0;
   if (!in_file) {
     if (chunks_.empty() || chunks_.back().pages.size() - chunks_.back().used < piece.size()) {
       const size_t grown = std::min<size_t>(
@@ -120,16 +109,16 @@ Result<const uint8_t*> Blob::read(uint64_t offset, size_t length, std::span<uint
     return static_cast<const uint8_t*>(chunk->pages.data() + (offset - chunk->begin));
   }
   CHECK(buffer.size() >= length);
-  TRY(read_fully_at(fd_, offset, buffer.first(length), path_));
+  TRY(file_.read_at(offset, buffer.first(length)));
   return static_cast<const uint8_t*>(buffer.data());
 }
 
 Result<void> Blob::persist(const std::stop_token& stop) {
   if (synced_) return {};
-  if (fd_ < 0) TRY(open_file());
+  if (!file_.is_open()) TRY(open_file());
   TRY(flush_tail(stop));
   if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while saving " + path_);
-  TRY(sync_file(fd_, path_));
+  TRY(file_.sync());
   synced_ = true;
   return {};
 }

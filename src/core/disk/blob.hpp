@@ -56,7 +56,7 @@ class Blob {
   [[nodiscard]] Result<void> spill();  // to its file now; frees the memory
 
   uint64_t size() const { return size_; }
-  bool in_memory() const { return fd_ < 0 || !chunks_.empty(); }
+  bool in_memory() const { return !file_.is_open() || !chunks_.empty(); }
   const std::string& path() const { return path_; }
 
  private:
@@ -75,7 +75,7 @@ class Blob {
   Account account_;
   std::shared_ptr<ScratchSpace> space_;
   std::deque<Chunk> chunks_;  // empty when the blob is in its file
-  int fd_ = -1;
+  File file_;
   uint64_t size_ = 0;
   uint64_t written_ = 0;  // bytes that are in the file
   bool keep_ = false;

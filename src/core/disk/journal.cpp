@@ -1,26 +1,20 @@
 #include "core/disk/journal.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 #include <optional>
-#include <utility>
 #include <vector>
 
-#include "core/disk/durable_file.hpp"
-#include "core/disk/file_io.hpp"
+#include "core/file/folders.hpp"
 
 namespace spillway {
 namespace {
 
-constexpr size_t kHash = 16;  // hex digits
-constexpr size_t kMaxLine = kHash + 1 + 20 + 1 + Journal::kMaxEntry + 1;
+constexpr size_t kHash = 16;                                            // hex digits
+constexpr size_t kPiece = kHash + 1 + 20 + 1 + Journal::kMaxEntry + 1;  // the longest line
 
 // "<number> <entry>" behind its hash, or nothing when the line is not whole.
 std::optional<std::string_view> checked(std::string_view line, uint64_t number) {
@@ -35,34 +29,14 @@ std::optional<std::string_view> checked(std::string_view line, uint64_t number) 
 
 }  // namespace
 
-Journal::Journal(Journal&& other) noexcept
-    : path_(std::move(other.path_)),
-      fd_(std::exchange(other.fd_, -1)),
-      size_(other.size_),
-      next_(other.next_) {}
-
-Journal& Journal::operator=(Journal&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(fd_, other.fd_);
-  std::swap(size_, other.size_);
-  std::swap(next_, other.next_);
-  return *this;
-}
-
-Journal::~Journal() {
-  if (fd_ >= 0) ::close(fd_);
-}
-
 Result<Journal> Journal::open(std::string path, std::string_view configuration,
                               const Replay& replay) {
   Journal journal(std::move(path));
-  journal.fd_ = ::open(journal.path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (journal.fd_ < 0) return fail_errno("opening " + journal.path_);
+  journal.file_ = TRY(File::open(journal.path_, File::Mode::kKeep));
   TRY(journal.read_back(configuration, replay));
   if (journal.next_ == 0) {
     TRY(journal.write_line(configuration));
-    const std::filesystem::path folder = std::filesystem::path(journal.path_).parent_path();
-    TRY(sync_folder(folder.empty() ? "." : folder.string()));
+    TRY(sync_folder(folder_of(journal.path_)));
   }
   return journal;
 }
@@ -76,32 +50,32 @@ Result<void> Journal::write_line(std::string_view entry) {
   CHECK(entry.size() <= kMaxEntry && entry.find('\n') == std::string_view::npos);
   const std::string rest = fmt::format("{} {}", next_, entry);
   const std::string line = fmt::format("{:016x} {}\n", XXH3_64bits(rest.data(), rest.size()), rest);
-  TRY(write_fully_at(fd_, size_, {reinterpret_cast<const uint8_t*>(line.data()), line.size()},
-                     path_));
-  TRY(sync_file(fd_, path_));
+  TRY(file_.write_at(size_, {reinterpret_cast<const uint8_t*>(line.data()), line.size()}));
+  TRY(file_.sync());
   size_ += line.size();
   ++next_;
   return {};
 }
 
 Result<void> Journal::read_back(std::string_view configuration, const Replay& replay) {
-  struct stat info {};
-  if (::fstat(fd_, &info) != 0) return fail_errno("reading " + path_);
-  const uint64_t end = static_cast<uint64_t>(info.st_size);
-  std::vector<uint8_t> room;  // at most kMaxLine
+  const uint64_t end = TRY(file_.info()).size;
+  std::vector<uint8_t> room(std::min<uint64_t>(kPiece, end));
+  std::span<const uint8_t> rest;  // read and not looked at
   uint64_t bad_at = end;
   while (size_ < end) {
-    room.resize(std::min<uint64_t>(kMaxLine, end - size_));
-    TRY(read_fully_at(fd_, size_, room, path_));
-    const auto* const stop =
-        static_cast<const uint8_t*>(std::memchr(room.data(), '\n', room.size()));
-    const std::string_view line(reinterpret_cast<const char*>(room.data()),
-                                stop == nullptr ? 0 : static_cast<size_t>(stop - room.data()));
+    const auto* stop = static_cast<const uint8_t*>(std::memchr(rest.data(), '\n', rest.size()));
+    if (stop == nullptr && size_ + rest.size() < end) {  // a line is in the room whole, or too long
+      rest = std::span(room).first(std::min<uint64_t>(room.size(), end - size_));
+      TRY(file_.read_at(size_, std::span(room).first(rest.size())));
+      stop = static_cast<const uint8_t*>(std::memchr(rest.data(), '\n', rest.size()));
+    }
+    const std::string_view line(reinterpret_cast<const char*>(rest.data()),
+                                stop == nullptr ? 0 : static_cast<size_t>(stop - rest.data()));
     const auto entry = stop == nullptr ? std::nullopt : checked(line, next_);
     if (!entry) {
       // Only the last line may be broken: it was being written when the process died.
       const bool is_last =
-          stop == nullptr ? room.size() == end - size_ : size_ + line.size() + 1 == end;
+          stop == nullptr ? rest.size() == end - size_ : size_ + line.size() + 1 == end;
       if (!is_last) {
         return fail(Code::kCorrupt,
                     fmt::format("{}: line {} (offset {}) does not match its checksum; run again "
@@ -118,11 +92,11 @@ Result<void> Journal::read_back(std::string_view configuration, const Replay& re
                               path_));
     }
     if (next_ > 0) TRY(replay(*entry));
+    rest = rest.subspan(line.size() + 1);
     size_ += line.size() + 1;
     ++next_;
   }
-  if (bad_at < end && ::ftruncate(fd_, static_cast<off_t>(bad_at)) != 0)
-    return fail_errno("shortening " + path_);
+  if (bad_at < end) return file_.truncate(bad_at);
   return {};
 }
 

@@ -7,9 +7,10 @@
 // Layout   docs/formats.md, "Journal": text lines "<XXH3-64 of the rest, 16 hex digits> <number>
 //          <entry>\n".
 // Cost     One write and one fdatasync an entry: a few ms on a disk. For units of work of seconds.
-// Memory   One line; entries are at most kMaxEntry bytes.
+// Memory   The longest line while it is opened; entries are at most kMaxEntry bytes.
 // Threads  One at a time.
-// Fails    kUsage (another configuration), kCorrupt, kIo, kDiskFull.
+// Fails    kUsage (another configuration), kCorrupt, kIo, kDiskFull. After a failed sync every
+//          later append() fails too: what is not known to be on the disk is never built upon.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +18,7 @@
 #include <string>
 #include <string_view>
 
+#include "core/file/file.hpp"
 #include "core/result.hpp"
 
 namespace spillway {
@@ -30,9 +32,6 @@ class Journal {
   // are single lines (JSON without line breaks).
   [[nodiscard]] static Result<Journal> open(std::string path, std::string_view configuration,
                                             const Replay& replay);
-  Journal(Journal&& other) noexcept;
-  Journal& operator=(Journal&& other) noexcept;
-  ~Journal();
 
   [[nodiscard]] Result<void> append(std::string_view entry);
 
@@ -45,7 +44,7 @@ class Journal {
   Result<void> read_back(std::string_view configuration, const Replay& replay);
 
   std::string path_;
-  int fd_ = -1;
+  File file_;
   uint64_t size_ = 0;  // bytes that are whole lines
   uint64_t next_ = 0;  // number of the next line; 0 is the configuration
 };

@@ -1,7 +1,9 @@
 #include "core/disk/journal.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -108,8 +110,34 @@ TEST(Journal, ADamagedLineIsNeverReplayed) {
   }
 }
 
+// 100,000 lines were read as 100,000 MiB.
+TEST(Journal, ReadsManyLinesInFewPieces) {
+  const TestFolder folder;
+  const std::string path = folder.path() + "/journal";
+  { ASSERT_TRUE(open(path).journal); }
+  std::string text = content(path);
+  constexpr int kLines = 20'000;
+  for (int i = 1; i <= kLines; ++i) {
+    const std::string rest = fmt::format("{} entry {} {}", i, i, std::string(i % 97, 'x'));
+    text += fmt::format("{:016x} {}\n", XXH3_64bits(rest.data(), rest.size()), rest);
+  }
+  std::ofstream(path, std::ios::binary) << text;
 #ifdef SPILLWAY_FAULTS
-TEST(Journal, AFailedAppendLeavesWhatWasThere) {
+  constexpr uint64_t kMany = 1000;
+  fault::arm(fault::Site::kRead, kMany, EIO);
+  const Read read = open(path);
+  EXPECT_GT(fault::remaining(fault::Site::kRead), kMany - 10);
+  fault::disarm_all();
+#else
+  const Read read = open(path);
+#endif
+  ASSERT_TRUE(read.journal) << read.journal.error().message();
+  EXPECT_EQ(read.entries.size(), size_t{kLines});
+  EXPECT_EQ(read.entries[96], "entry 97 ");
+}
+
+#ifdef SPILLWAY_FAULTS
+TEST(Journal, AFailedWriteLeavesWhatWasThere) {
   const TestFolder folder;
   const std::string path = folder.path() + "/journal";
   for (uint64_t nth = 1; nth < 4; ++nth) {
@@ -117,13 +145,32 @@ TEST(Journal, AFailedAppendLeavesWhatWasThere) {
     ASSERT_TRUE(read.journal);
     const uint64_t before = read.journal->entries();
     ASSERT_TRUE(read.journal->append("kept"));
-    fault::arm(fault::Site::kSync, 1, EIO);
-    EXPECT_FALSE(read.journal->append("lost?"));
+    fault::arm(fault::Site::kWrite, 1, ENOSPC);
+    EXPECT_FALSE(read.journal->append("lost"));
     fault::disarm_all();
     ASSERT_TRUE(read.journal->append("after"));
     EXPECT_EQ(read.journal->entries(), before + 2);
   }
   EXPECT_EQ(open(path).entries.size(), 6u);
+}
+
+// What the system may have dropped is not built upon: the next process reads what is there.
+TEST(Journal, NothingIsNotedAfterAFailedSync) {
+  const TestFolder folder;
+  const std::string path = folder.path() + "/journal";
+  {
+    Read read = open(path);
+    ASSERT_TRUE(read.journal->append("kept"));
+    fault::arm(fault::Site::kSync, 1, EIO);
+    EXPECT_FALSE(read.journal->append("lost?"));
+    fault::disarm_all();
+    EXPECT_FALSE(read.journal->append("after"));
+    EXPECT_EQ(read.journal->entries(), 1u);
+  }
+  Read again = open(path);
+  ASSERT_TRUE(again.journal);
+  EXPECT_EQ(again.entries.front(), "kept");
+  EXPECT_TRUE(again.journal->append("after"));
 }
 #endif
 

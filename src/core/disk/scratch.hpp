@@ -17,6 +17,7 @@
 #include <string>
 
 #include "core/bytes.hpp"
+#include "core/file/file.hpp"
 #include "core/result.hpp"
 
 namespace spillway {
@@ -45,8 +46,8 @@ class ScratchSpace : public std::enable_shared_from_this<ScratchSpace> {
   // kScratchFull when over the limit.
   [[nodiscard]] Result<void> reserve(Bytes bytes);
   void give_back(Bytes bytes);
-  // A refused write to a file in the folder, told so that the user knows what is full.
-  Error explain(Error error) const;
+  // A refused write to a file in `folder`, told so that the user knows which disk is full.
+  Error explain(Error error, const std::string& folder) const;
 
  private:
   friend class ScratchFile;
@@ -63,7 +64,7 @@ class ScratchFile {
   ScratchFile& operator=(ScratchFile&& other) noexcept;
   ~ScratchFile();  // gives the space back
 
-  bool is_open() const { return fd_ >= 0; }
+  bool is_open() const { return file_.is_open(); }
   uint64_t size() const { return size_; }
   // Writes all of `data` at the end; returns its offset.
   [[nodiscard]] Result<uint64_t> append(std::span<const uint8_t> data);
@@ -80,7 +81,7 @@ class ScratchFile {
  private:
   friend class ScratchSpace;
   std::shared_ptr<ScratchSpace> space_;
-  int fd_ = -1;
+  File file_;
   uint64_t size_ = 0;
   std::atomic<uint64_t> charged_{0};
 };

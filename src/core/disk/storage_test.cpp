@@ -1,4 +1,4 @@
-// Blob, Partitioner, ScratchSpace and DurableFile together: what the engine keeps, in memory and on disk.
+// Blob, Partitioner and ScratchSpace together: what the engine keeps, in memory and on disk.
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 #include <sys/resource.h>
@@ -10,7 +10,6 @@
 
 #include "core/damage.hpp"
 #include "core/disk/blob.hpp"
-#include "core/disk/durable_file.hpp"
 #include "core/disk/scratch.hpp"
 #include "core/fault.hpp"
 #include "core/records/partitioner.hpp"
@@ -237,44 +236,7 @@ TEST(Scratch, WritesPastTheFileSizeLimitAreAnError) {
   EXPECT_EQ(written.error().code(), Code::kScratchFull);
 }
 
-TEST(DurableFile, IsThereWholeOrNotAtAll) {
-  const Folder folder;
-  const std::string path = folder.path() + "/result";
-  {
-    DurableFile file = *DurableFile::create(path);
-    ASSERT_TRUE(file.append("half a"));
-  }
-  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
-  ASSERT_TRUE(write_durably(path, "first"));
-  {
-    DurableFile file = *DurableFile::create(path);
-    ASSERT_TRUE(file.append("second, never committed"));
-    EXPECT_EQ(*read_small_file(path, 100), "first");
-  }
-  ASSERT_TRUE(write_durably(path, "third"));
-  EXPECT_EQ(*read_small_file(path, 100), "third");
-  EXPECT_EQ(read_small_file(path, 3).error().code(), Code::kTooLarge);
-}
-
 #ifdef SPILLWAY_FAULTS
-// Whatever write or sync fails, the old content stays and no other file does.
-TEST(DurableFile, KeepsTheOldContentWhenAnyCallFails) {
-  const Folder folder;
-  const std::string path = folder.path() + "/result";
-  ASSERT_TRUE(write_durably(path, "old"));
-  for (const fault::Site site : {fault::Site::kWrite, fault::Site::kSync}) {
-    for (const int error : {ENOSPC, EIO}) {
-      fault::arm(site, 1, error);
-      const auto written = write_durably(path, "new");
-      fault::disarm_all();
-      ASSERT_FALSE(written);
-      EXPECT_EQ(written.error().code(), error == ENOSPC ? Code::kDiskFull : Code::kIo);
-      EXPECT_EQ(*read_small_file(path, 100), "old");
-      EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder.path()), {}), 1);
-    }
-  }
-}
-
 TEST(Blob, FailsCleanlyAtEveryWriteAndGoesOnAfterShortOnes) {
   for (const int error : {ENOSPC, EIO}) {
     for (uint64_t nth = 1;; ++nth) {

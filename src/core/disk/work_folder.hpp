@@ -11,6 +11,7 @@
 
 #include <string>
 
+#include "core/file/file.hpp"
 #include "core/result.hpp"
 
 namespace spillway {
@@ -23,16 +24,16 @@ class WorkFolder {
                                                  const std::string& result);
   // `OUT.spillway`, for a job that writes one file.
   [[nodiscard]] static Result<WorkFolder> beside(const std::string& out, std::string anchor);
-  WorkFolder(WorkFolder&& other) noexcept;
-  WorkFolder& operator=(WorkFolder&&) = delete;
-  ~WorkFolder();
 
   const std::string& path() const { return path_; }
   std::string anchor() const { return path_ + "/" + anchor_; }
-  bool has_anchor() const;  // an earlier run left something to continue
+  [[nodiscard]] Result<bool> has_anchor() const;  // an earlier run left something to continue
 
   [[nodiscard]] Result<void> clear() const;   // everything in it, the anchor first
   [[nodiscard]] Result<void> remove() const;  // and itself
+  // As if there had been no run: `out` goes too. Beside results that stand there it stays, empty: it
+  // tells the next run that the folder is its own.
+  [[nodiscard]] Result<void> leave_nothing(const std::string& out) const;
 
  private:
   WorkFolder(std::string path, std::string anchor)
@@ -41,7 +42,7 @@ class WorkFolder {
 
   std::string path_;
   std::string anchor_;
-  int lock_ = -1;
+  File lock_;
 };
 
 }  // namespace spillway

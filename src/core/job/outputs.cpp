@@ -1,74 +1,56 @@
 #include "core/job/outputs.hpp"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
-#include <filesystem>
-#include <fstream>
-#include <optional>
 #include <string_view>
+
+#include "core/file/file.hpp"
+#include "core/file/folders.hpp"
 
 namespace spillway {
 namespace {
 
-namespace fs = std::filesystem;
-
-struct Standing {
-  dev_t device;
-  ino_t inode;
-  mode_t mode;
-  friend bool operator==(const Standing& a, const Standing& b) {
-    return a.device == b.device && a.inode == b.inode;
-  }
-};
-
-std::optional<Standing> standing(const std::string& path) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) != 0) return std::nullopt;
-  return Standing{status.st_dev, status.st_ino, status.st_mode};
-}
-
-std::string folder_of(const std::string& path) {
-  const std::string parent = fs::path(path).parent_path().string();
-  return parent.empty() ? "." : parent;
+// Of two that need not be there yet.
+Result<bool> is_same_name(const std::string& a, const std::string& b) {
+  if (name_of(a) != name_of(b)) return false;
+  const std::string above_a = folder_of(a), above_b = folder_of(b);
+  const auto in_a = TRY(look_at(above_a)), in_b = TRY(look_at(above_b));
+  if (!in_a && !in_b) return is_same_name(above_a, above_b);
+  return in_a && in_b && in_a->is_same_file(*in_b);
 }
 
 Result<void> check_folder(const OutputName& output) {
   const std::string folder = folder_of(output.path);
-  const auto there = standing(folder);
-  std::error_code error;
-  const bool is_made = !output.made_folder.empty() &&
-                       fs::weakly_canonical(folder, error) ==
-                           fs::weakly_canonical(output.made_folder + "/.", error).parent_path();
-  if (!there && is_made) return {};
+  const auto there = TRY(look_at(folder));
+  if (!there && !output.made_folder.empty() && TRY(is_same_name(folder, output.made_folder)))
+    return {};
   if (!there)
     return fail(Code::kNotFound,
                 fmt::format("{} {}: there is no folder {}", output.option, output.path, folder));
-  if (!S_ISDIR(there->mode))
+  if (!there->is_folder())
     return fail(Code::kUsage,
                 fmt::format("{} {}: {} is not a folder", output.option, output.path, folder));
-  if (::access(folder.c_str(), W_OK | X_OK) != 0)
-    return fail_errno(fmt::format("{} {}: cannot write in {}", output.option, output.path, folder));
+  auto writable = check_writable(folder);
+  if (!writable) return fail(std::move(writable).error().with(output.option + (" " + output.path)));
   return {};
 }
 
 Result<void> check_output(const OutputName& output, std::span<const std::string> inputs,
                           bool overwrite) {
   TRY(check_folder(output));
-  const auto there = standing(output.path);
+  const auto there = TRY(look_at(output.path));
   if (!there) return {};
   const auto refuse = [&](std::string_view why) {
     return fail(Code::kUsage, fmt::format("{} {}: {}", output.option, output.path, why));
   };
   for (const std::string& input : inputs) {
-    if (standing(input) == there)
+    const auto read = TRY(look_at(input));
+    if (read && read->is_same_file(*there))
       return refuse(fmt::format("is the input {}; choose another name", input));
   }
-  if (S_ISDIR(there->mode)) return refuse("is a folder; a file is written here");
-  if (!S_ISREG(there->mode)) return refuse("is not a regular file");
+  if (there->is_folder()) return refuse("is a folder; a file is written here");
+  if (!there->is_file()) return refuse("is not a regular file");
   if (overwrite || (output.is_own && output.is_own(output.path))) return {};
   return refuse(
       "stands there and is not an earlier result of this job; choose another name, or give "
@@ -83,10 +65,7 @@ Result<void> check_outputs(std::span<const OutputName> outputs, std::span<const 
     if (outputs[i].path.empty()) continue;
     TRY(check_output(outputs[i], inputs, overwrite));
     for (size_t k = 0; k < i; ++k) {
-      std::error_code error;
-      const bool same = fs::weakly_canonical(outputs[i].path, error) ==
-                        fs::weakly_canonical(outputs[k].path, error);
-      if (!outputs[k].path.empty() && same)
+      if (!outputs[k].path.empty() && TRY(is_same_name(outputs[i].path, outputs[k].path)))
         return fail(Code::kUsage, fmt::format("{} and {} name the same file, {}", outputs[k].option,
                                               outputs[i].option, outputs[i].path));
     }
@@ -95,10 +74,10 @@ Result<void> check_outputs(std::span<const OutputName> outputs, std::span<const 
 }
 
 bool is_own_report(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::array<char, 256> head{};
-  in.read(head.data(), head.size());
-  const std::string_view text(head.data(), static_cast<size_t>(in.gcount()));
+  std::array<uint8_t, 256> head{};
+  const auto file = File::open(path);
+  const size_t got = file ? file->read_some_at(0, head).value_or(0) : 0;
+  const std::string_view text(reinterpret_cast<const char*>(head.data()), got);
   return text.find("\"program\": \"spillway ") != std::string_view::npos ||
          text.find("content=\"spillway ") != std::string_view::npos;
 }

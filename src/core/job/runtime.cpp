@@ -5,7 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "core/disk/durable_file.hpp"
+#include "core/file/output.hpp"
+
 
 namespace spillway {
 namespace {

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "core/disk/durable_file.hpp"
+#include "core/file/source.hpp"
 #include "core/test_folder.hpp"
 
 namespace spillway {

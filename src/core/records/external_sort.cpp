@@ -9,7 +9,7 @@
 #include <numeric>
 #include <utility>
 
-#include "core/disk/durable_file.hpp"
+#include "core/file/folders.hpp"
 #include "core/records/stoppable_sort.hpp"
 
 namespace spillway {

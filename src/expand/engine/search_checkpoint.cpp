@@ -2,17 +2,15 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/file/folders.hpp"
 #include "expand/engine/search_of.hpp"
 
 namespace spillway::expand {
 namespace {
 
-std::string file_of(const Blob& blob) {
-  return std::filesystem::path(blob.path()).filename().string();
-}
+std::string file_of(const Blob& blob) { return name_of(blob.path()); }
 
 // Whether new_blob() may have given the name: "layer-12".
 bool is_ours(std::string_view file) {
@@ -41,15 +39,13 @@ Result<nlohmann::json> describe(Blob& blob, std::set<std::string>& named,
 // Removes what the checkpoint just saved (or restored) does not name. `counted`: this process wrote it.
 template <class K>
 Result<void> SearchOf<K>::sweep(bool counted) {
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(options_.work_folder, error)) {
-    const std::string file = entry.path().filename().string();
-    if (!is_ours(file) || named_.contains(file)) continue;
-    const uint64_t size = entry.file_size(error);
-    if (std::filesystem::remove(entry.path(), error) && counted) space_->give_back(Bytes(size));
-  }
-  if (error) return fail(Code::kIo, "cleaning " + options_.work_folder + ": " + error.message());
-  return {};
+  return for_each_entry(options_.work_folder, [&](const std::string& file) -> Result<void> {
+    if (!is_ours(file) || named_.contains(file)) return {};
+    const std::string path = options_.work_folder + "/" + file;
+    const auto info = TRY(look_at(path));
+    if (TRY(remove_file(path)) && counted && info) space_->give_back(Bytes(info->size));
+    return {};
+  });
 }
 
 template <class K>

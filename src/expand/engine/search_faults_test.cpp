@@ -7,8 +7,8 @@
 #include <set>
 
 #include "core/damage.hpp"
-#include "core/disk/durable_file.hpp"
 #include "core/fault.hpp"
+#include "core/file/output.hpp"
 #include "expand/engine/search_fixture.hpp"
 
 namespace spillway::expand {

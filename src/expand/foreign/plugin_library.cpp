@@ -1,10 +1,8 @@
 #include "expand/foreign/plugin_library.hpp"
 
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <link.h>
-#include <unistd.h>
 #include <utf8proc.h>
 #include <xxhash.h>
 
@@ -13,7 +11,9 @@
 #include <cerrno>
 #include <cstring>
 #include <exception>
-#include <filesystem>
+
+#include "core/file/file.hpp"
+#include "core/file/folders.hpp"
 
 namespace spillway::expand {
 namespace {
@@ -109,9 +109,8 @@ Result<int> PluginLibrary::guarded(const char* function, Call&& call) const {
 
 Result<void> PluginLibrary::load() {
   // A bare name is a file here, as for every other argument, and else one of the system's.
-  std::error_code ignored;
   const bool bare = file_.find('/') == std::string::npos;
-  const std::string path = bare && std::filesystem::exists(file_, ignored) ? "./" + file_ : file_;
+  const std::string path = bare && TRY(exists(file_)) ? "./" + file_ : file_;
   {
     const PluginWatch::Call call(*watch_, "loading it");
     handle_ = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -172,23 +171,15 @@ Result<void> PluginLibrary::hash_file() {
   link_map* map = nullptr;
   if (::dlinfo(handle_, RTLD_DI_LINKMAP, &map) != 0 || map == nullptr)
     return failed("the loader does not know where it is");
-  const int fd = ::open(map->l_name, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return fail_errno(fmt::format("plugin {}: opening {}", file_, map->l_name));
+  File file = TRY(File::open(map->l_name).map_error([&](Error error) {
+    return std::move(error).with("plugin " + file_);
+  }));
   const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> hash(XXH3_createState(),
                                                                              XXH3_freeState);
   XXH3_64bits_reset(hash.get());
   std::array<uint8_t, 65536> piece;
-  ssize_t got = 0;
-  while ((got = ::read(fd, piece.data(), piece.size())) != 0) {
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) break;
-    XXH3_64bits_update(hash.get(), piece.data(), static_cast<size_t>(got));
-  }
-  const int problem = errno;
-  ::close(fd);
-  if (got < 0)
-    return fail(
-        Error::from_errno(fmt::format("plugin {}: reading {}", file_, map->l_name), problem));
+  while (const size_t got = TRY(file.read(piece)))
+    XXH3_64bits_update(hash.get(), piece.data(), got);
   file_hash_ = XXH3_64bits_digest(hash.get());
   return {};
 }

@@ -2,17 +2,16 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "core/disk/durable_file.hpp"
+#include "core/file/folders.hpp"
+#include "core/file/source.hpp"
 #include "expand/engine/checkpoint.hpp"
 #include "expand/job/results.hpp"
 
 namespace spillway::expand {
 namespace {
 
-namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 // Whether two configurations differ in nothing but the build of the problem.
@@ -34,8 +33,7 @@ std::string other_build(const std::string& out) {
 
 // The checkpoint in `work`; nothing when there is none.
 Result<std::optional<Checkpoint>> stored_checkpoint(const WorkFolder& work) {
-  std::error_code error;
-  if (!work.has_anchor()) return std::nullopt;
+  if (!TRY(work.has_anchor())) return std::nullopt;
   auto parsed = parse_checkpoint(TRY(read_small_file(work.anchor(), uint64_t{1} << 30)));
   if (!parsed) {
     return fail(parsed.error().code(), fmt::format("{}: {}; run again with --resume never",
@@ -60,9 +58,8 @@ std::string configuration(const Problem& problem, const ExpandOptions& options) 
 
 Result<std::optional<ExpandSummary>> finished(const std::string& out,
                                               const std::string& configured) {
-  std::error_code error;
-  if (!fs::exists(out + "/result.json", error)) return std::nullopt;
-  if (fs::exists(out + "/.spillway/checkpoint.json", error)) return std::nullopt;
+  if (!TRY(exists(out + "/result.json"))) return std::nullopt;
+  if (TRY(exists(out + "/.spillway/checkpoint.json"))) return std::nullopt;
   const Json report =
       Json::parse(TRY(read_small_file(out + "/report.json", uint64_t{1} << 30)), nullptr, false);
   const Json result =

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "core/disk/durable_file.hpp"
+#include "core/file/output.hpp"
 
 namespace spillway::expand {
 namespace {
@@ -66,8 +66,8 @@ Result<void> check_balance(const SearchState& state, const Sums& sums) {
 }
 
 Result<void> write_layers_csv(const std::string& path, const SearchState& state) {
-  auto file = TRY(DurableFile::create(path));
-  TRY(file.append(std::string_view("depth,new,generated,duplicate,cumulative\n")));
+  const auto file = TRY(create_output(path));
+  TRY(file->append(std::string_view("depth,new,generated,duplicate,cumulative\n")));
   uint64_t cumulative = 0;
   std::string lines;
   for (size_t depth = 0; depth < state.layers.size(); ++depth) {
@@ -76,11 +76,11 @@ Result<void> write_layers_csv(const std::string& path, const SearchState& state)
     lines +=
         fmt::format("{},{},{},{},{}\n", depth, row.fresh, row.generated, row.duplicate, cumulative);
     if (lines.size() < 65536) continue;
-    TRY(file.append(lines));
+    TRY(file->append(lines));
     lines.clear();
   }
-  TRY(file.append(lines));
-  return std::move(file).commit();
+  TRY(file->append(lines));
+  return std::move(*file).commit();
 }
 
 std::string result_json(const Problem& problem, const ExpandOptions& options,

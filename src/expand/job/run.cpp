@@ -1,10 +1,10 @@
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "core/disk/durable_file.hpp"
 #include "core/disk/work_folder.hpp"
+#include "core/file/folders.hpp"
+#include "core/file/output.hpp"
 #include "core/job/outputs.hpp"
 #include "core/job/runtime.hpp"
 #include "expand/engine/checkpoint.hpp"
@@ -18,7 +18,6 @@
 namespace spillway::expand {
 namespace {
 
-namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 // One search from start or checkpoint to its end; kOverflow asks for another go.
@@ -199,26 +198,21 @@ Result<ExpandSummary> run(Problem& problem, const ExpandOptions& options, std::s
   TRY(check_outputs({&report, 1}, {}, options.job.overwrite));
   if (options.resume == Resume::kAuto) {
     if (auto done = TRY(finished(out, configuration(problem, options)))) {
-      std::error_code error;
-      if (fs::exists(out + "/.spillway", error)) TRY(TRY(work_folder(out)).remove());
+      if (TRY(exists(out + "/.spillway"))) TRY(TRY(work_folder(out)).remove());
       return *done;
     }
   }
   WorkFolder work = TRY(work_folder(out));
   if (options.resume == Resume::kNever) TRY(work.clear());
   TRY(widen_like_checkpoint(problem, work));
-  const bool fresh = !work.has_anchor();
+  const bool fresh = !TRY(work.has_anchor());
   while (true) {
     Job job(problem, options, out, work);
     auto summary = job.run(stop);
     if (summary) return summary;
     if (summary.error().code() != Code::kOverflow) {
       // Nothing to resume: leave nothing behind.
-      std::error_code error;
-      if (fresh && !job.has_checkpoint()) {
-        TRY(work.remove());
-        if (fs::is_empty(out, error)) fs::remove(out, error);
-      }
+      if (fresh && !job.has_checkpoint()) TRY(work.leave_nothing(out));
       return summary;
     }
     TRY(problem.widen());

@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <set>
 
 #ifdef SPILLWAY_HAVE_ARROW
+#include "core/file/folders.hpp"
 #include "format/parquet/parquet_writer.hpp"
 #endif
 
@@ -68,9 +68,7 @@ class WriterRow final : public Row {
 Result<void> write_states(const Problem& problem, StatesOutput what, Search& search,
                           const std::string& folder, Budget& budget,
                           std::shared_ptr<ScratchSpace> space, const std::stop_token& stop) {
-  std::error_code error;
-  std::filesystem::create_directories(folder, error);
-  if (error) return fail(Code::kIo, fmt::format("creating {}: {}", folder, error.message()));
+  TRY(make_folders(folder));
   Account account = TRY(budget.open({"parquet", 90, Bytes(0), std::nullopt}));
   format::ParquetOptions table = table_options(problem, what);
   table.space = std::move(space);

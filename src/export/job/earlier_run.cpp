@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "core/disk/durable_file.hpp"
+#include "core/file/folders.hpp"
+#include "core/file/source.hpp"
 #include "export/block/gzip.hpp"
 #include "export/job/checks.hpp"
 #include "export/job/manifest.hpp"
@@ -17,7 +17,6 @@
 namespace spillway::exporter {
 namespace {
 
-namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 const char* name_of(Duplicates duplicates) {
@@ -61,9 +60,7 @@ std::string configuration(const ExportOptions& options, const VolumeSpec& spec, 
 }
 
 Result<std::optional<ExportSummary>> finished(const ExportOptions& options) {
-  std::error_code error;
-  if (!fs::exists(options.out + "/manifest.json", error) ||
-      fs::exists(options.out + "/.spillway", error))
+  if (!TRY(exists(options.out + "/manifest.json")) || TRY(exists(options.out + "/.spillway")))
     return std::nullopt;
   const Manifest manifest = TRY(read_manifest(options.out + "/manifest.json", {}));
   const VolumeSpec spec = TRY(read_spec(options));
@@ -76,9 +73,9 @@ Result<std::optional<ExportSummary>> finished(const ExportOptions& options) {
                 fmt::format("{}: holds another finished run; remove it or choose another folder "
                             "with --out",
                             options.out));
-  const auto changed = last_change(options.source);
-  const bool is_newer =
-      changed && *changed > fs::last_write_time(options.out + "/manifest.json", error);
+  const auto changed = TRY(last_change(options.source));
+  const auto written = TRY(last_change(options.out + "/manifest.json"));
+  const bool is_newer = changed && written && *changed > *written;
   if (is_newer || manifest.glance != TRY(glance_at(options.source)))
     return fail(Code::kUsage,
                 fmt::format("{}: was changed since the run that finished in {}; choose another "

@@ -3,16 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "core/file/folders.hpp"
 #include "export/job/neuroglancer_link.hpp"
 
 namespace spillway::exporter {
 namespace {
 
-namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 std::string page_of(const NeuroglancerLink& link) {
@@ -79,8 +78,7 @@ Result<void> ExportOutput::write_info() const {
 
 Result<void> ExportOutput::write_reject(const RowHead& head, std::span<const uint8_t> reason) {
   if (!rejects_) {
-    rejects_ =
-        std::make_unique<DurableFile>(TRY(DurableFile::create(run_.options.out + "/rejects.csv")));
+    rejects_ = TRY(create_output(run_.options.out + "/rejects.csv", {.buffer = size_t{64} << 10}));
     TRY(rejects_->append(std::string_view("x,y,z,offset,reason\n")));
   }
   ++counts.rejected;
@@ -172,8 +170,7 @@ Result<void> ExportOutput::keep_rejects() {
     rejects_.reset();
     return {};
   }
-  std::error_code ignored;  // of an earlier run
-  fs::remove(run_.options.out + "/rejects.csv", ignored);
+  TRY(remove_file(run_.options.out + "/rejects.csv"));  // of an earlier run
   return {};
 }
 

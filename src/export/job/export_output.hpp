@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "core/disk/durable_file.hpp"
+#include "core/file/output.hpp"
 #include "export/job/export_run.hpp"
 #include "export/job/manifest.hpp"
 #include "export/shard/histogram.hpp"
@@ -78,7 +78,7 @@ class ExportOutput {
 
   const ExportRun& run_;
   std::unique_ptr<ShardPublisher> publisher_;
-  std::unique_ptr<DurableFile> rejects_;
+  std::unique_ptr<Output> rejects_;
   std::vector<ScaleSummary> scales_;  // done
 };
 

@@ -8,7 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "core/disk/durable_file.hpp"
+#include "core/file/output.hpp"
 #include "export/spec/byte_source.hpp"
 #include "export/spec/sha256.hpp"
 
@@ -193,11 +193,11 @@ Result<Manifest> read_manifest(const std::string& path, const TakeShard& take) {
 
 Result<void> write_manifest(const std::string& path, const Manifest& head, const VolumeSpec& spec,
                             const ShardEntries& entries) {
-  DurableFile file = TRY(DurableFile::create(path));
+  const auto file = TRY(create_output(path, {.buffer = size_t{64} << 10}));
   Sha256 hash;
   const auto append = [&](std::string_view text) {
     hash.add(bytes_of(text));
-    return file.append(text);
+    return file->append(text);
   };
   Json input{{"glance", head.glance}, {"content", head.content}};
   if (head.missing > 0) input["missing"] = head.missing;
@@ -229,8 +229,8 @@ Result<void> write_manifest(const std::string& path, const Manifest& head, const
     return append(entry);
   }));
   TRY(append("\n],\n"));
-  TRY(file.append(std::string(kSealBegin) + hash.hex() + std::string(kSealEnd)));
-  return std::move(file).commit();
+  TRY(file->append(std::string(kSealBegin) + hash.hex() + std::string(kSealEnd)));
+  return std::move(*file).commit();
 }
 
 }  // namespace spillway::exporter

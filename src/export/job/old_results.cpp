@@ -2,15 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <string_view>
 
-#include "core/disk/durable_file.hpp"
+#include "core/file/folders.hpp"
 
 namespace spillway::exporter {
 namespace {
-
-namespace fs = std::filesystem;
 
 // Takes a number off the front: digits, perhaps behind a sign.
 bool take_number(std::string_view& text) {
@@ -45,11 +42,14 @@ bool is_shard_name(std::string_view text) {
   return digits != std::string_view::npos && digits > 0 && text.substr(digits) == ".shard";
 }
 
-Result<void> remove_file(const fs::path& path) {
-  std::error_code error;
-  fs::remove(path, error);
-  if (error) return fail(Code::kIo, fmt::format("removing {}: {}", path.string(), error.message()));
-  return {};
+Result<void> remove_results_below(const std::string& folder) {
+  return for_each_entry(folder, [&](const std::string& name) -> Result<void> {
+    const std::string path = folder + "/" + name;
+    const auto info = TRY(look_at(path));
+    if (info && info->is_folder()) return remove_results_below(path);
+    if (is_result_name(name)) TRY(remove_file(path));
+    return {};
+  });
 }
 
 }  // namespace
@@ -59,25 +59,15 @@ bool is_result_name(const std::string& name) {
 }
 
 Result<void> remove_old_results(const std::string& out) {
-  std::error_code error;
-  if (!fs::is_directory(out, error)) return {};
-  if (fs::exists(out + "/manifest.json", error)) {
-    TRY(remove_file(out + "/manifest.json"));
-    TRY(sync_folder(out));
-  }
+  if (!TRY(is_folder(out))) return {};
+  if (TRY(remove_file(out + "/manifest.json"))) TRY(sync_folder(out));
   for (const char* name : {"info", "spec.json", "rejects.csv", "report.json"})
     TRY(remove_file(out + "/" + name));
-  auto at = fs::recursive_directory_iterator(out, error);
-  for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
-    std::error_code unknown;
-    if (at->is_directory(unknown)) {
-      if (at->path().filename() == ".spillway") at.disable_recursion_pending();
-    } else if (at.depth() > 0 && is_result_name(at->path().filename().string())) {
-      TRY(remove_file(at->path()));
-    }
-  }
-  if (error) return fail(Code::kIo, fmt::format("clearing {}: {}", out, error.message()));
-  return {};
+  return for_each_entry(out, [&](const std::string& name) -> Result<void> {
+    const std::string path = out + "/" + name;
+    return name != ".spillway" && TRY(is_folder(path)) ? remove_results_below(path)
+                                                       : Result<void>();
+  });
 }
 
 }  // namespace spillway::exporter

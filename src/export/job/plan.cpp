@@ -1,17 +1,15 @@
 #include "export/job/plan.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <vector>
 
-#include "core/disk/durable_file.hpp"
-#include "core/disk/file_io.hpp"
+#include "core/file/file.hpp"
+#include "core/file/folders.hpp"
+#include "core/file/source.hpp"
 #include "export/job/checks.hpp"
 #include "export/job/earlier_run.hpp"
 #include "export/job/source.hpp"
@@ -62,21 +60,18 @@ Result<Found> count_stream(const std::string& path, const Grid& grid, const Scal
                            const std::stop_token& stop) {
   Found found;
   uint64_t rows = 0, shards = 0;
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return fail_errno("opening " + path);
-  struct stat info {};
-  found.bytes = ::fstat(fd, &info) == 0 ? static_cast<uint64_t>(info.st_size) : 0;
+  const File file = TRY(File::open(path));
+  found.bytes = TRY(file.info()).size;
   const bool has_cells = scale.sharding && scale.sharding->hash == ShardHash::kIdentity;
   const Cells cells = has_cells ? Cells(grid, *scale.sharding) : Cells();
   std::vector<bool> met(has_cells ? std::min(cells.count(), kMostCells) : 0);
   uint64_t at = 0;
   found.in_order = true;
   std::array<int64_t, 3> last{INT64_MIN, 0, 0};
-  Result<void> read;
   while (at + 16 <= found.bytes && !stop.stop_requested()) {
     int32_t head[4];
-    read = read_fully_at(fd, at, {reinterpret_cast<uint8_t*>(head), 16}, path);
-    if (!read || head[3] < 0) break;
+    TRY(file.read_at(at, {reinterpret_cast<uint8_t*>(head), 16}));
+    if (head[3] < 0) break;
     at += 16 + static_cast<uint64_t>(head[3]);
     ++rows;
     const std::array<int64_t, 3> zyx{head[2], head[1], head[0]};
@@ -93,8 +88,6 @@ Result<Found> count_stream(const std::string& path, const Grid& grid, const Scal
       ++shards;
     }
   }
-  ::close(fd);
-  if (!read) return fail(std::move(read).error());
   if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while counting blocks");
   found.rows = rows;
   if (!met.empty() && cells.count() <= kMostCells) found.shards = shards;
@@ -110,24 +103,24 @@ Result<Found> count_shards(const std::string& folder, const std::stop_token& sto
   uint64_t rows = 0, shards = 0;
   bool has_all = true;
   std::vector<uint8_t> buffer(size_t{64} << 10);
-  std::error_code error;
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
+  TRY(for_each_entry(folder, [&](const std::string& name) -> Result<void> {
     if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while counting rows");
-    const fs::path& path = entry.path();
-    if (path.extension() == ".arrow") {
+    const std::string path = folder + "/" + name;
+    if (name.ends_with(".arrow")) {
       ++shards;
-      found.bytes += entry.file_size(error);
-      has_all &= fs::exists(fs::path(path).replace_extension(".csv"), error);
-    } else if (path.extension() == ".csv") {
-      auto source = TRY(ByteSource::open(path.string(), ByteSource::Gzip::kNever));
+      const auto info = TRY(look_at(path));
+      found.bytes += info ? info->size : 0;
+      has_all &= TRY(exists(path.substr(0, path.size() - 6) + ".csv"));
+    } else if (name.ends_with(".csv")) {
+      auto source = TRY(ByteSource::open(path, ByteSource::Gzip::kNever));
       uint64_t lines = 0;
       while (const size_t got = TRY(source->read(buffer)))
         lines += static_cast<uint64_t>(
             std::count(buffer.begin(), buffer.begin() + static_cast<ptrdiff_t>(got), '\n'));
       rows += lines - std::min<uint64_t>(lines, 2);
     }
-  }
-  if (error) return fail(Code::kIo, fmt::format("listing {}: {}", folder, error.message()));
+    return {};
+  }));
   found.shards = shards;
   if (has_all) found.rows = rows;
   return found;

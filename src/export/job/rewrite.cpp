@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <filesystem>
 #include <optional>
 
+#include "core/file/folders.hpp"
 #include "core/flow/parallel.hpp"
 #include "core/flow/turn.hpp"
 #include "core/memory/pages.hpp"
@@ -20,8 +20,6 @@
 
 namespace spillway::exporter {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr size_t kMostTable = kMaxBlockBytes + (size_t{32} << 10);  // mapped labels of one row
 
@@ -62,7 +60,7 @@ class Rewrite final : public ShardRewrite {
     Lease mapped = writer.split(Bytes(kMostTable));
     seat.mapped = TRY(Pages::map(std::move(mapped)));
     seat.writer = TRY(ArrowShardWriter::create(options_.batch_rows, options_.space,
-                                               std::move(writer), WriteBehind::Hash::kByCaller));
+                                               std::move(writer), WriteBehind::Tap::kByCaller));
     seats_.push_back(std::move(seat));
     return {};
   }
@@ -239,16 +237,16 @@ Result<std::unique_ptr<ShardRewrite>> ShardRewrite::open(const std::string& fold
                                                          const Options& options,
                                                          const std::stop_token& stop) {
   std::vector<ShardFile> files;
-  std::error_code error;
-  if (!fs::is_directory(folder, error)) return std::unique_ptr<ShardRewrite>();  // a file alone
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
-    if (entry.path().extension() != ".arrow") continue;
-    std::string name = entry.path().filename().string();
+  if (!TRY(is_folder(folder))) return std::unique_ptr<ShardRewrite>();  // a file alone
+  bool has_strangers = false;
+  TRY(for_each_entry(folder, [&](const std::string& name) -> Result<void> {
+    if (!name.ends_with(".arrow")) return {};
     const auto cell = cell_of(name, options.plan, options.scale);
-    if (!cell) return std::unique_ptr<ShardRewrite>();
-    files.push_back({*cell, std::move(name)});
-  }
-  if (error) return fail(Code::kIo, fmt::format("listing {}: {}", folder, error.message()));
+    has_strangers |= !cell;
+    if (cell) files.push_back({*cell, name});
+    return {};
+  }));
+  if (has_strangers) return std::unique_ptr<ShardRewrite>();
   std::sort(files.begin(), files.end(),
             [](const ShardFile& a, const ShardFile& b) { return a.cell < b.cell; });
   auto rewrite = std::make_unique<Rewrite>(folder, std::move(files), options);

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
-#include <filesystem>
 
 #include "core/disk/work_folder.hpp"
+#include "core/file/folders.hpp"
 #include "core/job/outputs.hpp"
 #include "core/job/runtime.hpp"
 #include "export/job/checks.hpp"
@@ -16,7 +16,6 @@
 namespace spillway::exporter {
 namespace {
 
-namespace fs = std::filesystem;
 
 // One run. Threads: run() by one; the progress line reads the counts beside it.
 class ExportJob {
@@ -227,8 +226,7 @@ Result<ExportSummary> run(const ExportOptions& options, std::stop_token stop) {
   if (options.resume == Resume::kAuto) {
     if (auto done = TRY(finished(options))) return *done;
   }
-  std::error_code error;
-  const bool fresh = !fs::exists(options.out + "/.spillway", error);
+  const bool fresh = !TRY(exists(options.out + "/.spillway"));
   WorkFolder work = TRY(WorkFolder::inside(options.out, "journal", "manifest.json"));
   if (options.resume == Resume::kNever) {
     TRY(remove_old_results(options.out));
@@ -236,11 +234,10 @@ Result<ExportSummary> run(const ExportOptions& options, std::stop_token stop) {
   }
   ExportJob job(options, work);
   auto summary = job.run(std::move(stop));
-  const bool has_reasons = fs::exists(options.out + "/rejects.csv", error);
+  const bool has_reasons = TRY(exists(options.out + "/rejects.csv"));
   if (!summary && fresh && !job.has_shards() && !has_reasons) {  // nothing to resume: leave nothing
-    TRY(work.remove());
     TRY(remove_old_results(options.out));
-    if (fs::is_empty(options.out, error)) fs::remove(options.out, error);
+    TRY(work.leave_nothing(options.out));
   }
   return summary;
 }

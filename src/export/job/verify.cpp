@@ -7,8 +7,8 @@
 #include <charconv>
 #include <filesystem>
 
-#include "core/disk/durable_file.hpp"
 #include "core/disk/scratch.hpp"
+#include "core/file/source.hpp"
 #include "export/job/manifest.hpp"
 #include "export/job/old_results.hpp"
 #include "export/shard/chunk_check.hpp"

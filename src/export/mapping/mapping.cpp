@@ -12,11 +12,11 @@
 #include <utility>
 #include <vector>
 
+#include "core/file/folders.hpp"
 #include "core/memory/pages.hpp"
 #include "core/mutex.hpp"
 #include "core/records/external_sort.hpp"
 #include "export/mapping/parquet_pairs.hpp"
-#include "export/spec/input_mark.hpp"
 #include "export/spec/known_format.hpp"
 #include "export/spec/sha256.hpp"
 
@@ -315,7 +315,7 @@ class Input {
     source->end_on(stop);
     input.name_ = source->path();
     if (source->is_plain_file()) {
-      input.before_ = TRY(FileState::at(options.path));
+      input.before_ = TRY(look_at(options.path)).value_or(FileInfo());
     } else {
       input.copy_ = std::make_shared<ScratchFile>(TRY(options.space->open()));
     }
@@ -358,14 +358,14 @@ class Input {
       TRY(read_pairs(*source, options_->format, take, stop));
     }
     // Since its hash was made.
-    return copy_ ? Result<void>() : before_.must_be_still(options_->path);
+    return copy_ ? Result<void>() : must_be_unchanged(options_->path, before_);
   }
 
  private:
   explicit Input(const Mapping::Options& options) : options_(&options) {}
   const Mapping::Options* options_;
   std::string name_, sha_;
-  FileState before_;
+  FileInfo before_;
   std::shared_ptr<ScratchFile> copy_;  // of what can be read once
   bool is_parquet_ = false;
 };

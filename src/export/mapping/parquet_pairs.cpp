@@ -15,7 +15,7 @@ namespace {
 constexpr int64_t kBatchRows = 16384;
 
 // A copy on scratch, for Arrow.
-class ScratchSource final : public format::Source {
+class ScratchSource final : public Source {
  public:
   ScratchSource(const ScratchFile& file, std::string name) : file_(file), name_(std::move(name)) {}
   Result<void> read_at(uint64_t offset, std::span<uint8_t> out) const override {
@@ -84,11 +84,11 @@ class Numbers {
 Result<void> read_parquet_pairs(const std::string& path, const ScratchFile* copy, Account account,
                                 const std::function<Result<void>(uint64_t, uint64_t)>& take,
                                 const std::stop_token& stop) {
-  std::shared_ptr<const format::Source> source;
+  std::shared_ptr<const Source> source;
   if (copy != nullptr)
     source = std::make_shared<ScratchSource>(*copy, path);
   else
-    source = TRY(format::open_source(path));
+    source = TRY(open_source(path));
   const auto file = TRY(format::ParquetFile::open(std::move(source), std::move(account)));
   std::vector<int> columns;
   for (const char* name : {"supervoxel", "body"}) {

@@ -6,14 +6,21 @@
 
 #include <cstring>
 
+#include "core/file/output.hpp"
 #include "export/shard/batch_message.hpp"
-#include "export/shard/output_file.hpp"
+#include "export/spec/sha256.hpp"
 
 namespace spillway::exporter {
 namespace {
 
 constexpr size_t kColumnBuffer = size_t{512} << 10;
 constexpr uint64_t kMostColumn = (uint64_t{1} << 31) - 1;  // offsets are int32
+
+// With zeros to a multiple of 8.
+Result<void> pad(Output& file) {
+  static constexpr uint8_t kZeros[8] = {};
+  return file.append(std::span(kZeros).first(padded(file.size()) - file.size()));
+}
 
 // The values of one column of a batch: in memory, and on scratch beyond that; behind them what is
 // looked at where it is until settle().
@@ -41,7 +48,7 @@ class Column {
   }
   uint64_t size() const { return size_; }
   // Writes all of it and forgets it.
-  Result<void> move_to(OutputFile& file) {
+  Result<void> move_to(Output& file) {
     if (file_.is_open()) {
       TRY(settle());
       TRY(spill());
@@ -56,7 +63,7 @@ class Column {
       for (const auto bytes : lasting_) TRY(file.append(bytes));
     }
     clear();
-    return file.pad();
+    return pad(file);
   }
   void clear() {
     lasting_.clear();
@@ -106,8 +113,6 @@ class Writer final : public ArrowShardWriter {
       : batch_rows_(batch_rows),
         lease_(std::move(lease)),
         behind_(std::move(behind)),
-        arrow_(*behind_),
-        csv_(size_t{64} << 10),
         labels_(space),
         supervoxels_(space),
         frames_(space) {
@@ -128,10 +133,15 @@ class Writer final : public ArrowShardWriter {
   Result<void> begin(const std::string& arrow_path, const std::string& csv_path) override {
     figures_ = {};
     clear_batch();
-    TRY(arrow_.open(arrow_path));
-    TRY(csv_.open(csv_path));
-    TRY(arrow_.append({schema_message_->data(), static_cast<size_t>(schema_message_->size())}));
-    return csv_.append(
+    arrow_.reset();  // one at a time goes through behind_
+    (void)arrow_hash_.hex();
+    (void)csv_hash_.hex();
+    arrow_ = TRY(create_output(
+        arrow_path, {.partial = arrow_path, .behind = behind_.get(), .tap = &arrow_hash_}));
+    csv_ = TRY(create_output(csv_path,
+                             {.partial = csv_path, .buffer = size_t{64} << 10, .tap = &csv_hash_}));
+    TRY(arrow_->append({schema_message_->data(), static_cast<size_t>(schema_message_->size())}));
+    return csv_->append(
         fmt::format("# schema_size={}\nx,y,z,offset,size,batch_idx\n", schema_message_->size()));
   }
 
@@ -153,11 +163,13 @@ class Writer final : public ArrowShardWriter {
   Result<ShardFigures> end() override {
     if (!x_.empty()) TRY(emit());
     static constexpr uint8_t kEnd[8] = {0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0};
-    TRY(arrow_.append(kEnd));
-    figures_.bytes = arrow_.size();
-    figures_.csv_bytes = csv_.size();
-    figures_.sha256 = TRY(arrow_.close());
-    figures_.csv_sha256 = TRY(csv_.close());
+    TRY(arrow_->append(kEnd));
+    figures_.bytes = arrow_->size();
+    figures_.csv_bytes = csv_->size();
+    TRY(std::move(*arrow_).leave());
+    TRY(std::move(*csv_).leave());
+    figures_.sha256 = arrow_hash_.hex();
+    figures_.csv_sha256 = csv_hash_.hex();
     return figures_;
   }
 
@@ -176,31 +188,31 @@ class Writer final : public ArrowShardWriter {
 
   Result<void> emit() {
     const BatchShape shape{x_.size(), labels_.size() / 8, frames_.size()};
-    const uint64_t begin = arrow_.size();
-    TRY(arrow_.append(message_->of(shape)));
-    const uint64_t body = arrow_.size();
+    const uint64_t begin = arrow_->size();
+    TRY(arrow_->append(message_->of(shape)));
+    const uint64_t body = arrow_->size();
     for (const auto* column : {&x_, &y_, &z_}) TRY(append_numbers(*column));
     TRY(append_numbers(list_offsets_));
-    TRY(labels_.move_to(arrow_));
+    TRY(labels_.move_to(*arrow_));
     TRY(append_numbers(list_offsets_));
-    TRY(supervoxels_.move_to(arrow_));
+    TRY(supervoxels_.move_to(*arrow_));
     TRY(append_numbers(frame_offsets_));
-    TRY(frames_.move_to(arrow_));
+    TRY(frames_.move_to(*arrow_));
     TRY(append_numbers(sizes_));
-    CHECK(arrow_.size() - body == BatchMessage::body_length(shape));
+    CHECK(arrow_->size() - body == BatchMessage::body_length(shape));
     for (size_t i = 0; i < x_.size(); ++i) {
       char line[160];
       const auto end = fmt::format_to_n(line, sizeof line, "{},{},{},{},{},{}\n", x_[i], y_[i],
-                                        z_[i], begin, arrow_.size() - begin, i);
-      TRY(csv_.append(std::string_view(line, end.size)));
+                                        z_[i], begin, arrow_->size() - begin, i);
+      TRY(csv_->append(std::string_view(line, end.size)));
     }
     ++figures_.batches;
     clear_batch();
     return {};
   }
   Result<void> append_numbers(const std::vector<int32_t>& values) {
-    TRY(arrow_.append({reinterpret_cast<const uint8_t*>(values.data()), values.size() * 4}));
-    return arrow_.pad();
+    TRY(arrow_->append({reinterpret_cast<const uint8_t*>(values.data()), values.size() * 4}));
+    return pad(*arrow_);
   }
   void clear_batch() {
     for (auto* column : {&x_, &y_, &z_, &sizes_}) column->clear();
@@ -211,7 +223,8 @@ class Writer final : public ArrowShardWriter {
   const uint64_t batch_rows_;
   Lease lease_;  // of all but the write-behind
   std::unique_ptr<WriteBehind> behind_;
-  OutputFile arrow_, csv_;
+  Sha256 arrow_hash_, csv_hash_;
+  std::unique_ptr<Output> arrow_, csv_;
   std::shared_ptr<arrow::Buffer> schema_message_;
   std::optional<BatchMessage> message_;
   std::vector<int32_t> x_, y_, z_, sizes_, list_offsets_, frame_offsets_;
@@ -227,9 +240,9 @@ Bytes ArrowShardWriter::room(uint64_t batch_rows) {
 
 Result<std::unique_ptr<ArrowShardWriter>> ArrowShardWriter::create(
     uint64_t batch_rows, const std::shared_ptr<ScratchSpace>& space, Lease lease,
-    WriteBehind::Hash hash) {
+    WriteBehind::Tap tap) {
   CHECK(lease.bytes() >= room(batch_rows));
-  auto behind = TRY(WriteBehind::create(lease.split(WriteBehind::room()), hash));
+  auto behind = TRY(WriteBehind::create(lease.split(WriteBehind::room()), tap));
   auto writer = std::make_unique<Writer>(batch_rows, space, std::move(behind), std::move(lease));
   TRY(writer->prepare());
   return std::unique_ptr<ArrowShardWriter>(std::move(writer));

@@ -19,9 +19,9 @@
 
 #include "core/bytes.hpp"
 #include "core/disk/scratch.hpp"
+#include "core/file/write_behind.hpp"
 #include "core/memory/budget.hpp"
 #include "core/result.hpp"
-#include "export/shard/write_behind.hpp"
 #include "export/spec/row.hpp"
 
 namespace spillway::exporter {
@@ -38,7 +38,7 @@ class ArrowShardWriter {
   // `lease`: room().
   [[nodiscard]] static Result<std::unique_ptr<ArrowShardWriter>> create(
       uint64_t batch_rows, const std::shared_ptr<ScratchSpace>& space, Lease lease,
-      WriteBehind::Hash hash);
+      WriteBehind::Tap tap);
   virtual ~ArrowShardWriter() = default;
 
   [[nodiscard]] virtual Result<void> begin(const std::string& arrow_path,

@@ -7,7 +7,6 @@
 #include <cstring>
 
 #include "export/block/flat_table.hpp"
-#include "export/shard/output_file.hpp"
 
 namespace spillway::exporter {
 namespace {

@@ -20,6 +20,9 @@ class Schema;
 
 namespace spillway::exporter {
 
+// Up to the next multiple of 8.
+inline uint64_t padded(uint64_t size) { return (size + 7) & ~uint64_t{7}; }
+
 // The columns of a batch, by size.
 struct BatchShape {
   uint64_t rows = 0;

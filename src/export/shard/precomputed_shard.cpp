@@ -1,11 +1,12 @@
 #include "export/shard/precomputed_shard.hpp"
 
 #include <fmt/format.h>
+
 #include <optional>
 #include <vector>
 
+#include "core/file/output.hpp"
 #include "export/block/gzip.hpp"
-#include "export/shard/output_file.hpp"
 
 namespace spillway::exporter {
 namespace {
@@ -18,8 +19,7 @@ std::span<const uint8_t> bytes_of(const std::vector<uint64_t>& values) {
 
 class Writer final : public PrecomputedShardWriter {
  public:
-  explicit Writer(Sharding sharding)
-      : sharding_(sharding), file_(kFileBuffer, OutputFile::Hash::kNone) {
+  explicit Writer(Sharding sharding) : sharding_(sharding) {
     if (sharding.gzip_index) gzip_ = Gzip::create(6);
   }
 
@@ -27,11 +27,12 @@ class Writer final : public PrecomputedShardWriter {
     path_ = path;
     figures_ = {};
     minishard_.reset();
-    TRY(file_.open(path));
+    file_.reset();
+    file_ = TRY(create_output(path, {.partial = path, .buffer = kFileBuffer}));
     table_bytes_ = uint64_t{16} << sharding_.minishard_bits;
     static constexpr uint8_t kZeros[4096] = {};
     for (uint64_t at = 0; at < table_bytes_; at += 4096)
-      TRY(file_.append(std::span(kZeros).first(std::min<uint64_t>(4096, table_bytes_ - at))));
+      TRY(file_->append(std::span(kZeros).first(std::min<uint64_t>(4096, table_bytes_ - at))));
     return {};
   }
 
@@ -46,20 +47,20 @@ class Writer final : public PrecomputedShardWriter {
       return fail(Code::kTooLarge,
                   fmt::format("{}: more than {} chunks in a minishard; give more minishard_bits",
                               path_, kMostChunks));
-    const uint64_t begin = file_.size() - table_bytes_;
+    const uint64_t begin = file_->size() - table_bytes_;
     ids_.push_back(chunk_id - last_id_);
     starts_.push_back(begin - last_end_);
     sizes_.push_back(chunk.size());
     last_id_ = chunk_id;
     last_end_ = begin + chunk.size();
     ++figures_.rows;
-    return file_.append(chunk);
+    return file_->append(chunk);
   }
 
   Result<ShardFigures> end() override {
     if (minishard_) TRY(end_minishard());
-    figures_.bytes = file_.size();
-    TRY(file_.close());
+    figures_.bytes = file_->size();
+    TRY(std::move(*file_).leave());
     return figures_;
   }
 
@@ -69,15 +70,16 @@ class Writer final : public PrecomputedShardWriter {
     index.reserve(3 * ids_.size());
     for (const auto* row : {&ids_, &starts_, &sizes_})
       index.insert(index.end(), row->begin(), row->end());
-    const uint64_t begin = file_.size() - table_bytes_;
+    const uint64_t begin = file_->size() - table_bytes_;
     if (gzip_) {
       std::vector<uint8_t> packed(Gzip::bound(index.size() * 8));
-      TRY(file_.append(std::span<const uint8_t>(packed).first(gzip_->compress(bytes_of(index), packed))));
+      TRY(file_->append(
+          std::span<const uint8_t>(packed).first(gzip_->compress(bytes_of(index), packed))));
     } else {
-      TRY(file_.append(bytes_of(index)));
+      TRY(file_->append(bytes_of(index)));
     }
-    const std::vector<uint64_t> entry{begin, file_.size() - table_bytes_};
-    TRY(file_.write_at(16 * *minishard_, bytes_of(entry)));
+    const std::vector<uint64_t> entry{begin, file_->size() - table_bytes_};
+    TRY(file_->write_at(16 * *minishard_, bytes_of(entry)));
     ids_.clear();
     starts_.clear();
     sizes_.clear();
@@ -87,7 +89,7 @@ class Writer final : public PrecomputedShardWriter {
   }
 
   const Sharding sharding_;
-  OutputFile file_;
+  std::unique_ptr<Output> file_;
   std::unique_ptr<Gzip> gzip_;  // of indexes
   std::string path_;
   uint64_t table_bytes_ = 0;

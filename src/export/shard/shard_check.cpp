@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 #include <vector>
 
+#include "core/file/folders.hpp"
 #include "core/memory/pages.hpp"
 #include "export/shard/csv_index.hpp"
 #include "export/source/arrow_reader.hpp"
@@ -144,7 +144,8 @@ class Check final : public ShardCheck {
   static Result<void> check_place(const std::string& path, BlockAt at, const Volume& volume) {
     const auto g = volume.grid.place(at);
     if (!g) return bad("outside the volume of spec.json");
-    const std::string name = std::filesystem::path(path).stem().string();
+    const std::string file = name_of(path);
+    const std::string name = file.substr(0, file.rfind('.'));
     const std::string cell = cell_name(volume.scale, volume.cells.first_block(volume.cells.of(*g)));
     if (cell != name) return bad(fmt::format("belongs in {}.arrow", cell));
     return {};

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "export/shard/output_file.hpp"
+#include "core/file/output.hpp"
 #include "export/spec/sha256.hpp"
 
 namespace spillway::exporter {
@@ -30,7 +30,7 @@ Result<std::unique_ptr<ShardOutput>> ShardOutput::create(const Options& options,
   if (output->is_arrow()) {
     output->arrow_ = TRY(ArrowShardWriter::create(
         options.batch_rows, options.space, std::move(lease),
-        options.threads > 1 ? WriteBehind::Hash::kBehind : WriteBehind::Hash::kByCaller));
+        options.threads > 1 ? WriteBehind::Tap::kBehind : WriteBehind::Tap::kByCaller));
     return output;
   }
   Lease chunks = lease.split(ChunkBatch::room(options.threads));
@@ -83,12 +83,14 @@ Result<void> ShardOutput::add_file(const Place& place, std::span<const uint8_t> 
   options_.figures.shards_done.fetch_add(1, std::memory_order_relaxed);
   if (TRY(publisher.is_done(name))) return {};
   count_out(content.size(), content.size());
-  OutputFile file(65536);
   const uint64_t number = publisher.take_number();
-  TRY(file.open(publisher.part(number, "")));
-  TRY(file.append(content));
-  const std::string sha = TRY(file.close());
-  const Json entry{{"file", name}, {"rows", 1}, {"bytes", content.size()}, {"sha256", sha}};
+  const std::string part = publisher.part(number, "");
+  const auto file = TRY(create_output(part, {.partial = part}));
+  TRY(file->append(content));
+  TRY(std::move(*file).leave());
+  Sha256 hash;
+  hash.add(content);
+  const Json entry{{"file", name}, {"rows", 1}, {"bytes", content.size()}, {"sha256", hash.hex()}};
   return publisher.add({number, name, {""}, entry.dump(), content.size(), ""});
 }
 

@@ -1,21 +1,17 @@
 #include "export/shard/shard_publisher.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/file/file.hpp"
+#include "core/file/folders.hpp"
 #include "export/spec/sha256.hpp"
 
 namespace spillway::exporter {
 namespace {
 
-namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr size_t kGroupShards = 512;
@@ -28,20 +24,7 @@ SpillQueue::Options queue_options() {
 
 // What is on the disk by now need not stay in memory: the next shards can have its pages.
 void forget_pages(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  (void)::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-  ::close(fd);
-}
-
-Result<void> sync_file_system(const std::string& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return fail_errno("opening " + folder);
-  const int synced = ::syncfs(fd);
-  const int error = errno;
-  ::close(fd);
-  if (synced != 0) return fail(Error::from_errno("syncing " + folder, error));
-  return {};
+  if (const auto file = File::open(path)) file->forget_pages();
 }
 
 // The shard's line of the manifest, and what the manifest does not tell.
@@ -83,11 +66,9 @@ Result<std::unique_ptr<ShardPublisher>> ShardPublisher::open(std::string out, st
         return {};
       }));
   publisher->journal_ = std::make_unique<Journal>(std::move(journal));
-  std::error_code error;
-  fs::remove_all(publisher->work_ + "/parts", error);
-  fs::create_directories(publisher->work_ + "/parts", error);
-  if (error)
-    return fail(Code::kIo, fmt::format("creating {}/parts: {}", publisher->work_, error.message()));
+  TRY(remove_tree(publisher->work_ + "/parts"));
+  TRY(make_folders(publisher->work_ + "/parts"));
+  publisher->disk_ = TRY(File::open_folder(publisher->work_));
   return publisher;
 }
 
@@ -183,7 +164,7 @@ ShardPublisher::~ShardPublisher() {
 
 Result<void> ShardPublisher::publish(const std::vector<Pending>& group) {
   if (group.empty()) return {};
-  TRY(sync_file_system(work_));
+  TRY(disk_.sync_file_system());
   std::set<std::string> folders;
   std::string line = "[";
   for (const Pending& pending : group) {
@@ -193,13 +174,9 @@ Result<void> ShardPublisher::publish(const std::vector<Pending>& group) {
       const std::string to = extension.empty()
                                  ? out_ + "/" + shard.name
                                  : fmt::format("{}/{}.{}", out_, shard.name, extension);
-      const std::string folder = fs::path(to).parent_path().string();
-      if (folders.insert(folder).second) {
-        std::error_code error;
-        fs::create_directories(folder, error);
-        if (error) return fail(Code::kIo, fmt::format("creating {}: {}", folder, error.message()));
-      }
-      if (::rename(from.c_str(), to.c_str()) != 0) return fail_errno("renaming to " + to);
+      const std::string folder = folder_of(to);
+      if (folders.insert(folder).second) TRY(make_folders(folder));
+      TRY(rename_file(from, to));
       if (shard.bytes >= kLargeShard) forget_pages(to);
     }
     if (!pending.is_noted) line += (line.size() > 1 ? "," : "") + journal_entry(shard);
@@ -214,14 +191,11 @@ Result<void> ShardPublisher::retract() {
   TRY(entries([&](std::string_view entry) -> Result<void> {
     const std::string file = Json::parse(entry).value("file", "");
     const std::string stem = out_ + "/" + file.substr(0, file.rfind('.'));
-    for (const std::string& path : {out_ + "/" + file, stem + ".csv"}) {
-      if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno("removing " + path);
-    }
+    for (const std::string& path : {out_ + "/" + file, stem + ".csv"}) TRY(remove_file(path));
     return {};
   }));
   journal_.reset();
-  const std::string journal = work_ + "/journal";
-  if (::unlink(journal.c_str()) != 0) return fail_errno("removing " + journal);
+  TRY(remove_file(work_ + "/journal"));
   return {};
 }
 

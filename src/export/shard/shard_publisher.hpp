@@ -10,7 +10,8 @@
 //          its own waits for the disk while the next group is written.
 // Threads  One at a time.
 // Fails    kIo, kDiskFull, kScratchFull; open: kUsage when the journal is of another configuration;
-//          same_as_before: kUsage. After a failure flush() tries again.
+//          same_as_before: kUsage. After a failure flush() tries again; after a failed sync in vain:
+//          nothing that may be lost is published.
 #pragma once
 
 #include <functional>
@@ -20,9 +21,9 @@
 #include <thread>
 #include <vector>
 
-#include "core/disk/durable_file.hpp"
 #include "core/disk/journal.hpp"
 #include "core/disk/scratch.hpp"
+#include "core/file/file.hpp"
 #include "core/memory/budget.hpp"
 #include "core/records/spill_queue.hpp"
 #include "export/shard/arrow_shard.hpp"
@@ -81,6 +82,7 @@ class ShardPublisher {
   Result<void> remember(std::string_view entry);
 
   std::string out_, work_;
+  File disk_;  // the work folder, held: a failed sync is final
   std::unique_ptr<Journal> journal_;
   std::unique_ptr<SpillQueue> known_;           // the journal's entries, oldest first
   std::unique_ptr<SpillQueue> entries_;         // for the manifest

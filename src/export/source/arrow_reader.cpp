@@ -4,19 +4,17 @@
 #include <arrow/io/memory.h>
 #include <arrow/ipc/api.h>
 #include <arrow/ipc/message.h>
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <utility>
 
-#include "core/disk/file_io.hpp"
+#include "core/file/file.hpp"
+#include "core/file/folders.hpp"
 #include "export/block/flat_table.hpp"
 #include "export/block/label_block.hpp"
-#include "export/spec/input_mark.hpp"
 #include "export/spec/known_format.hpp"
 
 namespace spillway::exporter {
@@ -70,14 +68,12 @@ class Reader final : public ArrowReader {
       at += room_of(i);
     }
   }
-  ~Reader() override { close(); }
 
   Result<void> open(const std::string& path) override {
-    close();
     path_ = path;
-    fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd_ < 0) return fail_errno("opening " + path);
-    before_ = TRY(FileState::of(fd_, path));
+    file_ = File();  // before the next one: one is open at a time
+    file_ = TRY(File::open(path));
+    before_ = TRY(file_.info());
     size_ = before_.size;
     at_ = rows_ = row_ = 0;
     ahead_ = kMainWindow;
@@ -90,7 +86,7 @@ class Reader final : public ArrowReader {
   Result<std::optional<ArrowRow>> next() override {
     while (row_ == rows_) {
       if (TRY(next_batch())) continue;
-      TRY(before_.must_be_still(path_));
+      TRY(must_be_unchanged(path_, before_));
       return std::optional<ArrowRow>();
     }
     ArrowRow row;
@@ -115,10 +111,6 @@ class Reader final : public ArrowReader {
   uint64_t schema_size() const override { return schema_size_; }
 
  private:
-  void close() {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-  }
-
   // [offset, offset + length) of the file in `window`, which is filled from there on, as far as
   // `end` but not more than `most`, when it does not hold that yet.
   Result<std::span<const uint8_t>> view(Column& window, uint64_t offset, size_t length,
@@ -131,7 +123,7 @@ class Reader final : public ArrowReader {
       const size_t wanted = std::min(window.room.size(), std::max(length, most));
       const auto part = window.room.first(std::min<uint64_t>(wanted, end - offset));
       window.held = {};
-      TRY(read_fully_at(fd_, offset, part, path_));
+      TRY(file_.read_at(offset, part));
       window.at = offset;
       window.held = part;
     }
@@ -275,8 +267,8 @@ class Reader final : public ArrowReader {
   Pages pages_;
   const size_t used_;  // columns, the first ones
   std::string path_;
-  int fd_ = -1;
-  FileState before_;
+  File file_;
+  FileInfo before_;
   uint64_t size_ = 0, at_ = 0;
   Column main_;
   size_t ahead_ = kMainWindow;

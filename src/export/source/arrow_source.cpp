@@ -4,14 +4,12 @@
 
 #include <algorithm>
 #include <cstring>
-#include <filesystem>
 
+#include "core/file/folders.hpp"
 #include "export/source/arrow_reader.hpp"
 
 namespace spillway::exporter {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr size_t kMostRow = 2 * kMaxBlockBytes + (size_t{64} << 10);  // a table and a frame
 
@@ -23,21 +21,20 @@ class ArrowSource final : public BlockSource {
   }
 
   Result<void> list() {
-    std::error_code error;
-    if (fs::is_regular_file(folder_, error)) {  // a folder of one
-      bytes_total_ = fs::file_size(folder_, error);
-      files_.push_back(fs::path(folder_).filename().string());
-      const std::string parent = fs::path(folder_).parent_path().string();
-      folder_ = parent.empty() ? "." : parent;
+    const auto there = TRY(look_at(folder_));
+    if (there && there->is_file()) {  // a folder of one
+      bytes_total_ = there->size;
+      files_.push_back(name_of(folder_));
+      folder_ = folder_of(folder_);
       return {};
     }
-    for (const auto& entry : fs::directory_iterator(folder_, error)) {
-      if (entry.path().extension() == ".arrow") {
-        files_.push_back(entry.path().filename().string());
-        bytes_total_ += entry.file_size(error);
-      }
-    }
-    if (error) return fail(Code::kIo, fmt::format("listing {}: {}", folder_, error.message()));
+    TRY(for_each_entry(folder_, [&](const std::string& name) -> Result<void> {
+      if (!name.ends_with(".arrow")) return {};
+      const auto info = TRY(look_at(folder_ + "/" + name));
+      bytes_total_ += info ? info->size : 0;
+      files_.push_back(name);
+      return {};
+    }));
     if (files_.empty()) return fail(Code::kInvalid, folder_ + ": has no .arrow files");
     std::sort(files_.begin(), files_.end());
     return {};

@@ -1,17 +1,14 @@
 #include "export/source/volume_store.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <ctime>
 #include <deque>
 #include <map>
 #include <mutex>
 #include <utility>
 
-#include "export/spec/input_mark.hpp"
+#include "core/file/folders.hpp"
 #include "net/objects.hpp"
 
 namespace spillway::exporter {
@@ -26,12 +23,11 @@ int64_t now_ns() {
 class LocalStore final : public VolumeStore {
  public:
   explicit LocalStore(std::string folder) : VolumeStore(std::move(folder)), begin_ns_(now_ns()) {}
-  ~LocalStore() override { close(); }
 
   Result<std::optional<size_t>> read(const std::string& name, uint64_t offset,
                                      std::span<uint8_t> out, const std::stop_token&) override {
     if (!TRY(open(name))) return std::optional<size_t>();
-    return std::optional(TRY(fill(offset, out)));
+    return std::optional(TRY(file_.read_some_at(offset, out)));
   }
   Result<std::optional<Whole>> read_whole(const std::string& name, std::span<uint8_t> out,
                                           const std::stop_token&) override {
@@ -42,9 +38,9 @@ class LocalStore final : public VolumeStore {
                                        {0, Packing::kZstd, ".zst"}};
     for (Whole whole : kKinds) {
       if (!TRY(open(name + whole.suffix))) continue;
-      whole.bytes = TRY(fill(0, out));
+      whole.bytes = TRY(file_.read_some_at(0, out));
       uint8_t more;
-      if (whole.bytes == out.size() && TRY(fill(whole.bytes, {&more, 1})) > 0)
+      if (whole.bytes == out.size() && TRY(file_.read_some_at(whole.bytes, {&more, 1})) > 0)
         return fail(Code::kTooLarge, fmt::format("{}: is longer than {} bytes", path_, out.size()));
       return std::optional(whole);
     }
@@ -59,20 +55,20 @@ class LocalStore final : public VolumeStore {
   }
   Result<void> finish() override {
     TRY(leave());
-    return folder_.empty() ? Result<void>() : folder_state_.must_be_still(folder_);
+    return folder_.empty() ? Result<void>() : must_be_unchanged(folder_, folder_before_);
   }
 
  private:
   Result<bool> open(const std::string& name) {
     std::string path = place_ + "/" + name;
-    if (fd_ >= 0 && path == path_) return true;
+    if (file_.is_open() && path == path_) return true;
     TRY(leave());
     TRY(enter_folder(path.substr(0, path.rfind('/'))));
-    fd_ = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd_ < 0 && (errno == ENOENT || errno == ENOTDIR)) return false;
-    if (fd_ < 0) return fail_errno("opening " + path);
+    auto file = File::open(path);
+    if (!file && file.error().code() == Code::kNotFound) return false;
+    file_ = TRY(std::move(file));
     path_ = std::move(path);
-    before_ = TRY(FileState::of(fd_, path_));
+    before_ = TRY(file_.info());
     // A time to come is another clock's and says nothing.
     if (before_.changed_ns > begin_ns_ && before_.changed_ns <= now_ns())
       return fail(changed_while_read(path_));
@@ -81,35 +77,20 @@ class LocalStore final : public VolumeStore {
   // Of the folder that is read now, that no name in it came or went.
   Result<void> enter_folder(std::string folder) {
     if (folder == folder_) return {};
-    if (!folder_.empty()) TRY(folder_state_.must_be_still(folder_));
+    if (!folder_.empty()) TRY(must_be_unchanged(folder_, folder_before_));
     folder_ = std::move(folder);
-    folder_state_ = TRY(FileState::at(folder_));
+    folder_before_ = TRY(look_at(folder_)).value_or(FileInfo());
     return {};
   }
   Result<void> leave() {
-    if (fd_ < 0) return {};
-    close();
-    return before_.must_be_still(path_);
-  }
-  Result<size_t> fill(uint64_t offset, std::span<uint8_t> out) {
-    size_t filled = 0;
-    while (filled < out.size()) {
-      const ssize_t got = ::pread(fd_, out.data() + filled, out.size() - filled,
-                                  static_cast<off_t>(offset + filled));
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) return fail_errno("reading " + path_);
-      if (got == 0) break;
-      filled += static_cast<size_t>(got);
-    }
-    return filled;
-  }
-  void close() {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+    if (!file_.is_open()) return {};
+    file_ = File();
+    return must_be_unchanged(path_, before_);
   }
   const int64_t begin_ns_;
   std::string path_, folder_;
-  FileState before_, folder_state_;  // of each
-  int fd_ = -1;
+  FileInfo before_, folder_before_;
+  File file_;
 };
 
 }  // namespace

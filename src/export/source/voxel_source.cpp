@@ -1,9 +1,6 @@
 #include "export/source/voxel_source.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -11,9 +8,9 @@
 #include <cstring>
 #include <utility>
 
-#include "core/disk/file_io.hpp"
+#include "core/file/file.hpp"
+#include "core/file/folders.hpp"
 #include "export/spec/byte_source.hpp"
-#include "export/spec/input_mark.hpp"
 #include "export/spec/known_format.hpp"
 
 namespace spillway::exporter {
@@ -370,15 +367,10 @@ class VoxelSource final : public BlockSource {
     bytes_total_ = static_cast<uint64_t>(layout.size[0]) * static_cast<uint64_t>(layout.size[1]) *
                    static_cast<uint64_t>(layout.size[2]) * bytes_of(layout.type);
   }
-  ~VoxelSource() override {
-    if (fd_ >= 0) ::close(fd_);
-  }
-
   // What a plain file is read from, in any order.
   Result<void> open() {
-    fd_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd_ < 0) return fail_errno("opening " + path_);
-    before_ = TRY(FileState::of(fd_, path_));
+    file_ = TRY(File::open(path_));
+    before_ = TRY(file_.info());
     if (before_.size < layout_.data_offset + bytes_total_) return too_short(before_.size);
     if (ends_with_data_ && before_.size > layout_.data_offset + bytes_total_)
       return too_long(fmt::format("has {} bytes", before_.size));
@@ -419,7 +411,7 @@ class VoxelSource final : public BlockSource {
       once_.reset();
     }
     if (at_[slow_] == grid_.blocks()[slow_]) {
-      if (fd_ >= 0) TRY(before_.must_be_still(path_));
+      if (file_.is_open()) TRY(must_be_unchanged(path_, before_));
       return std::nullopt;
     }
     const uint32_t across = grid_.blocks()[fast_];
@@ -493,8 +485,7 @@ class VoxelSource final : public BlockSource {
     return {};
   }
   Result<void> read_at(uint64_t offset, std::span<uint8_t> out) const {
-    if (fd_ < 0) return unpacked_.read_at(offset, out);
-    return read_fully_at(fd_, offset, out, path_);
+    return file_.is_open() ? file_.read_at(offset, out) : unpacked_.read_at(offset, out);
   }
 
   std::string path_;
@@ -504,8 +495,8 @@ class VoxelSource final : public BlockSource {
   Account account_;
   size_t fast_, slow_;  // axes
   std::vector<uint8_t> row_;
-  int fd_ = -1;
-  FileState before_;
+  File file_;
+  FileInfo before_;
   std::unique_ptr<ByteSource> once_;
   std::shared_ptr<ScratchSpace> space_;
   ScratchFile unpacked_;

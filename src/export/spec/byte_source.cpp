@@ -1,17 +1,14 @@
 #include "export/spec/byte_source.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <utility>
 #include <vector>
 
-#include "export/spec/input_mark.hpp"
+#include "core/file/file.hpp"
+#include "core/file/folders.hpp"
 #include "export/spec/known_format.hpp"
 #include "net/stream.hpp"
 
@@ -39,38 +36,19 @@ class HttpSource final : public ByteSource {
 
 class PlainSource final : public ByteSource {
  public:
-  PlainSource(std::string path, int fd, bool is_regular)
-      : path_(std::move(path)), fd_(fd), is_regular_(is_regular) {}
-  ~PlainSource() override {
-    if (fd_ > 0) ::close(fd_);
-  }
-  Result<void> begin() {
-    if (is_regular_) before_ = TRY(FileState::of(fd_, path_));
-    return {};
-  }
+  PlainSource(File file, const FileInfo& info) : file_(std::move(file)), before_(info) {}
   Result<size_t> read(std::span<uint8_t> out) override {
-    size_t filled = 0;
-    while (filled < out.size()) {
-      const ssize_t got = ::read(fd_, out.data() + filled, out.size() - filled);
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) return fail_errno("reading " + path_);
-      if (got == 0) {
-        if (is_regular_) TRY(before_.must_be_still(path_));
-        break;
-      }
-      filled += static_cast<size_t>(got);
-    }
-    return filled;
+    const size_t got = TRY(file_.read(out));
+    if (got < out.size() && is_plain_file()) TRY(must_be_unchanged(path(), before_));
+    return got;
   }
-  const std::string& path() const override { return path_; }
-  uint64_t size() const override { return is_regular_ ? before_.size : 0; }
-  bool is_plain_file() const override { return is_regular_; }
+  const std::string& path() const override { return file_.path(); }
+  uint64_t size() const override { return is_plain_file() ? before_.size : 0; }
+  bool is_plain_file() const override { return before_.is_file(); }
 
  private:
-  const std::string path_;
-  const int fd_;
-  const bool is_regular_;  // a file with a name
-  FileState before_;
+  File file_;
+  const FileInfo before_;
 };
 
 class HeldSource final : public ByteSource {
@@ -202,18 +180,14 @@ Result<std::unique_ptr<ByteSource>> ByteSource::open(const std::string& path, Gz
   }
   if (path.find("://") != std::string::npos)
     return fail(Code::kUsage, path + ": only files, http and https are read");
-  if (path == "-") return unpacked(std::make_unique<PlainSource>("stdin", 0, false), gzip);
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0 && errno == ENOENT) return fail(Code::kNotFound, path + ": no such file");
-  if (fd < 0) return fail_errno("opening " + path);
-  struct stat info {};
-  const bool known = ::fstat(fd, &info) == 0;
-  auto plain = std::make_unique<PlainSource>(path, fd, known && S_ISREG(info.st_mode));
-  if (known && S_ISDIR(info.st_mode)) return fail(Code::kInvalid, path + ": is a folder");
-  if (known && S_ISCHR(info.st_mode) && path != "/dev/null")
+  if (path == "-")  // has no name: nothing to look at again
+    return unpacked(std::make_unique<PlainSource>(File::standard_input(), FileInfo()), gzip);
+  File file = TRY(File::open(path));
+  const FileInfo info = TRY(file.info());
+  if (info.is_folder()) return fail(Code::kInvalid, path + ": is a folder");
+  if (info.kind == FileInfo::Kind::kDevice && path != "/dev/null")
     return fail(Code::kInvalid, path + ": is a device, not a file or a pipe");
-  TRY(plain->begin());
-  return unpacked(std::move(plain), gzip);
+  return unpacked(std::make_unique<PlainSource>(std::move(file), info), gzip);
 }
 
 std::unique_ptr<ByteSource> ByteSource::of(std::string name, uint64_t size, ReadAt read_at,

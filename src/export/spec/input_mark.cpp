@@ -1,136 +1,87 @@
 #include "export/spec/input_mark.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <functional>
 #include <vector>
 
-#include "core/disk/file_io.hpp"
+#include "core/file/file.hpp"
+#include "core/file/folders.hpp"
 #include "export/spec/sha256.hpp"
 
 namespace spillway::exporter {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr uint64_t kLook = uint64_t{64} << 10;
 
-bool can_be_looked_at(const std::string& source) {
-  std::error_code error;
-  return source != "-" && source.find("://") == std::string::npos &&
-         (fs::is_regular_file(source, error) || fs::is_directory(source, error));
+Result<bool> can_be_looked_at(const std::string& source) {
+  if (source == "-" || source.find("://") != std::string::npos) return false;
+  const auto there = TRY(look_at(source));
+  return there && (there->is_file() || there->is_folder());
 }
 
-// Calls `take(file)` for what tells a folder from another: its info, or all files in it.
-template <class Take>
-Result<void> for_each_file(const std::string& folder, Take&& take) {
-  std::error_code error;
-  if (fs::exists(folder + "/info", error)) {  // neuroglancer precomputed: maybe a file a chunk
-    take(fs::path(folder + "/info"));
-    return {};
-  }
-  auto at = fs::recursive_directory_iterator(folder, error);
-  for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
-    if (at->path().filename() == ".spillway") {
-      at.disable_recursion_pending();
-    } else if (at->is_regular_file(error)) {
-      take(at->path());
-    }
-  }
-  if (error) return fail(Code::kIo, fmt::format("listing {}: {}", folder, error.message()));
-  return {};
+using Take = std::function<Result<void>(const std::string& name, const FileInfo& info)>;
+
+// All files in a folder and those below it; `below`: the way there from the top.
+Result<void> for_each_below(const std::string& folder, const std::string& below, const Take& take) {
+  return for_each_entry(folder, [&](const std::string& name) -> Result<void> {
+    const std::string path = folder + "/" + name;
+    const auto info = TRY(look_at(path));
+    if (!info || name == ".spillway") return {};
+    if (info->is_folder()) return for_each_below(path, below + name + "/", take);
+    return info->is_file() ? take(below + name, *info) : Result<void>();
+  });
+}
+
+// What tells a folder from another: its info, or all files in it.
+Result<void> for_each_file(const std::string& folder, const Take& take) {
+  // neuroglancer precomputed: maybe a file a chunk
+  if (const auto info = TRY(look_at(folder + "/info"))) return take("info", *info);
+  return for_each_below(folder, "", take);
 }
 
 Result<std::string> glance_at_file(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return fail_errno("opening " + path);
-  struct stat info {};
-  const bool known = ::fstat(fd, &info) == 0;
-  const uint64_t size = known ? static_cast<uint64_t>(info.st_size) : 0;
+  const File file = TRY(File::open(path));
+  const uint64_t size = TRY(file.info()).size;
   std::vector<uint8_t> looked(std::min(size, 2 * kLook));
   const size_t front = std::min<uint64_t>(size, kLook);
-  auto read = read_fully_at(fd, 0, std::span(looked).first(front), path);
-  if (read)
-    read =
-        read_fully_at(fd, size - (looked.size() - front), std::span(looked).subspan(front), path);
-  ::close(fd);
-  TRY(std::move(read));
+  TRY(file.read_at(0, std::span(looked).first(front)));
+  TRY(file.read_at(size - (looked.size() - front), std::span(looked).subspan(front)));
   return fmt::format("{} bytes, {:016x}", size, XXH3_64bits(looked.data(), looked.size()));
-}
-
-FileState state_of(const struct stat& info) {
-  return {.device = info.st_dev,
-          .inode = info.st_ino,
-          .size = static_cast<uint64_t>(info.st_size),
-          .changed_ns = int64_t{info.st_mtim.tv_sec} * 1'000'000'000 + info.st_mtim.tv_nsec};
 }
 
 }  // namespace
 
-Result<FileState> FileState::of(int fd, const std::string& path) {
-  struct stat info {};
-  if (::fstat(fd, &info) != 0) return fail_errno("looking at " + path);
-  return state_of(info);
-}
-
-Result<FileState> FileState::at(const std::string& path) {
-  struct stat info {};
-  if (::stat(path.c_str(), &info) == 0) return state_of(info);
-  if (errno == ENOENT) return FileState();
-  return fail_errno("looking at " + path);
-}
-
-Result<void> FileState::must_be_still(const std::string& path) const {
-  if (TRY(at(path)) == *this) return {};
-  return fail(changed_while_read(path));
-}
-
-Error changed_while_read(const std::string& path) {
-  return Error(Code::kConflict, path +
-                                    ": was changed while it was read; run the same command again "
-                                    "when nobody writes there");
-}
-
 Result<std::string> glance_at(const std::string& source) {
-  if (!can_be_looked_at(source)) return std::string();
-  std::error_code error;
-  if (!fs::is_directory(source, error)) return glance_at_file(source);
+  if (!TRY(can_be_looked_at(source))) return std::string();
+  if (!TRY(is_folder(source))) return glance_at_file(source);
   ContentSum sum;
   uint64_t files = 0;
-  TRY(for_each_file(source, [&](const fs::path& path) {
-    std::error_code unknown;
-    const std::string text = fmt::format("{}:{}", path.lexically_relative(source).string(),
-                                         fs::file_size(path, unknown));
+  TRY(for_each_file(source, [&](const std::string& name, const FileInfo& info) -> Result<void> {
+    const std::string text = fmt::format("{}:{}", name, info.size);
     sum.add({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
     ++files;
+    return {};
   }));
   std::string seen = fmt::format("{} files, {}", files, sum.hex());
   for (const std::string& known : {source + "/info", source + "/manifest.json"}) {
-    if (fs::exists(known, error))
-      seen += fmt::format("; {}", TRY(sha256_of_file(known)).substr(0, 32));
+    if (TRY(exists(known))) seen += fmt::format("; {}", TRY(sha256_of_file(known)).substr(0, 32));
   }
   return seen;
 }
 
-std::optional<fs::file_time_type> last_change(const std::string& source) {
-  if (!can_be_looked_at(source)) return std::nullopt;
-  std::error_code error;
-  if (!fs::is_directory(source, error)) {
-    const auto time = fs::last_write_time(source, error);
-    return error ? std::nullopt : std::optional(time);
-  }
-  std::optional<fs::file_time_type> newest;
-  auto walked = for_each_file(source, [&](const fs::path& path) {
-    std::error_code unknown;
-    const auto time = fs::last_write_time(path, unknown);
-    if (!unknown && (!newest || time > *newest)) newest = time;
-  });
-  return walked ? newest : std::nullopt;
+Result<std::optional<int64_t>> last_change(const std::string& source) {
+  if (!TRY(can_be_looked_at(source))) return std::nullopt;
+  const auto there = TRY(look_at(source));
+  if (!there || !there->is_folder()) return there ? std::optional(there->changed_ns) : std::nullopt;
+  std::optional<int64_t> newest;
+  TRY(for_each_file(source, [&](const std::string&, const FileInfo& info) -> Result<void> {
+    newest = std::max(newest.value_or(info.changed_ns), info.changed_ns);
+    return {};
+  }));
+  return newest;
 }
 
 void ContentSum::add(std::span<const uint8_t> item) {

@@ -12,7 +12,6 @@
 
 #include <array>
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <span>
 #include <string>
@@ -24,22 +23,8 @@ namespace spillway::exporter {
 
 // Empty for what cannot be looked at twice: stdin, an address.
 [[nodiscard]] Result<std::string> glance_at(const std::string& source);
-// The newest time of change of the file, or of what is looked at of a folder; none as above.
-std::optional<std::filesystem::file_time_type> last_change(const std::string& source);
-
-// A file at one time, so that it can be told whether it is still what it was.
-struct FileState {
-  uint64_t device = 0, inode = 0, size = 0;
-  int64_t changed_ns = 0;
-  bool operator==(const FileState&) const = default;
-
-  [[nodiscard]] static Result<FileState> of(int fd, const std::string& path);
-  // What the name leads to now.
-  [[nodiscard]] static Result<FileState> at(const std::string& path);
-  // kConflict, naming it, when the name leads to anything else by now.
-  [[nodiscard]] Result<void> must_be_still(const std::string& path) const;
-};
-[[nodiscard]] Error changed_while_read(const std::string& path);
+// The newest time of change, in ns since 1970, of the file, or of what is looked at of a folder; none as above.
+[[nodiscard]] Result<std::optional<int64_t>> last_change(const std::string& source);
 
 class ContentSum {
  public:

@@ -57,8 +57,8 @@ TEST(InputMark, GlanceAtAFolderSeesNamesAndSizes) {
   EXPECT_NE(longer, first);
   write(folder.path() + "/c", "");
   EXPECT_NE(glance(folder.path()), longer);
-  EXPECT_TRUE(last_change(folder.path()));
-  EXPECT_FALSE(last_change("-"));
+  EXPECT_TRUE(*last_change(folder.path()));
+  EXPECT_FALSE(*last_change("-"));
 }
 
 TEST(InputMark, SumIsTheSameInAnyOrderAndFromAnyParts) {

@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <cstring>
-#include <filesystem>
 #include <utility>
+
+#include "core/file/folders.hpp"
 
 namespace spillway::exporter {
 
@@ -51,9 +52,8 @@ std::string known_format_not(std::span<const uint8_t> first, std::string_view wa
 std::string_view known_folder(const std::string& path) {
   static constexpr std::pair<const char*, std::string_view> kNames[] = {
       {".zarray", "Zarr"}, {".zgroup", "Zarr"}, {"zarr.json", "Zarr"}, {"attributes.json", "N5"}};
-  std::error_code error;
   for (const auto& [name, format] : kNames) {
-    if (std::filesystem::exists(path + "/" + name, error)) return format;
+    if (exists(path + "/" + name).value_or(false)) return format;
   }
   return {};
 }

@@ -1,13 +1,12 @@
 #include "export/spec/sha256.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/evp.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
 #include <vector>
+
+#include "core/file/file.hpp"
 
 namespace spillway::exporter {
 
@@ -40,26 +39,13 @@ std::string Sha256::hex() {
 }
 
 Result<std::string> sha256_of_file(const std::string& path, const std::stop_token& stop) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) {
-    if (errno == ENOENT) return fail(Code::kNotFound, path + ": no such file");
-    return fail_errno("opening " + path);
-  }
+  File file = TRY(File::open(path));
   Sha256 hash;
   std::vector<uint8_t> buffer(size_t{256} << 10);
-  ssize_t got = 0;
-  while ((got = ::read(fd, buffer.data(), buffer.size())) != 0) {
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) break;
-    if (stop.stop_requested()) {
-      ::close(fd);
-      return fail(Code::kCancelled, "stopped while reading " + path);
-    }
-    hash.add(std::span<const uint8_t>(buffer).first(static_cast<size_t>(got)));
+  while (const size_t got = TRY(file.read(buffer))) {
+    if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while reading " + path);
+    hash.add(std::span<const uint8_t>(buffer).first(got));
   }
-  const int error = errno;
-  ::close(fd);
-  if (got < 0) return fail(Error::from_errno("reading " + path, error));
   return hash.hex();
 }
 

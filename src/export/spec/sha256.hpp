@@ -9,17 +9,18 @@
 #include <stop_token>
 #include <string>
 
+#include "core/file/write_behind.hpp"
 #include "core/result.hpp"
 
 namespace spillway::exporter {
 
-class Sha256 {
+class Sha256 final : public ByteTap {
  public:
   Sha256();
-  ~Sha256();
+  ~Sha256() override;
   Sha256(Sha256&&) noexcept;
   Sha256& operator=(Sha256&&) noexcept;
-  void add(std::span<const uint8_t> bytes);
+  void add(std::span<const uint8_t> bytes) override;
   std::string hex();  // of all that was added; begins anew
 
  private:

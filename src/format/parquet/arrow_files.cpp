@@ -41,7 +41,7 @@ arrow::Result<std::shared_ptr<arrow::Buffer>> ArrowFile::Read(int64_t nbytes) {
   return buffer;
 }
 
-ArrowSink::ArrowSink(Sink& sink)
+ArrowSink::ArrowSink(Output& sink)
     : sink_(sink), hash_(XXH3_createState(), [](XXH3_state_s* state) { XXH3_freeState(state); }) {
   CHECK(hash_ != nullptr);
   XXH3_64bits_reset(hash_.get());

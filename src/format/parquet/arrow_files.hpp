@@ -1,7 +1,7 @@
-// Arrow's file interfaces over our Source and Sink, so that Arrow's readers and writers see the
+// Arrow's file interfaces over our Source and Output, so that Arrow's readers and writers see the
 // same places, faults and errors as everything else.
 //
-// Threads  As Source and Sink. Errors keep our text inside Arrow's status; take_error() has the
+// Threads  As Source and Output. Errors keep our text inside Arrow's status; take_error() has the
 //          original.
 #pragma once
 
@@ -13,7 +13,8 @@
 #include <optional>
 #include <string>
 
-#include "format/source.hpp"
+#include "core/file/output.hpp"
+
 
 struct XXH3_state_s;
 
@@ -51,7 +52,7 @@ class ArrowFile final : public arrow::io::RandomAccessFile {
 // Hashes what passes (XXH3-64). Between hold() and release() bytes are kept for take_held().
 class ArrowSink final : public arrow::io::OutputStream {
  public:
-  explicit ArrowSink(Sink& sink);
+  explicit ArrowSink(Output& sink);
   arrow::Status Close() override {
     closed_ = true;
     return arrow::Status::OK();
@@ -69,7 +70,7 @@ class ArrowSink final : public arrow::io::OutputStream {
   std::optional<Error> take_error() { return std::exchange(error_, std::nullopt); }
 
  private:
-  Sink& sink_;
+  Output& sink_;
   std::unique_ptr<XXH3_state_s, void (*)(XXH3_state_s*)> hash_;
   std::string held_;
   std::optional<Error> error_;

@@ -85,7 +85,7 @@ std::shared_ptr<parquet::WriterProperties> writer_properties(const ParquetOption
   return properties.build();
 }
 
-Result<void> verify_parquet(Sink& sink, uint64_t rows, Account account) {
+Result<void> verify_parquet(Output& sink, uint64_t rows, Account account) {
   const auto file = TRY(
       ParquetFile::open(std::shared_ptr<const Source>(TRY(sink.read_back())), std::move(account)));
   const auto found = static_cast<uint64_t>(file->metadata().num_rows());

@@ -7,10 +7,10 @@
 #include <memory>
 #include <string>
 
+#include "core/file/output.hpp"
 #include "core/result.hpp"
 #include "format/column.hpp"
 #include "format/parquet/parquet_writer.hpp"
-#include "format/source.hpp"
 
 namespace spillway::format {
 
@@ -20,6 +20,6 @@ std::shared_ptr<parquet::WriterProperties> writer_properties(const ParquetOption
                                                              arrow::MemoryPool& pool);
 Error parquet_error(const arrow::Status& status, const std::string& path);
 // The file as a reader will see it: the footer parses and counts the rows that were written.
-[[nodiscard]] Result<void> verify_parquet(Sink& sink, uint64_t rows, Account account);
+[[nodiscard]] Result<void> verify_parquet(Output& sink, uint64_t rows, Account account);
 
 }  // namespace spillway::format

@@ -88,7 +88,7 @@ class Writer final : public ParquetWriter {
     }
     buffers_ = std::move(*lease);
     for (Spool& spool : spools_) spool.buffer.reserve(chunk_);
-    sink_ = TRY(create_sink(path_, {.partial = options_.partial}));
+    sink_ = TRY(create_output(path_, {.partial = options_.partial}));
     stream_ = std::make_shared<ArrowSink>(*sink_);
     return guarded([&] {
       schema_ = arrow_schema(options_);
@@ -389,7 +389,7 @@ class Writer final : public ParquetWriter {
   ScratchFile scratch_;
   std::vector<int16_t> defined_, repeated_;  // of a chunk
   std::shared_ptr<arrow::Schema> schema_;
-  std::unique_ptr<Sink> sink_;
+  std::unique_ptr<Output> sink_;
   std::shared_ptr<ArrowSink> stream_;
   std::shared_ptr<parquet::WriterProperties> properties_;
   std::shared_ptr<parquet::ArrowWriterProperties> arrow_properties_;

@@ -23,10 +23,10 @@
 #include <string_view>
 #include <vector>
 
+#include "core/file/source.hpp"
 #include "core/memory/budget.hpp"
 #include "core/result.hpp"
 #include "format/column.hpp"
-#include "format/source.hpp"
 
 namespace spillway::format {
 

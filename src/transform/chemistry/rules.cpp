@@ -7,12 +7,13 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
-#include <fstream>
 #include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 
+#include "core/file/file.hpp"
+#include "core/file/folders.hpp"
 #include "transform/chemistry/smirks.hpp"
 
 namespace spillway::transform {
@@ -214,13 +215,10 @@ Result<std::shared_ptr<const RuleSet>> RuleSet::parse(std::string_view yaml,
 }
 
 Result<std::shared_ptr<const RuleSet>> RuleSet::load(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return fail_errno("opening rules " + path);
+  File file = TRY(File::open(path));
   constexpr size_t kMost = size_t{4} << 20;
   std::string text(kMost + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<size_t>(file.gcount()));
-  if (file.bad()) return fail(Code::kIo, "reading rules " + path);
+  text.resize(TRY(file.read({reinterpret_cast<uint8_t*>(text.data()), text.size()})));
   if (text.size() > kMost) return fail(Code::kInvalid, path + ": rules above 4 MiB");
   return parse(text, path);
 }
@@ -267,11 +265,13 @@ Result<std::string> standard_rules_path() {
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
   if (error) return fail(Code::kNotFound, "cannot tell where the program is: name --rules");
-  fs::path folder = program.parent_path();
+  std::string folder = folder_of(program.string());
   // bin/.. of an installation; build/NAME/../.. of a source tree.
-  for (int up = 0; up < 4; ++up, folder = folder.parent_path()) {
+  for (int up = 0; up < 4; ++up, folder = folder_of(folder)) {
     for (const char* place : {"share/spillway/rules/standard.yaml", "rules/standard.yaml"}) {
-      if (fs::is_regular_file(folder / place, error)) return (folder / place).string();
+      const std::string path = folder + "/" + place;
+      const auto there = look_at(path);
+      if (there && *there && (*there)->is_file()) return path;
     }
   }
   return fail(Code::kNotFound, fmt::format("no share/spillway/rules/standard.yaml beside {} and no "

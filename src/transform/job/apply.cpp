@@ -2,11 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "core/disk/durable_file.hpp"
 #include "core/disk/work_folder.hpp"
+#include "core/file/folders.hpp"
 #include "core/job/outputs.hpp"
 #include "core/job/runtime.hpp"
 #include "core/printable.hpp"
@@ -20,8 +19,6 @@
 
 namespace spillway::transform {
 namespace {
-
-namespace fs = std::filesystem;
 
 class Job {
  public:
@@ -82,7 +79,8 @@ Result<void> Job::prepare(std::stop_token stop) {
   const size_t own = ProductTable::columns({.record = shape(), .files = {"", ""}}).size();
   plan_ = TRY(plan_apply(options_, own + options_.rows.carry.size()));
   work_.emplace(TRY(WorkFolder::beside(options_.out, "journal")));
-  keep_work_ = work_->has_anchor();  // an earlier run's, until it is known whose
+  keep_work_ = true;  // an earlier run's, until it is known whose
+  keep_work_ = TRY(work_->has_anchor());
   runtime_ = TRY(JobRuntime::start({.command = "transform",
                                     .job = options_.job,
                                     .plan = plan_.memory,
@@ -129,7 +127,7 @@ Result<void> Job::look_at_inputs() {
       survey_inputs(options_.inputs, options_.rows, read_, chemistry_.is_smiles, runtime_->stop()));
   std::vector<std::string> known;
   for (const std::string& path : options_.known)
-    known.push_back(path + " " + TRY(format::open_source(path))->identity());
+    known.push_back(path + " " + TRY(open_source(path))->identity());
   configuration_ = configuration_text(chemistry_, options_, inputs_, known);
   return {};
 }
@@ -215,10 +213,7 @@ Result<void> Job::run_step(unsigned number) {
   live_.phase = 0;
   live_.read = 0;
   const std::string runs = ApplyJournal::runs_folder(*work_, number);
-  std::error_code error;
-  fs::create_directory(runs, error);
-  if (error) return fail(Code::kIo, fmt::format("creating {}: {}", runs, error.message()));
-  TRY(sync_folder(work_->path()));
+  TRY(make_folders(runs));
   StepOptions options;
   options.step = number;
   options.threads = options_.job.threads;
@@ -241,8 +236,7 @@ Result<void> Job::run_step(unsigned number) {
   TRY(step.run(*source, journal_->under_way(number), runtime_->stop()));
   source.reset();
   TRY(join(step, number));
-  fs::remove_all(runs, error);
-  return {};
+  return remove_tree(runs);
 }
 
 // What a product of step `number` must not be: known, an input, a product of an earlier step.

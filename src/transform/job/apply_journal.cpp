@@ -3,13 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
+
+#include "core/file/folders.hpp"
 
 namespace spillway::transform {
 namespace {
 
-namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 Json run_json(const DurableRun& run) { return {run.file, run.bytes, run.frames, run.records}; }
@@ -39,14 +39,14 @@ Result<ApplyJournal> ApplyJournal::open(const WorkFolder& work, const std::strin
   made.journal_.emplace(std::move(*opened));
   for (unsigned step = 1; step <= steps; ++step) {
     const std::vector<DurableRun> named = made.under_way(step).runs;
-    std::error_code error;
-    for (const auto& entry : fs::directory_iterator(runs_folder(work, step), error)) {
-      const std::string name = entry.path().filename().string();
+    const std::string folder = runs_folder(work, step);
+    if (!TRY(exists(folder))) continue;
+    TRY(for_each_entry(folder, [&](const std::string& name) -> Result<void> {
       const bool is_named = std::any_of(named.begin(), named.end(),
                                         [&](const DurableRun& run) { return run.file == name; });
-      std::error_code ignored;
-      if (!is_named) fs::remove(entry.path(), ignored);
-    }
+      if (!is_named) TRY(remove_file(folder + "/" + name));
+      return {};
+    }));
   }
   return made;
 }

@@ -2,14 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
-
+#include "core/file/folders.hpp"
 #include "transform/records/record_file.hpp"
 #include "transform/records/refusals_file.hpp"
 
 namespace spillway::transform {
-
-namespace fs = std::filesystem;
 
 TableShape ApplyOutput::table_shape() const {
   TableShape table;
@@ -114,7 +111,7 @@ Result<void> ApplyOutput::write_by_ordinal(ProductTable& table,
 Result<void> ApplyOutput::write_refusals(const std::map<unsigned, StepFiles>& steps) const {
   const std::string name = options_.apply.rejects;
   // Beside its final name unless that is in the output's folder: a rename cannot leave a disk.
-  const bool beside = fs::path(name).parent_path() == fs::path(options_.apply.out).parent_path();
+  const bool beside = folder_of(name) == folder_of(options_.apply.out);
   auto table = TRY(RefusalsFile::create(name, beside ? file("rejects.partial") : ""));
   const TableShape shape_of_table = table_shape();
   for (const auto& [step, files] : steps) {

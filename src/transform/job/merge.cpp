@@ -4,8 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/disk/durable_file.hpp"
 #include "core/disk/work_folder.hpp"
+#include "core/file/output.hpp"
 #include "core/job/outputs.hpp"
 #include "core/job/runtime.hpp"
 #include "format/parquet/parquet_footer.hpp"
@@ -220,7 +220,7 @@ class Merge {
       if (!format::RowReader::is_parquet(path))
         return fail(Code::kUsage, path + ": merge wants Parquet files");
       ordered_.push_back(TRY(is_key_ordered(path, look)));
-      const std::string identity = TRY(format::open_source(path))->identity();
+      const std::string identity = TRY(open_source(path))->identity();
       inputs.push_back({path, identity});
     }
     configuration_ = Json{{"version", SPILLWAY_VERSION}, {"merge", inputs}}.dump();

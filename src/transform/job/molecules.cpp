@@ -147,11 +147,11 @@ Result<InputFiles> survey_inputs(const std::vector<std::string>& words,
                                  const std::function<bool(std::string_view)>& is_smiles,
                                  const std::stop_token& stop) {
   InputFiles files;
-  files.paths = TRY(format::expand_paths(words, format::RowReader::suffixes()));
+  files.paths = TRY(expand_paths(words, format::RowReader::suffixes()));
   for (size_t i = 0; i < files.paths.size(); ++i) {
     if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while looking at the inputs");
     const std::string& path = files.paths[i];
-    files.identities.push_back(TRY(format::open_source(path))->identity());
+    files.identities.push_back(TRY(open_source(path))->identity());
     const auto reader = TRY(format::RowReader::open(path, options, account));
     TRY(check_heading(*reader, path, is_smiles));
     if (i == 0)

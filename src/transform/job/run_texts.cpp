@@ -3,10 +3,10 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "core/disk/durable_file.hpp"
+#include "core/file/file.hpp"
+#include "core/file/source.hpp"
 #include "core/printable.hpp"
 
 namespace spillway::transform {
@@ -108,10 +108,10 @@ std::string configuration_text(const Chemistry& chemistry, const ApplyOptions& o
 std::string report_beside(const std::string& out) { return out + ".report.json"; }
 
 bool is_result_of(const std::string& out, const std::string& configuration) {
-  std::ifstream file(out, std::ios::binary);
-  std::array<char, 4> magic{};
-  file.read(magic.data(), magic.size());
-  return std::string_view(magic.data(), magic.size()) == "PAR1" &&
+  std::array<uint8_t, 4> magic{};
+  const auto file = File::open(out);
+  if (!file || !file->read_at(0, magic)) return false;
+  return std::string_view(reinterpret_cast<const char*>(magic.data()), 4) == "PAR1" &&
          !finished_report(out, configuration).is_null();
 }
 

@@ -3,9 +3,8 @@
 #include <fmt/format.h>
 
 #include <cstring>
-#include <filesystem>
 
-#include "core/disk/durable_file.hpp"
+#include "core/file/folders.hpp"
 
 namespace spillway::transform {
 namespace {
@@ -29,7 +28,7 @@ Result<std::unique_ptr<RecordFile::Writer>> RecordFile::Writer::create(
   auto [memory, workspace] = TRY(lease_memory(account, path));
   writer->memory_ = std::move(memory);
   writer->workspace_ = std::move(workspace);
-  writer->run_.file = std::filesystem::path(path).filename().string();
+  writer->run_.file = name_of(path);
   writer->blob_ = Blob::create(std::move(path), Account(), std::move(space));
   return writer;
 }
@@ -61,7 +60,7 @@ Result<void> RecordFile::Writer::flush() {
 Result<DurableRun> RecordFile::Writer::finish() {
   TRY(flush());
   TRY(blob_->persist());
-  TRY(sync_folder(std::filesystem::path(blob_->path()).parent_path().string()));
+  TRY(sync_folder(folder_of(blob_->path())));
   blob_->keep();
   return run_;
 }

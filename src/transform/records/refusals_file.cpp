@@ -5,6 +5,8 @@
 
 #include <vector>
 
+#include "core/file/output.hpp"
+
 namespace spillway::transform {
 namespace {
 
@@ -16,14 +18,14 @@ void append_field(std::string& out, std::string_view field, char end) {
   out += end;
 }
 
-class File final : public RefusalsFile {
+class Table final : public RefusalsFile {
  public:
-  File(std::unique_ptr<format::Sink> sink, bool gzip) : sink_(std::move(sink)), gzip_(gzip) {
+  Table(std::unique_ptr<Output> sink, bool gzip) : sink_(std::move(sink)), gzip_(gzip) {
     if (!gzip_) return;
     usable_ = ::deflateInit2(&stream_, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK;
     packed_.resize(kBuffer);
   }
-  ~File() override {
+  ~Table() override {
     if (gzip_) ::deflateEnd(&stream_);
   }
   Result<void> header() {
@@ -66,7 +68,7 @@ class File final : public RefusalsFile {
     return {};
   }
 
-  std::unique_ptr<format::Sink> sink_;
+  std::unique_ptr<Output> sink_;
   bool gzip_, usable_ = false;
   z_stream stream_{};
   std::string text_;
@@ -77,8 +79,8 @@ class File final : public RefusalsFile {
 
 Result<std::unique_ptr<RefusalsFile>> RefusalsFile::create(const std::string& path,
                                                            const std::string& partial) {
-  auto file = std::make_unique<File>(TRY(format::create_sink(path, {.partial = partial})),
-                                     path.ends_with(".gz"));
+  auto file = std::make_unique<Table>(TRY(create_output(path, {.partial = partial})),
+                                      path.ends_with(".gz"));
   TRY(file->header());
   return file;
 }

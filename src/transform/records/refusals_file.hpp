@@ -11,7 +11,6 @@
 #include <string_view>
 
 #include "core/result.hpp"
-#include "format/source.hpp"
 
 namespace spillway::transform {
 

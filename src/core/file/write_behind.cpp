@@ -1,30 +1,22 @@
-#include "export/shard/write_behind.hpp"
-
-#include <fcntl.h>
+#include "core/file/write_behind.hpp"
 
 #include <array>
+#include <cerrno>
 #include <optional>
 #include <thread>
 #include <utility>
 
-#include "core/disk/file_io.hpp"
 #include "core/memory/pages.hpp"
 #include "core/mutex.hpp"
 
-namespace spillway::exporter {
+namespace spillway {
 namespace {
 
 constexpr size_t kBuffers = 3;
 
-void write_direct(int fd, bool direct) {
-  const int flags = ::fcntl(fd, F_GETFL);
-  if (flags >= 0) (void)::fcntl(fd, F_SETFL, direct ? flags | O_DIRECT : flags & ~O_DIRECT);
-}
-
 class Writer final : public WriteBehind {
  public:
-  Writer(Pages pages, Hash hash)
-      : hash_(hash), pages_(std::move(pages)), thread_([this] { work(); }) {}
+  Writer(Pages pages, Tap tap) : tap_(tap), pages_(std::move(pages)), thread_([this] { work(); }) {}
   ~Writer() override {
     {
       MutexLock lock(mutex_);
@@ -40,35 +32,34 @@ class Writer final : public WriteBehind {
     return of(taken_);
   }
 
-  Result<void> write(int fd, uint64_t offset, const std::string& path, Sha256& hash) override {
-    if (hash_ == Hash::kByCaller) hash.add(of(taken_by_caller_));
+  Result<void> write(const File& file, uint64_t offset, ByteTap* tap) override {
+    if (tap != nullptr && tap_ == Tap::kByCaller) tap->add(of(taken_by_caller_));
     ++taken_by_caller_;
     {
       MutexLock lock(mutex_);
       if (error_) return fail(*std::exchange(error_, std::nullopt));
-      if (direct_fd_ != fd) write_direct(fd, true);
-      direct_fd_ = fd;
-      tasks_[taken_++ % kBuffers] = {fd, offset, path, &hash};
+      if (direct_ != &file) file.write_direct(true);
+      direct_ = &file;
+      tasks_[taken_++ % kBuffers] = {&file, offset, tap};
     }
     changed_.notify_all();
     return {};
   }
 
-  Result<void> finish(int fd) override {
+  Result<void> finish(const File& file) override {
     MutexLock lock(mutex_);
     while (written_ != taken_) changed_.wait(mutex_);
-    if (direct_fd_ == fd) write_direct(fd, false);
-    direct_fd_ = -1;
+    if (direct_ == &file) file.write_direct(false);
+    direct_ = nullptr;
     if (error_) return fail(*std::exchange(error_, std::nullopt));
     return {};
   }
 
  private:
   struct Task {
-    int fd = -1;
+    const File* file = nullptr;
     uint64_t offset = 0;
-    std::string path;
-    Sha256* hash = nullptr;
+    ByteTap* tap = nullptr;
   };
 
   std::span<uint8_t> of(uint64_t buffer) const {
@@ -87,11 +78,11 @@ class Writer final : public WriteBehind {
         task = tasks_[buffer % kBuffers];
       }
       const std::span<const uint8_t> bytes = of(buffer);
-      if (hash_ == Hash::kBehind) task.hash->add(bytes);
-      auto done = write_fully_at(task.fd, task.offset, bytes, task.path);
-      if (!done) {  // not every file system can; what was written is written again
-        write_direct(task.fd, false);
-        done = write_fully_at(task.fd, task.offset, bytes, task.path);
+      if (task.tap != nullptr && tap_ == Tap::kBehind) task.tap->add(bytes);
+      auto done = task.file->write_at(task.offset, bytes);
+      if (!done && done.error().system_errno() == EINVAL) {  // not every file system can
+        task.file->write_direct(false);
+        done = task.file->write_at(task.offset, bytes);
       }
       {
         MutexLock lock(mutex_);
@@ -102,7 +93,7 @@ class Writer final : public WriteBehind {
     }
   }
 
-  const Hash hash_;
+  const Tap tap_;
   Pages pages_;
   uint64_t taken_by_caller_ = 0;  // as taken_
   Mutex mutex_;
@@ -110,7 +101,7 @@ class Writer final : public WriteBehind {
   uint64_t taken_ GUARDED_BY(mutex_) = 0, written_ GUARDED_BY(mutex_) = 0;  // buffers, ever
   std::array<Task, kBuffers> tasks_ GUARDED_BY(mutex_);
   std::optional<Error> error_ GUARDED_BY(mutex_);
-  int direct_fd_ GUARDED_BY(mutex_) = -1;
+  const File* direct_ GUARDED_BY(mutex_) = nullptr;
   bool ended_ GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };
@@ -119,10 +110,10 @@ class Writer final : public WriteBehind {
 
 Bytes WriteBehind::room() { return Bytes(kBuffers * kBufferBytes); }
 
-Result<std::unique_ptr<WriteBehind>> WriteBehind::create(Lease lease, Hash hash) {
+Result<std::unique_ptr<WriteBehind>> WriteBehind::create(Lease lease, Tap tap) {
   CHECK(lease.bytes() >= room());
   return std::unique_ptr<WriteBehind>(
-      std::make_unique<Writer>(TRY(Pages::map(std::move(lease))), hash));
+      std::make_unique<Writer>(TRY(Pages::map(std::move(lease))), tap));
 }
 
-}  // namespace spillway::exporter
+}  // namespace spillway
