@@ -32,7 +32,21 @@ Result<std::optional<FileInfo>> look(const std::string& path, Links links) {
   return fail_errno("looking at " + path);
 }
 
+Result<void> walk(const std::string& folder, const std::string& below, const TakeFile& take) {
+  return for_each_entry(folder, [&](const std::string& name) -> Result<void> {
+    const std::string path = folder + "/" + name;
+    auto info = TRY(look(path, Links::kStay));
+    if (info && info->is_folder()) return walk(path, below + name + "/", take);
+    if (info && !info->is_file()) info = TRY(look(path, Links::kFollow));  // a link, maybe
+    return info && info->is_file() ? take(below + name, *info) : Result<void>();
+  });
+}
+
 }  // namespace
+
+Result<void> for_each_file_below(const std::string& folder, const TakeFile& take) {
+  return walk(folder, "", take);
+}
 
 Result<std::optional<FileInfo>> look_at(const std::string& path) {
   return look(path, Links::kFollow);
@@ -56,8 +70,13 @@ Result<bool> is_folder(const std::string& path) {
   return info && info->is_folder();
 }
 
-Result<void> for_each_entry(const std::string& folder,
-                            const std::function<Result<void>(const std::string&)>& take) {
+Result<bool> is_file(const std::string& path) {
+  const auto info = TRY(look_at(path));
+  return info && info->is_file();
+}
+
+Result<bool> any_entry(const std::string& folder,
+                       const std::function<bool(const std::string&)>& is_it) {
   const std::unique_ptr<DIR, CloseFolder> opened(
       fault::fails(fault::Site::kOpen) ? nullptr : ::opendir(folder.c_str()));
   if (!opened) return fail_errno("opening " + folder);
@@ -66,19 +85,24 @@ Result<void> for_each_entry(const std::string& folder,
     const dirent* const entry =
         fault::fails(fault::Site::kList) ? nullptr : ::readdir(opened.get());
     if (entry == nullptr && errno != 0) return fail_errno("listing " + folder);
-    if (entry == nullptr) return {};
+    if (entry == nullptr) return false;
     const std::string name = entry->d_name;
-    if (name != "." && name != "..") TRY(take(name));
+    if (name != "." && name != ".." && is_it(name)) return true;
   }
 }
 
-Result<bool> is_empty_folder(const std::string& folder) {
-  bool empty = true;
-  TRY(for_each_entry(folder, [&](const std::string&) -> Result<void> {
-    empty = false;
-    return {};
+Result<void> for_each_entry(const std::string& folder,
+                            const std::function<Result<void>(const std::string&)>& take) {
+  Result<void> taken;
+  TRY(any_entry(folder, [&](const std::string& name) {
+    taken = take(name);
+    return !taken;
   }));
-  return empty;
+  return taken;
+}
+
+Result<bool> is_empty_folder(const std::string& folder) {
+  return !TRY(any_entry(folder, [](const std::string&) { return true; }));
 }
 
 Result<void> check_writable(const std::string& folder) {

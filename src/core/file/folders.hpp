@@ -23,10 +23,17 @@ namespace spillway {
 [[nodiscard]] Error changed_while_read(const std::string& path);
 [[nodiscard]] Result<bool> exists(const std::string& path);
 [[nodiscard]] Result<bool> is_folder(const std::string& path);
+[[nodiscard]] Result<bool> is_file(const std::string& path);
 
 // Calls `take(name)` for each entry of a folder but "." and "..", in no order. Holds no list.
 [[nodiscard]] Result<void> for_each_entry(
     const std::string& folder, const std::function<Result<void>(const std::string& name)>& take);
+// Whether `is_it(name)` says so of one of them; it is called no more then.
+[[nodiscard]] Result<bool> any_entry(const std::string& folder,
+                                     const std::function<bool(const std::string& name)>& is_it);
+// The files below a folder, by their way from there ("a/b"); links to folders are not followed.
+using TakeFile = std::function<Result<void>(const std::string& name, const FileInfo& info)>;
+[[nodiscard]] Result<void> for_each_file_below(const std::string& folder, const TakeFile& take);
 [[nodiscard]] Result<bool> is_empty_folder(const std::string& folder);
 
 // Refused by the folder's permissions or its file system: an error.

@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
+#include <istream>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <streambuf>
+#include <vector>
 
+#include "core/file/folders.hpp"
 #include "core/file/output.hpp"
 #include "export/spec/byte_source.hpp"
 #include "export/spec/sha256.hpp"
@@ -16,7 +18,6 @@ namespace spillway::exporter {
 namespace {
 
 using Json = nlohmann::ordered_json;
-namespace fs = std::filesystem;
 
 constexpr size_t kMostLine = size_t{1} << 20;
 constexpr size_t kMostFiles = 16;
@@ -115,9 +116,9 @@ std::optional<std::string> take_head(const Json& json, Manifest& manifest) {
 // Whether the file ends in the hash of what stands before. kInvalid for a line that no manifest has: it would be
 // held whole.
 Result<bool> is_sealed(const std::string& path) {
-  std::error_code error;
-  const uint64_t size = fs::file_size(path, error);
-  if (error) return fail(Code::kNotFound, path + ": no such file");
+  const auto there = TRY(look_at(path));
+  if (!there) return fail(Code::kNotFound, path + ": no such file");
+  const uint64_t size = there->size;
   const uint64_t hashed = size < kSeal ? 0 : size - kSeal;
   auto source = TRY(ByteSource::open(path, ByteSource::Gzip::kNever));
   std::vector<uint8_t> buffer(65536);
@@ -141,16 +142,34 @@ Result<bool> is_sealed(const std::string& path) {
   return end == std::string(kSealBegin) + hash.hex() + std::string(kSealEnd);
 }
 
+// A source's bytes, for the parser; what ended them before their time is in error().
+class SourceBuffer final : public std::streambuf {
+ public:
+  explicit SourceBuffer(ByteSource& source) : source_(source), bytes_(65536) {}
+  std::optional<Error>& error() { return error_; }
+
+ private:
+  int_type underflow() override {
+    const auto got = source_.read({reinterpret_cast<uint8_t*>(bytes_.data()), bytes_.size()});
+    if (!got) error_.emplace(got.error());
+    if (!got || *got == 0) return traits_type::eof();
+    setg(bytes_.data(), bytes_.data(), bytes_.data() + *got);
+    return traits_type::to_int_type(bytes_[0]);
+  }
+  ByteSource& source_;
+  std::vector<char> bytes_;
+  std::optional<Error> error_;
+};
+
 // What stands beside the manifest, for its "files".
 Result<Json> other_results(const std::string& folder) {
   Json files = Json::array();
   for (const char* const name : {"info", "spec.json", "rejects.csv"}) {
-    std::error_code error;
     const std::string path = folder + "/" + name;
-    const uint64_t size = fs::file_size(path, error);
-    if (error) continue;
+    const auto there = TRY(look_at(path));
+    if (!there) continue;
     const std::string sha = TRY(sha256_of_file(path));
-    files.push_back({{"file", name}, {"bytes", size}, {"sha256", sha}});
+    files.push_back({{"file", name}, {"bytes", there->size}, {"sha256", sha}});
   }
   return files;
 }
@@ -159,8 +178,9 @@ Result<Json> other_results(const std::string& folder) {
 
 Result<Manifest> read_manifest(const std::string& path, const TakeShard& take) {
   const bool sealed = TRY(is_sealed(path));
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return fail(Code::kNotFound, path + ": no such file");
+  const auto source = TRY(ByteSource::open(path, ByteSource::Gzip::kNever));
+  SourceBuffer buffer(*source);
+  std::istream file(&buffer);
   std::optional<Error> first;
   std::string member;  // of the manifest, that is being read
   // A shard's entry is an object at this depth; it is dropped once it was taken.
@@ -178,6 +198,7 @@ Result<Manifest> read_manifest(const std::string& path, const TakeShard& take) {
     return false;
   };
   const Json json = Json::parse(file, each, false);
+  if (buffer.error()) return fail(std::move(*buffer.error()));
   if (first) return fail(std::move(*first));
   if (!json.is_object()) return fail(Code::kInvalid, path + ": is no JSON object");
   Manifest manifest;
@@ -206,7 +227,7 @@ Result<void> write_manifest(const std::string& path, const Manifest& head, const
                     {"duplicates", head.duplicates}, {"shards", head.shards}};
   TRY(append(fmt::format("{{\n\"options\": {},\n\"input\": {},\n\"totals\": {},\n\"files\": {}",
                          head.options, input.dump(), totals.dump(),
-                         TRY(other_results(fs::path(path).parent_path().string())).dump())));
+                         TRY(other_results(folder_of(path))).dump())));
   if (!head.scales.empty()) {
     Json scales = Json::array();
     for (const ScaleSummary& scale : head.scales) {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <optional>
 #include <vector>
 
@@ -16,11 +15,10 @@
 #include "export/source/downscale.hpp"
 #include "export/source/precomputed_source.hpp"
 #include "export/spec/byte_source.hpp"
+#include "net/address.hpp"
 
 namespace spillway::exporter {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr uint64_t kMostCells = uint64_t{1} << 26;  // 8 MiB of bits
 
@@ -163,22 +161,23 @@ Result<std::string> plan(const ExportOptions& options, const std::stop_token& st
   const size_t end = end_scale(options, spec);
   for (size_t s = options.scale + 1; s < end; ++s) {
     const Grid lower = TRY(Grid::of(spec.scales[s], static_cast<uint32_t>(s)));
-    const bool has = source.has_scale(spec, static_cast<uint32_t>(s));
+    const bool has = TRY(source.has_scale(spec, static_cast<uint32_t>(s)));
     text += fmt::format("scale {}   {} x {} x {} blocks, {}; {}\n", s, lower.blocks()[0],
                         lower.blocks()[1], lower.blocks()[2], layout_of(spec.scales[s], lower).text,
                         has ? "the source has it" : "built from the scale before");
     if (!has) TRY(scale_step(spec, s - 1, options.spec));
   }
   Found found;
-  std::error_code error;
-  const bool is_file = fs::is_regular_file(options.source, error);
+  std::optional<FileInfo> there;  // here, and not behind a pipe
+  if (options.source != "-" && !net::is_http(options.source)) there = TRY(look_at(options.source));
+  const bool is_file = there && there->is_file();
   if (source.kind() == SourceKind::kBlockStream && is_file) {
     found = TRY(count_stream(options.source, grid, scale, stop));
   } else if (source.kind() == SourceKind::kArrowShards && !is_file) {
     const std::string inner = fmt::format("{}/s{}", options.source, options.scale);
-    found = TRY(count_shards(fs::is_directory(inner, error) ? inner : options.source, stop));
+    found = TRY(count_shards(TRY(is_folder(inner)) ? inner : options.source, stop));
   } else if (is_file) {
-    found.bytes = fs::file_size(options.source, error);
+    found.bytes = there->size;
   }
   text += found.note;
   text += fmt::format("shards    {}{}\n", found.shards ? "" : "at most ",

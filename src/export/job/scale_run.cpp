@@ -36,9 +36,11 @@ Result<std::unique_ptr<ScaleRun>> ScaleRun::plan(const ExportRun& run, uint32_t 
   plan.sharding = scale.sharding;
   plan.size = scale.size;
   if (run.is_arrow()) plan.cells = Cells(plan.grid, *scale.sharding);
-  const auto must_build = [&](uint32_t s) { return !run.origin->has_scale(run.spec, s); };
-  made->is_built_ = index > run.first_scale && must_build(index);
-  made->builds_next_ = index + 1 < run.end_scale && must_build(index + 1);
+  const auto must_build = [&](uint32_t s) -> Result<bool> {
+    return !TRY(run.origin->has_scale(run.spec, s));
+  };
+  made->is_built_ = index > run.first_scale && TRY(must_build(index));
+  made->builds_next_ = index + 1 < run.end_scale && TRY(must_build(index + 1));
   if (made->is_built_) made->step_in_ = TRY(scale_step(run.spec, index - 1, options.spec));
   if (made->builds_next_) made->step_out_ = TRY(scale_step(run.spec, index, options.spec));
   plan.chunk = run.origin->chunk_format(scale);

@@ -1,13 +1,11 @@
 #include "export/job/source.hpp"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 
 #include <array>
-#include <cerrno>
 #include <cstring>
-#include <filesystem>
 
+#include "core/file/folders.hpp"
 #include "export/job/manifest.hpp"
 #include "export/source/arrow_source.hpp"
 #include "export/source/precomputed_source.hpp"
@@ -94,13 +92,10 @@ Result<SourceKind> source_kind(const ExportOptions& options) {
     return fail(Code::kUsage, name +
                                   ": only http, https and precomputed:// are read; pipe others: "
                                   "... | spillway export run -");
-  struct stat info {};
-  if (::stat(name.c_str(), &info) != 0) {
-    if (errno == ENOENT) return fail(Code::kNotFound, name + ": no such file");
-    return fail_errno("looking at " + name);  // a circle of links, too
-  }
-  if (S_ISDIR(info.st_mode)) return kind_of_folder(options);
-  if (!S_ISREG(info.st_mode) || by_name == SourceKind::kRawVoxels) return by_name;
+  const auto there = TRY(look_at(name));
+  if (!there) return fail(Code::kNotFound, name + ": no such file");
+  if (there->is_folder()) return kind_of_folder(options);
+  if (!there->is_file() || by_name == SourceKind::kRawVoxels) return by_name;
   const auto found = TRY(kind_of_content(options));
   if (!found) return by_name;
   if (*found == SourceKind::kArrowShards && options.to != Target::kArrow)
@@ -115,12 +110,10 @@ Result<uint64_t> missing_shards(const ExportOptions& options, uint32_t scale) {
   const std::string manifest = options.source + "/manifest.json";
   const std::string below = fmt::format("s{}/", scale);
   uint64_t missing = 0;
-  std::error_code error;
-  if (!std::filesystem::is_regular_file(manifest, error)) return missing;
+  if (!TRY(is_file(manifest))) return missing;
   (void)TRY(read_manifest(manifest, [&](const ManifestShard& shard) -> Result<void> {
     const std::string path = options.source + "/" + shard.file;
-    std::error_code unknown;
-    if (!shard.file.starts_with(below) || std::filesystem::exists(path, unknown)) return {};
+    if (!shard.file.starts_with(below) || TRY(exists(path))) return {};
     ++missing;
     if (options.missing == Missing::kZero) return {};
     return fail(Code::kNotFound, path +
@@ -163,12 +156,11 @@ Bytes Source::wish() const {
   return kind_ == SourceKind::kPrecomputed ? precomputed_wish(place_, *volume_) : Bytes(0);
 }
 
-bool Source::has_scale(const VolumeSpec& spec, uint32_t scale) const {
-  std::error_code error;
+Result<bool> Source::has_scale(const VolumeSpec& spec, uint32_t scale) const {
   if (kind_ == SourceKind::kPrecomputed)
     return matching_scale(*volume_, spec.scales[scale]).has_value();
-  return kind_ == SourceKind::kArrowShards &&
-         std::filesystem::is_directory(scale_folder(*options_, scale), error);
+  if (kind_ != SourceKind::kArrowShards) return false;
+  return is_folder(scale_folder(*options_, scale));
 }
 
 std::optional<ChunkFormat> Source::chunk_format(const Scale& scale) const {
@@ -186,8 +178,7 @@ Result<std::unique_ptr<BlockSource>> Source::open(const VolumeSpec& spec, uint32
       return open_block_stream(options_->source, std::move(account));
     case SourceKind::kArrowShards: {
       const std::string inner = scale_folder(*options_, scale);
-      std::error_code error;
-      const bool is_export = std::filesystem::is_directory(inner, error);
+      const bool is_export = TRY(is_folder(inner));
       const uint64_t missing = TRY(missing_shards(*options_, scale));
       return open_arrow_source(is_export ? inner : options_->source, missing, std::move(account));
     }

@@ -32,7 +32,7 @@ class Source {
   Bytes floor() const;  // of the account it reads with
   Bytes wish() const;   // what it makes use of beyond that, in an account of its own
   // Whether the source itself has this scale, so that `--scale all` need not build it.
-  bool has_scale(const VolumeSpec& spec, uint32_t scale) const;
+  [[nodiscard]] Result<bool> has_scale(const VolumeSpec& spec, uint32_t scale) const;
   // What kChunk items of this scale are.
   std::optional<ChunkFormat> chunk_format(const Scale& scale) const;
   [[nodiscard]] Result<std::unique_ptr<BlockSource>> open(

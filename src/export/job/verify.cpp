@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 
 #include "core/disk/scratch.hpp"
+#include "core/file/folders.hpp"
 #include "core/file/source.hpp"
 #include "export/job/manifest.hpp"
 #include "export/job/old_results.hpp"
@@ -19,8 +19,6 @@
 
 namespace spillway::exporter {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr uint64_t kMostSpec = uint64_t{16} << 20;
 constexpr size_t kAtOnce = 16384;  // names that are looked for in one pass over the manifest
@@ -45,14 +43,11 @@ class Verifier {
 
   Result<VerifySummary> run(std::stop_token stop) {
     stop_ = stop;
-    std::error_code error;
-    if (!fs::is_directory(folder_, error))
-      return fail(Code::kNotFound, folder_ + ": no such folder");
-    if (fs::exists(folder_ + "/.spillway", error))
+    if (!TRY(is_folder(folder_))) return fail(Code::kNotFound, folder_ + ": no such folder");
+    if (TRY(exists(folder_ + "/.spillway")))
       return bad(folder_ + ": its run is not finished; run the same command again first");
     TRY(prepare(stop));
-    TRY(fs::exists(folder_ + "/manifest.json", error) ? check_all(stop)
-                                                      : check_what_is_there(stop));
+    TRY(TRY(exists(manifest_path())) ? check_all(stop) : check_what_is_there(stop));
     return summary_;
   }
 
@@ -158,9 +153,8 @@ class Verifier {
       TRY(check_file(file.file, file.bytes, file.sha256));
     }
     for (const char* const name : kOwnNames) {
-      std::error_code error;
       if (std::string_view(name) != "report.json" && std::string_view(name) != "manifest.json" &&
-          !lists(name) && fs::exists(folder_ + "/" + name, error))
+          !lists(name) && TRY(exists(folder_ + "/" + name)))
         return bad(fmt::format("{}/{}: the manifest does not list it", folder_, name));
     }
     const char* const wanted = summary_.is_precomputed ? "info" : "spec.json";
@@ -170,9 +164,8 @@ class Verifier {
 
   Result<void> check_rejects(const Manifest& head) const {
     const std::string path = folder_ + "/rejects.csv";
-    std::error_code error;
     uint64_t lines = 0;
-    if (fs::exists(path, error)) {
+    if (TRY(exists(path))) {
       auto source = TRY(ByteSource::open(path, ByteSource::Gzip::kNever));
       std::vector<uint8_t> buffer(65536);
       while (const size_t got = TRY(source->read(buffer)))
@@ -197,11 +190,10 @@ class Verifier {
 
   Result<void> check_file(const std::string& file, uint64_t bytes, const std::string& sha) const {
     const std::string path = folder_ + "/" + file;
-    std::error_code error;
-    const uint64_t size = fs::file_size(path, error);
-    if (error) return bad(path + ": is missing, the manifest lists it");
-    if (size != bytes)
-      return bad(fmt::format("{}: has {} bytes, the manifest says {}", path, size, bytes));
+    const auto there = TRY(look_at(path));
+    if (!there) return bad(path + ": is missing, the manifest lists it");
+    if (there->size != bytes)
+      return bad(fmt::format("{}: has {} bytes, the manifest says {}", path, there->size, bytes));
     if (TRY(sha256_of_file(path, stop_)) != sha)
       return bad(path + ": its SHA-256 is not the manifest's: the file was changed or damaged");
     return {};
@@ -269,20 +261,16 @@ class Verifier {
   template <class Take>
   Result<void> walk(const std::stop_token& stop, Take&& take) {
     summary_.strangers = 0;
-    std::error_code error;
-    auto at = fs::recursive_directory_iterator(folder_, error);
-    for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
-      if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while verifying");
-      if (at->is_directory(error)) continue;
-      const std::string name = at->path().lexically_relative(folder_).string();
-      if (at.depth() > 0 && is_result_name(at->path().filename().string())) {
-        TRY(take(name));
-      } else if (at.depth() > 0 || !is_own_name(name)) {
-        if (summary_.strangers++ == 0) summary_.stranger = name;
-      }
-    }
-    if (error) return fail(Code::kIo, fmt::format("listing {}: {}", folder_, error.message()));
-    return {};
+    return for_each_file_below(folder_,
+                               [&](const std::string& name, const FileInfo&) -> Result<void> {
+                                 if (stop.stop_requested())
+                                   return fail(Code::kCancelled, "stopped while verifying");
+                                 const bool is_below = name.find('/') != std::string::npos;
+                                 if (is_below && is_result_name(name_of(name))) return take(name);
+                                 if ((is_below || !is_own_name(name)) && summary_.strangers++ == 0)
+                                   summary_.stranger = name;
+                                 return {};
+                               });
   }
 
   // Files named like shards that the manifest does not list: of another run. All that it lists are there.
@@ -325,16 +313,14 @@ class Verifier {
   // ---- without a manifest
 
   Result<void> check_what_is_there(const std::stop_token& stop) {
-    std::error_code error;
-    if (fs::exists(folder_ + "/info", error)) return check_volume(stop);
+    if (TRY(exists(folder_ + "/info"))) return check_volume(stop);
     shards_ = TRY(shard_check({.any_order = true}, stop));
-    auto at = fs::recursive_directory_iterator(folder_, error);
-    for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
-      if (at->path().extension() != ".arrow" || !at->is_regular_file(error)) continue;
-      summary_.rows += TRY(shards_->check(at->path().string(), nullptr, stop)).rows;
+    TRY(for_each_file_below(folder_, [&](const std::string& name, const FileInfo&) -> Result<void> {
+      if (!name.ends_with(".arrow")) return {};
+      summary_.rows += TRY(shards_->check(folder_ + "/" + name, nullptr, stop)).rows;
       ++summary_.shards;
-    }
-    if (error) return fail(Code::kIo, fmt::format("listing {}: {}", folder_, error.message()));
+      return {};
+    }));
     if (summary_.shards == 0)
       return bad(folder_ + ": has neither a manifest.json nor an info nor Arrow shards (.arrow)");
     summary_.checked_mapping = mapping_ != nullptr;

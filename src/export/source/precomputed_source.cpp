@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <filesystem>
 #include <utility>
 
+#include "core/file/folders.hpp"
 #include "core/records/external_sort.hpp"
 #include "export/source/chunk_fetch.hpp"
 #include "export/source/chunk_reader.hpp"
@@ -50,14 +50,14 @@ size_t chunk_voxels(const Scale& scale) {
 // What a local reader needs: more where its files are packed with brotli.
 Bytes local_room(const std::string& place, const VolumeSpec& source, const Scale& scale) {
   const Bytes room = ChunkReader::room(source, scale);
-  std::error_code error;
   if (scale.sharding) return room;
-  for (const auto& entry : std::filesystem::directory_iterator(place + "/" + scale.key, error)) {
-    const size_t bound = ChunkFormat::of(source, scale).bound(scale.chunk);
-    if (entry.path().extension() == ".br") return room + Bytes(Unpacker::brotli_room(bound));
-    break;
-  }
-  return room;
+  bool is_brotli = false;
+  (void)any_entry(place + "/" + scale.key, [&](const std::string& name) {  // the first tells
+    is_brotli = name.ends_with(".br");
+    return true;
+  });
+  if (!is_brotli) return room;
+  return room + Bytes(Unpacker::brotli_room(ChunkFormat::of(source, scale).bound(scale.chunk)));
 }
 
 Bytes floor_of(const std::string& place, const VolumeSpec& source, const Scale& scale) {
@@ -352,10 +352,7 @@ std::optional<std::string> precomputed_place(const std::string& source) {
   if (named) place.erase(0, kPrefix.size());
   if (place.starts_with("file://")) place.erase(0, 7);
   while (place.size() > 1 && place.ends_with('/')) place.pop_back();
-  std::error_code error;
-  if (named || (std::filesystem::is_directory(place, error) &&
-                std::filesystem::is_regular_file(place + "/info", error)))
-    return place;
+  if (named || is_file(place + "/info").value_or(false)) return place;
   return std::nullopt;
 }
 

@@ -4,7 +4,6 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <functional>
 #include <vector>
 
 #include "core/file/file.hpp"
@@ -22,24 +21,14 @@ Result<bool> can_be_looked_at(const std::string& source) {
   return there && (there->is_file() || there->is_folder());
 }
 
-using Take = std::function<Result<void>(const std::string& name, const FileInfo& info)>;
-
-// All files in a folder and those below it; `below`: the way there from the top.
-Result<void> for_each_below(const std::string& folder, const std::string& below, const Take& take) {
-  return for_each_entry(folder, [&](const std::string& name) -> Result<void> {
-    const std::string path = folder + "/" + name;
-    const auto info = TRY(look_at(path));
-    if (!info || name == ".spillway") return {};
-    if (info->is_folder()) return for_each_below(path, below + name + "/", take);
-    return info->is_file() ? take(below + name, *info) : Result<void>();
-  });
-}
-
 // What tells a folder from another: its info, or all files in it.
-Result<void> for_each_file(const std::string& folder, const Take& take) {
+Result<void> for_each_file(const std::string& folder, const TakeFile& take) {
   // neuroglancer precomputed: maybe a file a chunk
   if (const auto info = TRY(look_at(folder + "/info"))) return take("info", *info);
-  return for_each_below(folder, "", take);
+  return for_each_file_below(folder, [&](const std::string& name, const FileInfo& info) {
+    const bool is_own = name.starts_with(".spillway/") || name.find("/.spillway/") != name.npos;
+    return is_own ? Result<void>() : take(name, info);
+  });
 }
 
 Result<std::string> glance_at_file(const std::string& path) {

@@ -229,7 +229,7 @@ class Merge {
 
   // The anchor says whose output it is that a run gave its name just before it was killed.
   Result<void> look_at_outputs() {
-    keep_work_ = work_->has_anchor();  // another merge's, until it is known whose
+    keep_work_ = TRY(work_->has_anchor());  // another merge's, until it is known whose
     bool is_marked = false;
     if (keep_work_) is_marked = TRY(read_small_file(work_->anchor(), 1 << 20)) == configuration_;
     const auto is_own = [&](const std::string&) {
