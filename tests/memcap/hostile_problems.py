@@ -30,6 +30,21 @@ def ring(places: int):
     yield TAIL
 
 
+def countdown(tokens: int):
+    """A chain of markings, each a layer of its own."""
+    yield HEAD + f'<place id="p"><initialMarking><text>{tokens}</text></initialMarking></place><place id="q"/>'
+    yield '<transition id="t"/><arc id="a" source="p" target="t"/><arc id="b" source="t" target="q"/>' + TAIL
+
+
+def fan(places: int):
+    """Every place has a token and a transition that takes it: as many successors, of a byte a place each."""
+    yield HEAD
+    for i in range(places):
+        yield (f'<place id="p{i}"><initialMarking><text>1</text></initialMarking></place><transition id="t{i}"/>'
+               f'<arc id="a{i}" source="p{i}" target="t{i}"/>\n')
+    yield TAIL
+
+
 def many_places(count: int):
     yield HEAD
     for i in range(count):
@@ -73,6 +88,11 @@ def phrases(sentences: int):
 CASES = {
     "places100k": (["petri"], lambda: ring(100_000), ["--max-depth", "3"], {0: "4 states", 3: "needs"}),
     "ring2000": (["petri"], lambda: ring(2000), [], {0: "2,000 states"}),
+    # Layers: 350,000 of one state.
+    "deep": (["petri"], lambda: countdown(350_000), ["--checkpoint", "1s"], {0: "350,001 states, 350,000 generated"}),
+    "deep_states": (["petri"], lambda: countdown(100_000), ["--states", "all", "--checkpoint", "1s"], {0: "100,001 states"}),
+    # Successors of one state: 4 MiB.
+    "fan2000": (["petri"], lambda: fan(2000), ["--max-depth", "1"], {0: "2,001 states, 2,000 generated"}),
     "names2M": (["petri"], lambda: many_places(2_000_000), [], {3: "their part of --memory"}),
     "nested": (["petri"], lambda: nested(2_000_000), [], {1: "nested too deep|more than 4 MiB"}),
     "tag": (["petri"], lambda: one_tag(200 << 20), [], {1: "more than 4 MiB"}),

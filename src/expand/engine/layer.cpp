@@ -7,6 +7,7 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 namespace spillway::expand {
 namespace {
@@ -253,7 +254,10 @@ Result<void> Segment::append_log(const Successors& successors) {
     TRY(write_frame(parent_ends, ends, {successors.data() + first_byte, bytes},
                     static_cast<uint32_t>(ends.size())));
   }
-  return {};
+  if (successors.parent_count() > 0 || successors.count() == 0) return {};
+  // Some successors of a parent whose others follow: a frame without an end of a parent.
+  return write_frame({}, successors.ends(), {successors.data(), successors.byte_count()},
+                     successors.count());
 }
 
 Result<uint64_t> Segment::set_mask(std::span<const uint64_t> marks, std::unique_ptr<Blob> mask,
@@ -262,6 +266,7 @@ Result<uint64_t> Segment::set_mask(std::span<const uint64_t> marks, std::unique_
   kept_ = 0;
   uint64_t barren = 0;
   uint64_t base = 0;
+  bool found = false;  // a new successor of the parent at hand, which may have begun frames before
   std::vector<uint64_t> words;
   std::vector<uint8_t> room(FrameBuffer::kMaxEnds * 4 + sizeof(FrameHeader));
   const auto bit = [&](uint64_t at) { return (marks[at / 64] >> (at % 64)) & 1; };
@@ -297,11 +302,11 @@ Result<uint64_t> Segment::set_mask(std::span<const uint64_t> marks, std::unique_
     for (uint32_t parent = 0; parent < frame.parents; ++parent) {
       uint32_t end;
       std::memcpy(&end, ends + size_t{4} * parent, 4);
-      bool found = false;
       for (uint32_t i = begin; i < end && !found; ++i) found = bit(base + i) != 0;
-      barren += !found;
+      barren += !std::exchange(found, false);
       begin = end;
     }
+    for (uint32_t i = begin; i < frame.states && !found; ++i) found = bit(base + i) != 0;
     base += frame.states;
   }
   return barren;

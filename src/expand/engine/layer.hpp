@@ -57,7 +57,7 @@ class Segment {
   [[nodiscard]] Result<void> append(std::span<const uint64_t> states);
   [[nodiscard]] Result<void> append(std::span<const uint8_t> state);
   [[nodiscard]] Result<void> finish();
-  // All successors of some parents, as one or more frames.
+  // All successors of some parents, or some of one, as one or more frames.
   [[nodiscard]] Result<void> append_log(const Successors& successors);
   // After the round: bit i of `marks` is successor i of the segment. Returns how many parents kept
   // none.

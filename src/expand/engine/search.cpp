@@ -23,7 +23,7 @@ std::vector<uint8_t> encoded(StateForm form, const StateView& state) {
 template <class K>
 Result<void> SearchOf<K>::start() {
   auto segment = new_segment();
-  state_.layers.assign(1, LayerRow{});
+  state_.layers.begin(new_blob("rows"));
   for (const std::vector<uint8_t>& bytes : TRY(problem_.initial())) {
     StateView view{0, bytes};
     if (traits_.form == StateForm::kPacked) std::memcpy(&view.packed, bytes.data(), 8);
@@ -33,12 +33,12 @@ Result<void> SearchOf<K>::start() {
     } else {
       TRY(segment->append(view.bytes));
     }
-    ++state_.layers[0].fresh;
+    ++state_.layers.back().fresh;
   }
   TRY(segment->finish());
-  if (state_.layers[0].fresh == 0) return fail(Code::kInvalid, "the problem has no initial state");
+  if (state_.layers.initial() == 0) return fail(Code::kInvalid, "the problem has no initial state");
   current_.push_back(std::move(segment));
-  total_states_ = state_.layers[0].fresh;
+  total_states_ = state_.layers.initial();
   return {};
 }
 
@@ -63,7 +63,7 @@ Result<void> SearchOf<K>::run(std::stop_token stop,
     LayerRow& row = state_.layers.back();
     const uint64_t fresh = layer_size(next_);
     CHECK(row.generated == row.duplicate + fresh);
-    if (options_.keep_layers) kept_.push_back(std::move(current_));
+    if (options_.keep_layers) TRY(keep(std::move(current_)));
     current_ = std::move(next_);
     next_.clear();
     place_ = {};
@@ -72,7 +72,7 @@ Result<void> SearchOf<K>::run(std::stop_token stop,
       complete_ = true;
       return {};
     }
-    state_.layers.push_back(LayerRow{fresh, 0, 0});
+    TRY(state_.layers.push(LayerRow{fresh, 0, 0}));
     total_states_ += fresh;
   }
 }
@@ -220,14 +220,16 @@ void SearchOf<K>::collect(Worker& worker) {
 
 template <class K>
 Result<uint32_t> SearchOf<K>::expand_some(Worker& worker, const StateBlock& block, size_t first) {
-  worker.successors->clear();
-  const uint32_t count = TRY(worker.expander->expand(block, first, *worker.successors));
-  if (count == 0) {
-    return fail(
-        Code::kTooLarge,
-        fmt::format("a state at depth {} has more successors than one unit holds ({} states, {})",
-                    state_.layers.size() - 1, kBytesRoom, to_string(Bytes(kSuccessorBytes))));
+  Successors& out = *worker.successors;
+  out.clear(worker.given);
+  const uint32_t count = TRY(worker.expander->expand(block, first, out));
+  if (count == 0 && out.count() == 0) {
+    return fail(Code::kTooLarge,
+                fmt::format("a state at depth {} has a successor above {}, what one unit holds",
+                            state_.layers.size() - 1, to_string(Bytes(kSuccessorBytes))));
   }
+  // No parent is complete: these are some successors of one, and the rest comes next.
+  worker.given = count == 0 ? worker.given + out.count() : 0;
   return count;
 }
 
@@ -265,19 +267,20 @@ Result<void> SearchOf<K>::small_stretch(std::stop_token stop) {
       compute_keys(worker);
       const Successors& out = *worker.successors;
       uint32_t at = 0;
-      for (uint32_t parent = 0; parent < count; ++parent) {
-        bool found = false;
-        for (; at < out.parent_end(parent); ++at) {
+      // The last one may go on in the next unit.
+      for (uint32_t parent = 0; parent < std::max(count, 1u); ++parent) {
+        const uint32_t end = count == 0 ? out.count() : out.parent_end(parent);
+        for (; at < end; ++at) {
           const StateView state = out[at];
           if (!TRY(insert_seen(worker.keys[at], state))) continue;
-          found = true;
+          worker.fertile = true;
           if (traits_.form == StateForm::kPacked) {
             TRY(segment->append(std::span(&state.packed, 1)));
           } else {
             TRY(segment->append(state.bytes));
           }
         }
-        worker.barren += !found;
+        if (count > 0) worker.barren += !std::exchange(worker.fertile, false);
       }
       generated += out.count();
     }
@@ -321,8 +324,33 @@ Result<void> SearchOf<K>::visit_last_layer(std::stop_token stop) {
     state_.best = worker.best;
   }
   collect(worker);
-  if (options_.keep_layers) kept_.push_back(std::move(current_));
+  if (options_.keep_layers) TRY(keep(std::move(current_)));
   current_.clear();
+  return {};
+}
+
+// Puts a finished layer behind those before it. The states of small ones go into a segment that they
+// share: a deep search has as many layers as states.
+template <class K>
+Result<void> SearchOf<K>::keep(Layer layer) {
+  if (layer_size(layer) >= kFrameStates) {
+    if (keeping_) TRY(kept_.back()->finish());
+    keeping_ = false;
+    for (auto& segment : layer) kept_.push_back(std::move(segment));
+    return {};
+  }
+  if (!keeping_) kept_.push_back(new_segment());
+  keeping_ = true;
+  Place place;
+  while (const auto taken = claim(place, layer, 0, nullptr)) {
+    const StateBlock block = TRY(
+        layer[taken->segment]->load(taken->frame, taken->first, taken->last, workers_[0].frame));
+    if (traits_.form == StateForm::kPacked) {
+      TRY(kept_.back()->append(block.packed));
+      continue;
+    }
+    for (size_t i = 0; i < block.size(); ++i) TRY(kept_.back()->append(block[i].bytes));
+  }
   return {};
 }
 
@@ -342,16 +370,24 @@ void SearchOf<K>::retire() {
 template <class K>
 Result<void> SearchOf<K>::each_state(
     const std::function<Result<void>(uint32_t, const StateView&)>& visit_state) {
-  for (size_t depth = 0; depth < kept_.size(); ++depth) {
-    Place place;
-    while (auto taken = claim(place, kept_[depth], 0, nullptr)) {
-      const StateBlock block = TRY(kept_[depth][taken->segment]->load(
-          taken->frame, taken->first, taken->last, workers_[0].frame));
-      for (size_t i = 0; i < block.size(); ++i)
-        TRY(visit_state(static_cast<uint32_t>(depth), block[i]));
+  if (keeping_) TRY(kept_.back()->finish());
+  Place place;
+  StateBlock block;
+  size_t next = 0;  // of the block
+  return state_.layers.each([&](uint64_t depth, const LayerRow& row) -> Result<void> {
+    for (uint64_t i = 0; i < row.fresh; ++i, ++next) {
+      if (next == block.size()) {
+        const auto taken = claim(place, kept_, 0, nullptr);
+        if (!taken)
+          return fail(Code::kCorrupt, "the layers kept hold fewer states than were found");
+        block = TRY(kept_[taken->segment]->load(taken->frame, taken->first, taken->last,
+                                                workers_[0].frame));
+        next = 0;
+      }
+      TRY(visit_state(static_cast<uint32_t>(depth), block[next]));
     }
-  }
-  return {};
+    return {};
+  });
 }
 
 template <class K>

@@ -36,6 +36,7 @@
 #include "core/result.hpp"
 #include "expand/engine/key.hpp"
 #include "expand/engine/layer.hpp"
+#include "expand/engine/layer_rows.hpp"
 #include "expand/problem/problem.hpp"
 
 namespace spillway::expand {
@@ -60,14 +61,8 @@ struct SearchPlan {
   bool exact = false;  // states are told apart by their bytes
 };
 
-struct LayerRow {  // a line of layers.csv
-  uint64_t fresh = 0;
-  uint64_t generated = 0;
-  uint64_t duplicate = 0;
-};
-
-struct SearchState {             // all that a checkpoint holds besides the files
-  std::vector<LayerRow> layers;  // the last one is being expanded
+struct SearchState {  // all that a checkpoint holds besides the files
+  LayerRows layers;   // the last one is being expanded
   uint64_t frontier = 0;
   uint64_t ids_xor = 0, ids_sum = 0;
   bool has_best = false;

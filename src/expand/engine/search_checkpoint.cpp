@@ -14,7 +14,7 @@ std::string file_of(const Blob& blob) { return name_of(blob.path()); }
 
 // Whether new_blob() may have given the name: "layer-12".
 bool is_ours(std::string_view file) {
-  for (const std::string_view kind : {"layer-", "mask-", "run-"}) {
+  for (const std::string_view kind : {"layer-", "mask-", "run-", "rows-"}) {
     if (file.starts_with(kind)) {
       const std::string_view number = file.substr(kind.size());
       return !number.empty() && number.find_first_not_of("0123456789") == std::string_view::npos;
@@ -25,8 +25,8 @@ bool is_ours(std::string_view file) {
 
 // Puts the blob on disk for good; it stays there until a later checkpoint no longer names it.
 // `fresh` gets those that no checkpoint had named.
-Result<nlohmann::json> describe(Blob& blob, std::set<std::string>& named,
-                                std::vector<Blob*>& fresh, const std::stop_token& stop) {
+Result<nlohmann::json> describe(Blob& blob, std::set<std::string>& named, std::vector<Blob*>& fresh,
+                                const std::stop_token& stop) {
   TRY(blob.persist(stop));
   if (!blob.is_kept()) fresh.push_back(&blob);
   blob.keep();
@@ -67,8 +67,8 @@ Result<std::string> SearchOf<K>::checkpoint(std::vector<Blob*>& described) {
   nlohmann::json json;
   json["current"] = TRY(layers(current_));
   json["next"] = TRY(layers(next_));
-  json["kept"] = nlohmann::json::array();
-  for (const Layer& layer : kept_) json["kept"].push_back(TRY(layers(layer)));
+  if (keeping_) TRY(kept_.back()->finish());
+  json["kept"] = TRY(layers(kept_));
   json["runs"] = nlohmann::json::array();
   TRY(on_seen([&](auto& set) -> Result<void> {
     for (const auto& run : set.runs())
@@ -76,9 +76,10 @@ Result<std::string> SearchOf<K>::checkpoint(std::vector<Blob*>& described) {
     return {};
   }));
   json["place"] = {place_.segment, place_.frame, place_.state, place_.visited};
-  json["layers"] = nlohmann::json::array();
-  for (const LayerRow& row : state_.layers)
-    json["layers"].push_back({row.fresh, row.generated, row.duplicate});
+  const LayerRow& row = state_.layers.back();
+  json["row"] = {row.fresh, row.generated, row.duplicate};
+  json["rows"] = TRY(describe(state_.layers.blob(), named_, described, stop));
+  json["rows_checksum"] = state_.layers.checksum();
   json["frontier"] = state_.frontier;
   json["ids"] = {state_.ids_xor, state_.ids_sum};
   json["branching"] = branching_;
@@ -112,32 +113,30 @@ Result<void> SearchOf<K>::restore(const std::string& text, const std::stop_token
         auto states = TRY(open_blob(entry.at("states")));
         std::unique_ptr<Blob> mask;
         if (entry.contains("mask")) mask = TRY(open_blob(entry.at("mask")));
-        layer.push_back(
-            TRY(Segment::open(traits_.form, traits_.key_bits, std::move(states), std::move(mask), stop)));
+        layer.push_back(TRY(Segment::open(traits_.form, traits_.key_bits, std::move(states),
+                                          std::move(mask), stop)));
       }
       return layer;
     };
     current_ = TRY(open_layer(json.at("current")));
     next_ = TRY(open_layer(json.at("next")));
-    for (const auto& layer : json.at("kept")) kept_.push_back(TRY(open_layer(layer)));
+    kept_ = TRY(open_layer(json.at("kept")));
     for (const auto& entry : json.at("runs")) {
       if (exact_) {
-        TRY(exact_->add(TRY(ExactRun::open(TRY(open_blob(entry)), exact_->frame_bytes(),
-                                          index_, stop)),
-                       stop));
+        TRY(exact_->add(
+            TRY(ExactRun::open(TRY(open_blob(entry)), exact_->frame_bytes(), index_, stop)), stop));
       } else {
         TRY(seen_->add(TRY(SortedRun<K>::open(TRY(open_blob(entry)), align_, index_, stop)), stop));
       }
     }
     const auto& place = json.at("place");
     place_ = {place.at(0), place.at(1), place.at(2), place.at(3)};
-    state_.layers.clear();
-    total_states_ = 0;
-    for (const auto& row : json.at("layers")) {
-      state_.layers.push_back(LayerRow{row.at(0), row.at(1), row.at(2)});
-      total_states_ += state_.layers.back().fresh;
-      generated_total_ += state_.layers.back().generated;
-    }
+    const auto& row = json.at("row");
+    auto rows = TRY(open_blob(json.at("rows")));
+    TRY(state_.layers.restore(std::move(rows), json.at("rows_checksum"),
+                              LayerRow{row.at(0), row.at(1), row.at(2)}));
+    total_states_ = state_.layers.total().fresh;
+    generated_total_ = state_.layers.total().generated;
     state_.frontier = json.at("frontier");
     state_.ids_xor = json.at("ids").at(0);
     state_.ids_sum = json.at("ids").at(1);
@@ -160,7 +159,7 @@ Result<void> SearchOf<K>::restore(const std::string& text, const std::stop_token
 // What a restored search relies on when it goes on.
 template <class K>
 bool SearchOf<K>::is_consistent() const {
-  if (state_.layers.empty() || state_.layers.back().fresh != layer_size(current_)) return false;
+  if (state_.layers.back().fresh != layer_size(current_)) return false;
   if (state_.has_best && traits_.form == StateForm::kPacked && state_.best.size() != 8)
     return false;
   if (!std::isfinite(branching_) || branching_ <= 0) return false;

@@ -27,7 +27,7 @@ class RandomGraph final : public Problem {
     uint64_t seed = 1;
     bool keep = false;
     bool scored = false;
-    unsigned padding = 0;  // kBytes: extra bytes, by state
+    unsigned padding = 0;             // kBytes: extra bytes, by state
     std::function<void()> on_expand;  // of each state; from any thread
   };
   explicit RandomGraph(Options options) : options_(options) {}
@@ -146,11 +146,12 @@ inline SearchOptions options_for(const Knobs& knobs, const Folder& folder) {
 inline void expect_equal(Search& search, const OracleResult& oracle, StateForm form) {
   const SearchState& state = search.state();
   ASSERT_EQ(state.layers.size(), oracle.layers.size());
-  for (size_t i = 0; i < oracle.layers.size(); ++i) {
-    EXPECT_EQ(state.layers[i].fresh, oracle.layers[i].fresh) << "depth " << i;
-    EXPECT_EQ(state.layers[i].generated, oracle.layers[i].generated) << "depth " << i;
-    EXPECT_EQ(state.layers[i].duplicate, oracle.layers[i].duplicate) << "depth " << i;
-  }
+  ASSERT_TRUE(state.layers.each([&](uint64_t i, const LayerRow& row) -> Result<void> {
+    EXPECT_EQ(row.fresh, oracle.layers[i].fresh) << "depth " << i;
+    EXPECT_EQ(row.generated, oracle.layers[i].generated) << "depth " << i;
+    EXPECT_EQ(row.duplicate, oracle.layers[i].duplicate) << "depth " << i;
+    return {};
+  }));
   EXPECT_EQ(state.frontier, oracle.frontier);
   EXPECT_EQ(state.ids_xor, oracle.ids_xor);
   EXPECT_EQ(state.ids_sum, oracle.ids_sum);

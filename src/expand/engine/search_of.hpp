@@ -85,7 +85,9 @@ class SearchOf final : public Search {
     std::span<uint8_t> record;  // --identity exact
     // What this thread met in the round.
     uint64_t ids_xor = 0, ids_sum = 0, barren = 0;
-    uint64_t proof = 0;  // prove_repeats: of the new states found less those made again
+    uint64_t given = 0;    // successors that units before gave of the parent at hand
+    bool fertile = false;  // one of them was new
+    uint64_t proof = 0;    // prove_repeats: of the new states found less those made again
     bool has_best = false;
     Score best_score{};
     uint64_t best_place = 0;
@@ -202,6 +204,7 @@ class SearchOf final : public Search {
   Result<uint32_t> expand_some(Worker& worker, const StateBlock& block, size_t first);
   void compute_keys(Worker& worker);
   Result<void> visit_last_layer(std::stop_token stop);
+  Result<void> keep(Layer layer);
   Result<void> settle();
   Result<std::string> checkpoint(std::vector<Blob*>& described);
   Result<void> sweep(bool counted);
@@ -227,7 +230,8 @@ class SearchOf final : public Search {
   std::optional<SpillSet<K>> seen_;
   std::optional<ExactSet> exact_;  // in place of seen_
   Layer current_, next_;
-  std::vector<Layer> kept_;  // keep_layers
+  Layer kept_;            // keep_layers: the layers before, one behind the other
+  bool keeping_ = false;  // the last segment of it takes more
   Place place_;
   SearchState state_;
   uint64_t total_states_ = 0;  // up to and including the layer being expanded

@@ -401,9 +401,9 @@ void SearchOf<K>::pick(const Round& round, Worker& worker, uint64_t base, Keep&&
   const Successors& out = *worker.successors;
   const uint64_t* const marks = round.marks.template as<uint64_t>().data();
   uint32_t begin = 0;
-  for (uint32_t parent = 0; parent < out.parent_count(); ++parent) {
-    const uint32_t end = out.parent_end(parent);
-    bool found = false;
+  const bool goes_on = out.parent_count() == 0;  // with these, one parent is not complete
+  for (uint32_t parent = 0; parent < std::max(out.parent_count(), 1u); ++parent) {
+    const uint32_t end = goes_on ? out.count() : out.parent_end(parent);
     for (uint32_t at = begin; at < end;) {
       const uint64_t ordinal = base + at;
       const uint32_t width = std::min<uint32_t>(end - at, 64 - static_cast<uint32_t>(ordinal % 64));
@@ -411,11 +411,11 @@ void SearchOf<K>::pick(const Round& round, Worker& worker, uint64_t base, Keep&&
       if (width < 64) bits &= (uint64_t{1} << width) - 1;
       for (; bits != 0; bits &= bits - 1) {
         keep(at + static_cast<uint32_t>(std::countr_zero(bits)));
-        found = true;
+        worker.fertile = true;
       }
       at += width;
     }
-    worker.barren += !found;
+    if (!goes_on) worker.barren += !std::exchange(worker.fertile, false);
     begin = end;
   }
 }

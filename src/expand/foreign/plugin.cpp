@@ -81,7 +81,8 @@ class PluginExpander final : public Expander {
         out.drop_parent();
         break;
       }
-      if (expanded_++ % kExpandTwice == 0) TRY(expand_again(state, out, begin));
+      const bool is_whole = i > first || !out.is_resumed();
+      if (expanded_++ % kExpandTwice == 0 && is_whole) TRY(expand_again(state, out, begin));
       out.end_parent();
     }
     return out.parent_count();

@@ -47,17 +47,12 @@ const char* name_of(StatesOutput states) {
 }
 
 Sums sum_up(const SearchState& state) {
-  Sums sums;
-  for (const LayerRow& row : state.layers) {
-    sums.states += row.fresh;
-    sums.generated += row.generated;
-    sums.duplicates += row.duplicate;
-  }
-  return sums;
+  const LayerRow total = state.layers.total();
+  return {total.fresh, total.generated, total.duplicate};
 }
 
 Result<void> check_balance(const SearchState& state, const Sums& sums) {
-  const uint64_t initial = state.layers.at(0).fresh;
+  const uint64_t initial = state.layers.initial();
   if (sums.states == initial + sums.generated - sums.duplicates) return {};
   return fail(
       Code::kInternal,
@@ -70,15 +65,15 @@ Result<void> write_layers_csv(const std::string& path, const SearchState& state)
   TRY(file->append(std::string_view("depth,new,generated,duplicate,cumulative\n")));
   uint64_t cumulative = 0;
   std::string lines;
-  for (size_t depth = 0; depth < state.layers.size(); ++depth) {
-    const LayerRow& row = state.layers[depth];
+  TRY(state.layers.each([&](uint64_t depth, const LayerRow& row) -> Result<void> {
     cumulative += row.fresh;
     lines +=
         fmt::format("{},{},{},{},{}\n", depth, row.fresh, row.generated, row.duplicate, cumulative);
-    if (lines.size() < 65536) continue;
+    if (lines.size() < 65536) return {};
     TRY(file->append(lines));
     lines.clear();
-  }
+    return {};
+  }));
   TRY(file->append(lines));
   return std::move(*file).commit();
 }
@@ -105,15 +100,15 @@ std::string result_json(const Problem& problem, const ExpandOptions& options,
   return json.dump(2) + "\n";
 }
 
-ReportTable layers_table(const SearchState& state) {
+Result<ReportTable> layers_table(const SearchState& state) {
   ReportTable table{"Layers", {"depth", "new", "generated", "duplicate"}, {}};
-  const size_t count = state.layers.size();
-  for (size_t depth = 0; depth < count; ++depth) {
-    if (depth >= kShownLayers && depth + kShownLayers < count) continue;
-    const LayerRow& row = state.layers[depth];
+  const uint64_t count = state.layers.size();
+  TRY(state.layers.each([&](uint64_t depth, const LayerRow& row) -> Result<void> {
+    if (depth >= kShownLayers && depth + kShownLayers < count) return {};
     table.rows.push_back({fmt::format("{}", depth), fmt::format("{}", row.fresh),
                           fmt::format("{}", row.generated), fmt::format("{}", row.duplicate)});
-  }
+    return {};
+  }));
   return table;
 }
 

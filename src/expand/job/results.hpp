@@ -25,7 +25,7 @@ Sums sum_up(const SearchState& state);
 std::string result_json(const Problem& problem, const ExpandOptions& options,
                         const SearchState& state, const Sums& sums, bool complete);
 // The layers for the report: the first and the last thousand when there are more.
-ReportTable layers_table(const SearchState& state);
+[[nodiscard]] Result<ReportTable> layers_table(const SearchState& state);
 // The best state as text, "" for none.
 std::string best_drawing(const Problem& problem, const SearchState& state);
 

@@ -149,7 +149,8 @@ void Job::describe(Report& report) const {
   report.fact("depth", fmt::format("{}", search_->state().layers.size() - 1));
   report.fact("resumed", resumed_ ? "true" : "false");
   for (const auto& [key, value] : search_->figures()) report.fact(key, value);
-  report.table(layers_table(search_->state()));
+  // Without it when it cannot be read: what else reads the rows says so.
+  if (auto table = layers_table(search_->state())) report.table(std::move(*table));
 }
 
 Result<void> Job::finish() {

@@ -77,7 +77,9 @@ struct StateBlock {
 //
 // Use      for each parent: push() its successors in order, then end_parent(). When a push returns
 // false the room is full:
-//          drop_parent() and stop; the engine takes what is complete and comes back with the rest.
+//          drop_parent() and stop; the engine takes what is complete and comes back with the rest. When
+//          no parent is complete it takes what there is of the first, and asks for that one again:
+//          the pushes that it has had are then skipped.
 class Successors {
  public:
   // `packed_room`, `byte_room`, `end_room`: which are used depends on the form; `parent_ends` needs
@@ -90,12 +92,18 @@ class Successors {
         ends_(end_room),
         parent_ends_(parent_ends) {}
 
-  void clear() {
+  // `skip`: how many successors of the first parent are known already.
+  void clear(uint64_t skip = 0) {
     count_ = byte_count_ = 0;
     parent_count_ = 0;
+    skip_ = skip;
+    resumed_ = skip > 0;
   }
+  // The first parent's successors here are not all of them.
+  bool is_resumed() const { return resumed_; }
 
   [[nodiscard]] bool push(uint64_t state) {
+    if (is_skipped()) return true;
     if (count_ == packed_.size()) [[unlikely]]
       return false;
     packed_[count_++] = state;
@@ -103,10 +111,13 @@ class Successors {
   }
   // For problems that know their largest number of successors: check room(n) once, then emit
   // without checks.
-  bool has_room(uint32_t successors) const { return packed_.size() - count_ >= successors; }
+  bool has_room(uint32_t successors) const {
+    return packed_.size() - count_ >= successors && skip_ == 0;
+  }
   void emit(uint64_t state) { packed_[count_++] = state; }
 
   [[nodiscard]] bool push(std::span<const uint8_t> state) {
+    if (is_skipped()) return true;
     if (count_ == ends_.size() || bytes_.size() - byte_count_ < state.size()) [[unlikely]]
       return false;
     std::memcpy(bytes_.data() + byte_count_, state.data(), state.size());
@@ -116,7 +127,8 @@ class Successors {
   }
   void end_parent() { parent_ends_[parent_count_++] = count_; }
   void drop_parent() {
-    count_ = parent_count_ == 0 ? 0 : parent_ends_[parent_count_ - 1];
+    if (parent_count_ == 0) return;  // a part of the first one is better than nothing
+    count_ = parent_ends_[parent_count_ - 1];
     if (form_ == StateForm::kBytes) byte_count_ = count_ == 0 ? 0 : ends_[count_ - 1];
   }
 
@@ -139,7 +151,16 @@ class Successors {
   }
 
  private:
+  bool is_skipped() {
+    if (skip_ == 0) [[likely]]
+      return false;
+    --skip_;
+    return true;
+  }
+
   StateForm form_;
+  uint64_t skip_ = 0;
+  bool resumed_ = false;
   std::span<uint64_t> packed_;
   std::span<uint8_t> bytes_;
   std::span<uint32_t> ends_;
@@ -154,7 +175,7 @@ class Expander {
   virtual ~Expander() = default;
   // Expands parents[first..], in order, into `out` (cleared by the caller) until the block or the
   // room ends. Returns how many parents are complete; 0 means that one state's successors do not
-  // fit the room. Fails with kOverflow when a packed field is too narrow (see Problem::widen), with
+  // fit the room; `out` then has those that do. Fails with kOverflow when a packed field is too narrow (see Problem::widen), with
   // others for a problem's own errors.
   [[nodiscard]] virtual Result<uint32_t> expand(const StateBlock& parents, size_t first,
                                                 Successors& out) = 0;

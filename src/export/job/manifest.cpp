@@ -150,8 +150,8 @@ class SourceBuffer final : public std::streambuf {
 
  private:
   int_type underflow() override {
-    const auto got = source_.read({reinterpret_cast<uint8_t*>(bytes_.data()), bytes_.size()});
-    if (!got) error_.emplace(got.error());
+    auto got = source_.read({reinterpret_cast<uint8_t*>(bytes_.data()), bytes_.size()});
+    if (!got) error_.emplace(std::move(got).error());
     if (!got || *got == 0) return traits_type::eof();
     setg(bytes_.data(), bytes_.data(), bytes_.data() + *got);
     return traits_type::to_int_type(bytes_[0]);
