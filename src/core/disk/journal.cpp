@@ -63,19 +63,20 @@ Result<void> Journal::read_back(std::string_view configuration, const Replay& re
   std::span<const uint8_t> rest;  // read and not looked at
   uint64_t bad_at = end;
   while (size_ < end) {
-    const auto* stop = static_cast<const uint8_t*>(std::memchr(rest.data(), '\n', rest.size()));
-    if (stop == nullptr && size_ + rest.size() < end) {  // a line is in the room whole, or too long
+    auto stop = std::find(rest.begin(), rest.end(), '\n');
+    if (stop == rest.end() && size_ + rest.size() < end) {  // a line is in the room whole, or too long
       rest = std::span(room).first(std::min<uint64_t>(room.size(), end - size_));
       TRY(file_.read_at(size_, std::span(room).first(rest.size())));
-      stop = static_cast<const uint8_t*>(std::memchr(rest.data(), '\n', rest.size()));
+      stop = std::find(rest.begin(), rest.end(), '\n');
     }
+    const bool has_end = stop != rest.end();
     const std::string_view line(reinterpret_cast<const char*>(rest.data()),
-                                stop == nullptr ? 0 : static_cast<size_t>(stop - rest.data()));
-    const auto entry = stop == nullptr ? std::nullopt : checked(line, next_);
+                                has_end ? static_cast<size_t>(stop - rest.begin()) : 0);
+    const auto entry = has_end ? checked(line, next_) : std::nullopt;
     if (!entry) {
       // Only the last line may be broken: it was being written when the process died.
       const bool is_last =
-          stop == nullptr ? rest.size() == end - size_ : size_ + line.size() + 1 == end;
+          has_end ? size_ + line.size() + 1 == end : rest.size() == end - size_;
       if (!is_last) {
         return fail(Code::kCorrupt,
                     fmt::format("{}: line {} (offset {}) does not match its checksum; run again "
