@@ -87,46 +87,14 @@ struct ExternalSort::Run {
     return {};
   }
   DurableRun durable() const { return {file, bytes, frames, records}; }
-  Result<void> read(uint64_t offset, std::span<uint8_t> out) const {
-    if (!blob) {
-      const uint64_t behind = offset + out.size();
-      if (behind < bytes)
-        scratch->will_read(begin + behind, std::min<uint64_t>(bytes - behind, 2 * out.size()));
-      return scratch->read_at(begin + offset, out);
-    }
-    const uint8_t* const at = TRY(blob->read(offset, out.size(), out));
-    if (at != out.data()) std::memcpy(out.data(), at, out.size());
-    return {};
+  Result<const uint8_t*> read(uint64_t offset, std::span<uint8_t> out) const {
+    if (blob) return blob->read(offset, out.size(), out);
+    const uint64_t behind = offset + out.size();
+    if (behind < bytes)
+      scratch->will_read(begin + behind, std::min<uint64_t>(bytes - behind, 2 * out.size()));
+    TRY(scratch->read_at(begin + offset, out));
+    return out.data();
   }
-};
-
-// Packs records into frames of a run.
-class ExternalSort::RunWriter {
- public:
-  RunWriter(Run& run, FrameCodec& codec, std::span<uint8_t> raw, std::span<uint8_t> frame)
-      : run_(run), codec_(codec), raw_(raw), frame_(frame) {}
-
-  Result<void> add(Record record) {
-    const uint32_t length = static_cast<uint32_t>(record.size());
-    if (fill_ + sizeof length + length > raw_.size()) TRY(flush());
-    std::memcpy(raw_.data() + fill_, &length, sizeof length);
-    if (length > 0) std::memcpy(raw_.data() + fill_ + sizeof length, record.data(), length);
-    fill_ += sizeof length + length;
-    ++run_.records;
-    return {};
-  }
-  Result<void> flush() {
-    if (fill_ == 0) return {};
-    const size_t size = codec_.encode(raw_.first(fill_), run_.frames, frame_);
-    fill_ = 0;
-    return run_.append(frame_.first(size));
-  }
-
- private:
-  Run& run_;
-  FrameCodec& codec_;
-  std::span<uint8_t> raw_, frame_;
-  size_t fill_ = 0;
 };
 
 // ---- merging -----------------------------------------------------------------------------------
@@ -134,7 +102,7 @@ class ExternalSort::RunWriter {
 // One sorted sequence: a run, a frame at a time, or the entries of an input.
 struct ExternalSort::Stream::Source {
   const Run* run = nullptr;
-  uint64_t offset = 0, frame = 0;
+  FramePlace place;
   std::span<uint8_t> room;        // of one frame
   std::span<const uint8_t> rest;  // records not yet met
   const Input* input = nullptr;
@@ -227,21 +195,15 @@ class ExternalSort::Stream::Merge {
       return {};
     }
     if (source.rest.empty()) {
-      if (source.frame == source.run->frames) {
+      if (source.place.frame == source.run->frames) {
         source.done = true;
         return {};
       }
       TRY(load(source));
     }
-    uint32_t length = 0;
-    bool sane = source.rest.size() >= sizeof length;
-    if (sane) {
-      std::memcpy(&length, source.rest.data(), sizeof length);
-      sane = source.rest.size() - sizeof length >= length;
-    }
-    if (!sane) return fail(Code::kCorrupt, "a sorted run holds a record longer than its frame");
-    source.record = source.rest.subspan(sizeof length, length);
-    source.rest = source.rest.subspan(sizeof length + length);
+    const auto record = take_record(source.rest);
+    if (!record) return fail(Code::kCorrupt, "a sorted run holds a record longer than its frame");
+    source.record = *record;
     source.prefix = prefix_of(source.record);
     return {};
   }
@@ -249,18 +211,11 @@ class ExternalSort::Stream::Merge {
   Result<void> load(Source& source) {
     TRY(owner_.check_stop());
     const std::string where = "a sorted run in " + owner_.space_->folder();
-    const uint64_t left = source.run->bytes - source.offset;
-    // One read a frame: as much as a frame can be.
-    const std::span<uint8_t> got = shared_.first(std::min<uint64_t>(shared_.size(), left));
-    TRY(source.run->read(source.offset, got));
-    if (got.size() < FrameCodec::kHeaderBytes) return fail(Code::kCorrupt, where + " is cut short");
-    const auto header =
-        TRY(codec_->header(got.first<FrameCodec::kHeaderBytes>(), source.frame, where));
-    const auto raw = TRY(codec_->decode(got, source.frame, source.room, where));
-    if (raw.data() != source.room.data()) std::memcpy(source.room.data(), raw.data(), raw.size());
-    source.rest = source.room.first(raw.size());
-    source.offset += FrameCodec::kHeaderBytes + header.stored;
-    ++source.frame;
+    const auto read = [&](uint64_t offset, std::span<uint8_t> out) {
+      return source.run->read(offset, out);
+    };
+    source.rest = TRY(
+        read_frame(*codec_, source.place, source.run->bytes, shared_, source.room, read, where));
     return {};
   }
 
@@ -427,12 +382,14 @@ Result<std::unique_ptr<ExternalSort::Run>> ExternalSort::write_run(Input& input)
     }
     run->blob = Blob::create(options_.folder + "/" + run->file, Account(), space_);
   }
-  RunWriter writer(*run, *input.codec_, input.raw_, input.frame_);
+  RecordWriter writer(*input.codec_, input.raw_, input.frame_,
+                      [&](std::span<const uint8_t> frame) { return run->append(frame); });
   for (size_t i = 0; i < input.count_; ++i) {
     if (i % 4096 == 4095) TRY(check_stop());
     TRY(writer.add(input.record_of(input.entries()[i])));
   }
   TRY(writer.flush());
+  run->records = input.count_;
   if (run->blob) {
     TRY(run->blob->persist());
     TRY(sync_folder(options_.folder));
@@ -529,8 +486,12 @@ Result<std::unique_ptr<ExternalSort::Run>> ExternalSort::merge_runs(
   auto merge = TRY(open_merge(runs));
   if (!merged_) merged_ = std::make_shared<ScratchFile>(TRY(space_->open()));
   auto merged = std::make_unique<Run>(merged_);
-  RunWriter writer(*merged, merge->codec(), merge->out_raw(), merge->out_frame());
-  while (const auto record = TRY(merge->next())) TRY(writer.add(*record));  // whose loads look for a stop
+  RecordWriter writer(merge->codec(), merge->out_raw(), merge->out_frame(),
+                      [&](std::span<const uint8_t> frame) { return merged->append(frame); });
+  while (const auto record = TRY(merge->next())) {  // whose loads look for a stop
+    TRY(writer.add(*record));
+    ++merged->records;
+  }
   TRY(writer.flush());
   spilled_bytes_ += merged->bytes;
   return merged;

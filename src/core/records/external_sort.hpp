@@ -46,10 +46,9 @@
 #include "core/memory/growing_pages.hpp"
 #include "core/memory/pages.hpp"
 #include "core/mutex.hpp"
+#include "core/records/record_frames.hpp"
 
 namespace spillway {
-
-using Record = std::span<const uint8_t>;
 
 struct DurableRun {
   std::string file;  // name within the folder
@@ -163,7 +162,7 @@ class ExternalSort {
   std::vector<Input> inputs_;
   Mutex mutex_;  // runs_ and the counters, while inputs work
   std::vector<std::unique_ptr<Run>> runs_;
-  Lease list_;             // for runs_ beyond kFreeRuns
+  Lease list_;  // for runs_ beyond kFreeRuns
   uint64_t next_file_ = 0;
   std::atomic<uint64_t> runs_written_{0};
   uint64_t spilled_bytes_ = 0;

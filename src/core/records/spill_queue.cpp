@@ -84,31 +84,24 @@ Result<void> SpillQueue::spill_tail() {
 
 Result<void> SpillQueue::load_head(Segment segment) {
   const std::string where = "a queue in " + space_->folder();
-  uint64_t offset = segment.offset;
-  const uint64_t end = segment.offset + segment.stored;
-  uint64_t frame = read_frame_;
-  for (size_t at = 0; at < segment.raw; ++frame) {
-    const auto got = frame_.first(std::min<uint64_t>(frame_.size(), end - offset));
-    if (got.size() < FrameCodec::kHeaderBytes) return fail(Code::kCorrupt, where + " is cut short");
-    TRY(file_.read_at(offset, got));
-    const auto header = TRY(codec_->header(got.first<FrameCodec::kHeaderBytes>(), frame, where));
-    if (header.raw > segment.raw - at)
-      return fail(Code::kCorrupt, where + " holds more than was written");
-    const auto raw = TRY(codec_->decode(got, frame, head_.subspan(at), where));
-    if (raw.data() != head_.data() + at) std::memcpy(head_.data() + at, raw.data(), raw.size());
-    at += raw.size();
-    offset += FrameCodec::kHeaderBytes + header.stored;
-  }
+  FramePlace place{segment.offset, read_frame_};
+  const auto read = [&](uint64_t offset, std::span<uint8_t> out) -> Result<const uint8_t*> {
+    TRY(file_.read_at(offset, out));
+    return out.data();
+  };
+  for (size_t at = 0; at < segment.raw;)
+    at += TRY(read_frame(*codec_, place, segment.offset + segment.stored, frame_,
+                         head_.first(segment.raw).subspan(at), read, where))
+              .size();
   file_.punch(segment.offset, segment.stored);
-  read_frame_ = frame;
+  read_frame_ = place.frame;
   head_at_ = 0;
   head_end_ = segment.raw;
   return {};
 }
 
-Result<std::optional<std::span<const uint8_t>>> SpillQueue::pop() {
-  using Got = std::optional<std::span<const uint8_t>>;
-  if (size_ == 0) return Got();
+Result<std::optional<Record>> SpillQueue::pop() {
+  if (size_ == 0) return std::optional<Record>();
   if (head_at_ == head_end_) {
     if (!spilled_.empty()) {
       TRY(load_head(spilled_.front()));
@@ -119,15 +112,13 @@ Result<std::optional<std::span<const uint8_t>>> SpillQueue::pop() {
       head_end_ = std::exchange(tail_end_, 0);
     }
   }
-  uint32_t length = 0;
-  const size_t left = head_end_ - head_at_;
-  if (left >= sizeof length) std::memcpy(&length, head_.data() + head_at_, sizeof length);
-  if (left < sizeof length || length > left - sizeof length)
+  std::span<const uint8_t> rest = std::span(head_).first(head_end_).subspan(head_at_);
+  const auto record = take_record(rest);
+  if (!record)
     return fail(Code::kCorrupt, "a queue in " + space_->folder() + " holds a broken record");
-  const auto record = std::span<const uint8_t>(head_).subspan(head_at_ + sizeof length, length);
-  head_at_ += sizeof length + length;
+  head_at_ = head_end_ - rest.size();
   --size_;
-  return Got(record);
+  return record;
 }
 
 }  // namespace spillway

@@ -22,6 +22,7 @@
 #include "core/disk/scratch.hpp"
 #include "core/memory/budget.hpp"
 #include "core/memory/pages.hpp"
+#include "core/records/record_frames.hpp"
 
 namespace spillway {
 
@@ -38,7 +39,7 @@ class SpillQueue {
 
   [[nodiscard]] Result<void> push(std::span<const uint8_t> record);
   // The oldest record, or none when the queue is empty. Valid until the next call on the queue.
-  [[nodiscard]] Result<std::optional<std::span<const uint8_t>>> pop();
+  [[nodiscard]] Result<std::optional<Record>> pop();
 
   uint64_t size() const { return size_; }  // records
   bool empty() const { return size_ == 0; }

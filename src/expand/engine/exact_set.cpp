@@ -37,7 +37,7 @@ int compare(std::span<const uint8_t> a, std::span<const uint8_t> b) {
 tl::unexpected<Error> stopped() { return fail(Code::kCancelled, "stopped while sorting states"); }
 
 // The first record of `rest`, which it leaves behind; frames are checksummed, so lengths hold.
-std::span<const uint8_t> take_record(std::span<const uint8_t>& rest) {
+std::span<const uint8_t> take_state(std::span<const uint8_t>& rest) {
   CHECK(rest.size() >= kRecordHead);
   const size_t size = kRecordHead + length_of(rest.data());
   CHECK(size <= rest.size());
@@ -75,23 +75,15 @@ std::unique_ptr<ExactRun> ExactRun::create(std::unique_ptr<Blob> blob, size_t fr
 Result<std::unique_ptr<ExactRun>> ExactRun::open(std::unique_ptr<Blob> blob, size_t frame_bytes,
                                                  Account index, const std::stop_token& stop) {
   auto run = create(std::move(blob), frame_bytes, std::move(index));
-  const std::string& where = run->blob_->path();
   const uint64_t end = run->blob_->size();
   for (uint64_t offset = 0; offset < end;) {
     if (stop.stop_requested()) return stopped();
-    if (end - offset < FrameCodec::kHeaderBytes)
-      return fail(Code::kCorrupt, where + ": is cut short; run again with --resume never");
-    std::array<uint8_t, FrameCodec::kHeaderBytes> room;
-    const uint8_t* const at = TRY(run->blob_->read(offset, room.size(), room));
-    const auto header = TRY(run->codec_.header(
-        std::span<const uint8_t, FrameCodec::kHeaderBytes>(at, room.size()), run->frames(), where));
-    if (header.stored > end - offset - room.size())
-      return fail(Code::kCorrupt, where + ": is cut short; run again with --resume never");
     TRY(run->add_fence({0, offset}));
-    std::span<const uint8_t> records = TRY(run->load(run->frames() - 1, run->raw_, run->stored_));
+    FramePlace place{offset, run->frames() - 1};
+    std::span<const uint8_t> records = TRY(run->read(place, end, run->raw_, run->stored_));
     run->fences_[run->frames() - 1].first = load_big(records.data());
-    for (; !records.empty(); ++run->size_) take_record(records);
-    offset += room.size() + header.stored;
+    for (; !records.empty(); ++run->size_) take_state(records);
+    offset = place.offset;
   }
   run->raw_ = {};
   run->stored_ = {};
@@ -140,14 +132,18 @@ size_t ExactRun::frame_of(uint64_t top) const {
 
 Result<std::span<const uint8_t>> ExactRun::load(size_t frame, std::span<uint8_t> raw,
                                                 std::span<uint8_t> stored) const {
-  const uint64_t offset = fences_[frame].offset;
+  FramePlace place{fences_[frame].offset, frame};
   const uint64_t end = frame + 1 < frames() ? fences_[frame + 1].offset : blob_->size();
-  const size_t length = static_cast<size_t>(std::min<uint64_t>(end - offset, stored.size()));
-  const uint8_t* const at = TRY(blob_->read(offset, length, stored));
-  const auto records = TRY(codec_.decode({at, length}, frame, raw, blob_->path()));
-  if (records.data() == raw.data()) return records;
-  std::memcpy(raw.data(), records.data(), records.size());  // stored as it was
-  return std::span<const uint8_t>(raw.data(), records.size());
+  return read(place, end, raw, stored);
+}
+
+Result<std::span<const uint8_t>> ExactRun::read(FramePlace& place, uint64_t end,
+                                                std::span<uint8_t> raw,
+                                                std::span<uint8_t> stored) const {
+  const auto bytes = [&](uint64_t offset, std::span<uint8_t> out) {
+    return blob_->read(offset, out.size(), out);
+  };
+  return read_frame(codec_, place, end, stored, raw, bytes, blob_->path());
 }
 
 // ---- the set -----------------------------------------------------------------------------------
@@ -265,7 +261,7 @@ Result<bool> ExactSet::in_run(const ExactRun& run, Key128 fingerprint,
     }
     std::span<const uint8_t> rest = cached_;
     while (!rest.empty()) {
-      const auto record = take_record(rest);
+      const auto record = take_state(rest);
       const uint64_t top = load_big(record.data());
       if (top < fingerprint.hi) continue;
       if (top > fingerprint.hi) return false;
@@ -297,7 +293,7 @@ Result<void> ExactSet::build_filters(const std::stop_token& stop) {
     for (; frame < run->frames() && !stop.stop_requested(); ++frame) {
       std::span<const uint8_t> rest = TRY(run->load(frame, room_of(0), stored_room()));
       while (!rest.empty()) {
-        const auto record = take_record(rest);
+        const auto record = take_state(rest);
         bits.add(load_big(record.data()), load_big(record.data() + 8));
       }
     }
@@ -324,7 +320,7 @@ Result<void> ExactSet::Sweep::advance(Cursor& cursor) {
     }
     cursor.rest = TRY(cursor.run->load(cursor.next_frame++, cursor.room, stored_));
   }
-  cursor.record = take_record(cursor.rest);
+  cursor.record = take_state(cursor.rest);
   return {};
 }
 

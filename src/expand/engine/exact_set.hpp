@@ -32,6 +32,7 @@
 #include "core/memory/leased_list.hpp"
 #include "core/memory/pages.hpp"
 #include "core/records/bloom_filter.hpp"
+#include "core/records/record_frames.hpp"
 #include "core/result.hpp"
 
 namespace spillway::expand {
@@ -73,6 +74,8 @@ class ExactRun {
   };
   ExactRun(std::unique_ptr<Blob> blob, size_t frame_bytes, Account index);
   Result<void> write_frame();
+  Result<std::span<const uint8_t>> read(FramePlace& place, uint64_t end, std::span<uint8_t> raw,
+                                        std::span<uint8_t> stored) const;
   Result<void> add_fence(Fence fence);
 
   std::unique_ptr<Blob> blob_;

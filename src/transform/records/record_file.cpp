@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
-
 #include "core/file/folders.hpp"
 
 namespace spillway::transform {
@@ -30,35 +28,27 @@ Result<std::unique_ptr<RecordFile::Writer>> RecordFile::Writer::create(
   writer->workspace_ = std::move(workspace);
   writer->run_.file = name_of(path);
   writer->blob_ = Blob::create(std::move(path), Account(), std::move(space));
+  const std::span<uint8_t> rooms(writer->memory_.data(), writer->memory_.size());
+  writer->frames_.emplace(writer->codec_, rooms.first(kFrame), rooms.subspan(kFrame),
+                          [to = writer.get()](std::span<const uint8_t> frame) -> Result<void> {
+                            TRY(to->blob_->append(frame));
+                            to->run_.bytes += frame.size();
+                            ++to->run_.frames;
+                            return {};
+                          });
   return writer;
 }
 
 Result<void> RecordFile::Writer::add(Record record) {
-  const auto length = static_cast<uint32_t>(record.size());
-  if (record.size() + sizeof length > kFrame) {
+  if (record.size() + kRecordLength > kFrame)
     return fail(Code::kTooLarge, fmt::format("a record of {} bytes is too long", record.size()));
-  }
-  if (fill_ + sizeof length + record.size() > kFrame) TRY(flush());
-  std::memcpy(memory_.data() + fill_, &length, sizeof length);
-  std::memcpy(memory_.data() + fill_ + sizeof length, record.data(), record.size());
-  fill_ += sizeof length + record.size();
+  TRY(frames_->add(record));
   ++run_.records;
   return {};
 }
 
-Result<void> RecordFile::Writer::flush() {
-  if (fill_ == 0) return {};
-  const std::span<uint8_t> out(memory_.data() + kFrame, FrameCodec::frame_room(kFrame));
-  const size_t size = codec_.encode({memory_.data(), fill_}, run_.frames, out);
-  TRY(blob_->append(out.first(size)));
-  run_.bytes += size;
-  ++run_.frames;
-  fill_ = 0;
-  return {};
-}
-
 Result<DurableRun> RecordFile::Writer::finish() {
-  TRY(flush());
+  TRY(frames_->flush());
   TRY(blob_->persist());
   TRY(sync_folder(folder_of(blob_->path())));
   blob_->keep();
@@ -79,34 +69,19 @@ Result<std::unique_ptr<RecordFile::Reader>> RecordFile::Reader::open(
   return reader;
 }
 
-Result<void> RecordFile::Reader::load() {
-  const std::span<uint8_t> raw(memory_.data(), kFrame);
-  const std::span<uint8_t> room(memory_.data() + kFrame, FrameCodec::frame_room(kFrame));
-  const std::span<uint8_t> got = room.first(std::min<uint64_t>(room.size(), run_.bytes - offset_));
-  const uint8_t* const at = TRY(blob_->read(offset_, got.size(), got));
-  if (at != got.data()) std::memcpy(got.data(), at, got.size());
-  if (got.size() < FrameCodec::kHeaderBytes)
-    return fail(Code::kCorrupt, blob_->path() + " is cut short");
-  const auto header =
-      TRY(codec_.header(got.first<FrameCodec::kHeaderBytes>(), frame_, blob_->path()));
-  rest_ = TRY(codec_.decode(got, frame_, raw, blob_->path()));
-  offset_ += FrameCodec::kHeaderBytes + header.stored;
-  ++frame_;
-  return {};
-}
-
 Result<std::optional<Record>> RecordFile::Reader::next() {
   if (rest_.empty()) {
-    if (frame_ == run_.frames) return std::optional<Record>();
-    TRY(load());
+    if (place_.frame == run_.frames) return std::optional<Record>();
+    const std::span<uint8_t> rooms(memory_.data(), memory_.size());
+    const auto read = [&](uint64_t offset, std::span<uint8_t> out) {
+      return blob_->read(offset, out.size(), out);
+    };
+    rest_ = TRY(read_frame(codec_, place_, run_.bytes, rooms.subspan(kFrame), rooms.first(kFrame),
+                           read, blob_->path()));
   }
-  uint32_t length = 0;
-  if (rest_.size() >= sizeof length) std::memcpy(&length, rest_.data(), sizeof length);
-  if (rest_.size() < sizeof length || rest_.size() - sizeof length < length)
-    return fail(Code::kCorrupt, blob_->path() + " holds a record longer than its frame");
-  const Record record = rest_.subspan(sizeof length, length);
-  rest_ = rest_.subspan(sizeof length + length);
-  return std::optional<Record>(record);
+  const auto record = take_record(rest_);
+  if (!record) return fail(Code::kCorrupt, blob_->path() + " holds a record longer than its frame");
+  return record;
 }
 
 }  // namespace spillway::transform

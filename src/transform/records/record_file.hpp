@@ -35,12 +35,11 @@ class RecordFile {
 
    private:
     Writer() : codec_(Codec::kLz4, kFrame) {}
-    Result<void> flush();
     std::unique_ptr<Blob> blob_;
     FrameCodec codec_;
     Lease workspace_;
     Pages memory_;
-    size_t fill_ = 0;
+    std::optional<RecordWriter> frames_;
     DurableRun run_;
   };
 
@@ -55,14 +54,13 @@ class RecordFile {
 
    private:
     Reader() : codec_(Codec::kLz4, kFrame) {}
-    Result<void> load();
     std::unique_ptr<Blob> blob_;
     FrameCodec codec_;
     Lease workspace_;
     Pages memory_;
     Record rest_;
     DurableRun run_;
-    uint64_t offset_ = 0, frame_ = 0;
+    FramePlace place_;
   };
 };
 
