@@ -1,23 +1,19 @@
 // Any bytes are a mapping, in text or in pairs of 64 or 32 bits, whose pairs have no id 0, or an error;
 // text that a mapping was written as comes back as it was.
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include "export/mapping/mapping.hpp"
-#include "fuzz.hpp"
+#include "fuzz_source.hpp"
 
 namespace {
 
 using namespace spillway::exporter;
 
 spillway::Result<void> read(std::string_view text, MappingFormat format, std::vector<Pair>& pairs) {
-  const auto read_at = [&](uint64_t at, std::span<uint8_t> out) -> spillway::Result<void> {
-    MUST(at <= text.size() && out.size() <= text.size() - at);
-    if (!out.empty()) std::memcpy(out.data(), text.data() + at, out.size());
-    return {};
-  };
-  auto source = ByteSource::of("fuzz", text.size(), read_at, ByteSource::Gzip::kByContent);
+  auto source = ByteStream::of(std::make_unique<FuzzSource>(std::span(
+                                   reinterpret_cast<const uint8_t*>(text.data()), text.size())),
+                               ByteStream::Gzip::kByContent);
   return read_pairs(
       *source, format,
       [&](Pair pair) -> spillway::Result<void> {

@@ -1,21 +1,16 @@
 // Any bytes are the header of a .npy or NIfTI file, plain or packed, of three axes that are not empty, or
 // an error that says why.
-#include <cstring>
 #include <stop_token>
 
 #include "export/source/voxel_source.hpp"
-#include "fuzz.hpp"
+#include "fuzz_source.hpp"
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace spillway::exporter;
-  const auto read_at = [&](uint64_t at, std::span<uint8_t> out) -> spillway::Result<void> {
-    MUST(at <= size && out.size() <= size - at);
-    if (!out.empty()) std::memcpy(out.data(), data + at, out.size());
-    return {};
-  };
   for (const VoxelFile file : {VoxelFile::kNpy, VoxelFile::kNifti}) {
     for (const bool xyz : {false, true}) {
-      auto source = ByteSource::of("fuzz", size, read_at, ByteSource::Gzip::kByContent);
+      auto source = ByteStream::of(std::make_unique<FuzzSource>(std::span(data, size)),
+                                   ByteStream::Gzip::kByContent);
       const auto layout = parse_voxel_header(*source, {.path = "fuzz", .file = file, .xyz = xyz});
       if (!layout) {
         MUST(!layout.error().message().empty());

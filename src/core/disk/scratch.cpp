@@ -111,4 +111,28 @@ void ScratchFile::punch(uint64_t offset, uint64_t length) {
   space_->give_back(Bytes(given));
 }
 
+namespace {
+
+class ScratchSource final : public Source {
+ public:
+  ScratchSource(std::shared_ptr<const ScratchFile> file, std::string name)
+      : file_(std::move(file)), name_(std::move(name)) {}
+  Result<void> read_at(uint64_t offset, std::span<uint8_t> out) const override {
+    return file_->read_at(offset, out);
+  }
+  uint64_t size() const override { return file_->size(); }
+  const std::string& name() const override { return name_; }
+  std::string identity() const override { return name_; }
+
+ private:
+  const std::shared_ptr<const ScratchFile> file_;
+  const std::string name_;
+};
+
+}  // namespace
+
+std::unique_ptr<Source> source_of(std::shared_ptr<const ScratchFile> file, std::string name) {
+  return std::make_unique<ScratchSource>(std::move(file), std::move(name));
+}
+
 }  // namespace spillway

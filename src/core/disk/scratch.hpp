@@ -18,6 +18,7 @@
 
 #include "core/bytes.hpp"
 #include "core/file/file.hpp"
+#include "core/file/source.hpp"
 #include "core/result.hpp"
 
 namespace spillway {
@@ -85,5 +86,8 @@ class ScratchFile {
   uint64_t size_ = 0;
   std::atomic<uint64_t> charged_{0};
 };
+
+// A whole scratch file as a source; `name` is told in messages.
+std::unique_ptr<Source> source_of(std::shared_ptr<const ScratchFile> file, std::string name);
 
 }  // namespace spillway

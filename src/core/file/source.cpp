@@ -14,22 +14,24 @@ namespace {
 
 class FileSource final : public Source {
  public:
-  FileSource(File file, const FileInfo& info)
-      : file_(std::move(file)),
-        size_(info.size),
-        identity_(fmt::format("{} {}.{:09}", info.size, info.changed_ns / 1'000'000'000,
-                              info.changed_ns % 1'000'000'000)) {}
+  FileSource(File file, const FileInfo& info) : file_(std::move(file)), info_(info) {}
   Result<void> read_at(uint64_t offset, std::span<uint8_t> out) const override {
     return file_.read_at(offset, out);
   }
-  uint64_t size() const override { return size_; }
+  uint64_t size() const override { return info_.size; }
   const std::string& name() const override { return file_.path(); }
-  std::string identity() const override { return identity_; }
+  std::string identity() const override {
+    return fmt::format("{} {}.{:09}", info_.size, info_.changed_ns / 1'000'000'000,
+                       info_.changed_ns % 1'000'000'000);
+  }
+  Result<void> must_be_unchanged() const override {
+    return spillway::must_be_unchanged(file_.path(), info_);
+  }
+  bool is_file() const override { return true; }
 
  private:
   const File file_;
-  const uint64_t size_;
-  const std::string identity_;
+  const FileInfo info_;
 };
 
 class FileView final : public Source {
@@ -96,6 +98,10 @@ Result<std::unique_ptr<Source>> open_source(const std::string& path) {
   }
   File file = TRY(File::open(path));
   const FileInfo info = TRY(file.info());
+  return source_of(std::move(file), info);
+}
+
+std::unique_ptr<Source> source_of(File file, const FileInfo& info) {
   return std::make_unique<FileSource>(std::move(file), info);
 }
 

@@ -28,9 +28,13 @@ class Source {
   virtual const std::string& name() const = 0;
   // What tells this content from a later one under the same name: size and time of the last change.
   virtual std::string identity() const = 0;
+  // kConflict, naming it, when the name leads to other content than it did when this was opened.
+  [[nodiscard]] virtual Result<void> must_be_unchanged() const { return {}; }
+  virtual bool is_file() const { return false; }  // with a name, that can be opened again
 };
 [[nodiscard]] Result<std::unique_ptr<Source>> open_source(const std::string& path);
 
+std::unique_ptr<Source> source_of(File file, const FileInfo& info);
 // A file that is open already and stays so for longer than this.
 std::unique_ptr<Source> view_of(const File& file, uint64_t size);
 // An address is no file: kUsage.

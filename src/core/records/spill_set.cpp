@@ -225,22 +225,22 @@ Result<void> SpillSet<K>::merge_smallest(const std::stop_token& stop) {
   while (first > 0 && runs_.size() - first < kMostRuns && runs_[first - 1]->size() <= merged_keys)
     merged_keys += runs_[--first]->size();
 
-  struct Source {
+  struct Cursor {
     RunReader<K> reader;
     std::span<const K> keys;
   };
-  std::vector<Source> sources;
+  std::vector<Cursor> sources;
   uint8_t* room = options_.merge_room.data();
   for (size_t i = first; i < runs_.size(); ++i) {
     const std::span<K> decoded(reinterpret_cast<K*>(room), kBlockKeys);
     room += kBlockKeys * sizeof(K);
-    Source source{RunReader<K>(decoded, {room, kMaxBlockBytes}), {}};
+    Cursor source{RunReader<K>(decoded, {room, kMaxBlockBytes}), {}};
     room += kMaxBlockBytes;
     source.reader.seek(*runs_[i], 0, ~uint64_t{0});
     source.keys = TRY(source.reader.next());
     sources.push_back(source);
   }
-  const auto later = [](const Source& a, const Source& b) {
+  const auto later = [](const Cursor& a, const Cursor& b) {
     return b.keys.front() < a.keys.front();
   };
   std::make_heap(sources.begin(), sources.end(), later);
@@ -248,7 +248,7 @@ Result<void> SpillSet<K>::merge_smallest(const std::stop_token& stop) {
   while (!sources.empty()) {
     if (can_wait && stop.stop_requested()) return {};
     std::pop_heap(sources.begin(), sources.end(), later);
-    Source& least = sources.back();
+    Cursor& least = sources.back();
     // Everything below the next source's first key leaves at once.
     size_t take = 1;
     if (sources.size() > 1) {

@@ -9,8 +9,8 @@
 #include "export/block/gzip.hpp"
 #include "export/job/checks.hpp"
 #include "export/job/manifest.hpp"
-#include "export/spec/byte_source.hpp"
 #include "export/spec/input_mark.hpp"
+#include "export/spec/input_stream.hpp"
 #include "export/spec/sha256.hpp"
 #include "net/address.hpp"
 

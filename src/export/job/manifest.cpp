@@ -11,7 +11,7 @@
 
 #include "core/file/folders.hpp"
 #include "core/file/output.hpp"
-#include "export/spec/byte_source.hpp"
+#include "export/spec/input_stream.hpp"
 #include "export/spec/sha256.hpp"
 
 namespace spillway::exporter {
@@ -120,7 +120,7 @@ Result<bool> is_sealed(const std::string& path) {
   if (!there) return fail(Code::kNotFound, path + ": no such file");
   const uint64_t size = there->size;
   const uint64_t hashed = size < kSeal ? 0 : size - kSeal;
-  auto source = TRY(ByteSource::open(path, ByteSource::Gzip::kNever));
+  auto source = TRY(open_input(path, ByteStream::Gzip::kNever));
   std::vector<uint8_t> buffer(65536);
   Sha256 hash;
   std::string end;
@@ -145,7 +145,7 @@ Result<bool> is_sealed(const std::string& path) {
 // A source's bytes, for the parser; what ended them before their time is in error().
 class SourceBuffer final : public std::streambuf {
  public:
-  explicit SourceBuffer(ByteSource& source) : source_(source), bytes_(65536) {}
+  explicit SourceBuffer(ByteStream& source) : source_(source), bytes_(65536) {}
   std::optional<Error>& error() { return error_; }
 
  private:
@@ -156,7 +156,7 @@ class SourceBuffer final : public std::streambuf {
     setg(bytes_.data(), bytes_.data(), bytes_.data() + *got);
     return traits_type::to_int_type(bytes_[0]);
   }
-  ByteSource& source_;
+  ByteStream& source_;
   std::vector<char> bytes_;
   std::optional<Error> error_;
 };
@@ -178,7 +178,7 @@ Result<Json> other_results(const std::string& folder) {
 
 Result<Manifest> read_manifest(const std::string& path, const TakeShard& take) {
   const bool sealed = TRY(is_sealed(path));
-  const auto source = TRY(ByteSource::open(path, ByteSource::Gzip::kNever));
+  const auto source = TRY(open_input(path, ByteStream::Gzip::kNever));
   SourceBuffer buffer(*source);
   std::istream file(&buffer);
   std::optional<Error> first;

@@ -14,7 +14,7 @@
 #include "export/job/source.hpp"
 #include "export/source/downscale.hpp"
 #include "export/source/precomputed_source.hpp"
-#include "export/spec/byte_source.hpp"
+#include "export/spec/input_stream.hpp"
 #include "net/address.hpp"
 
 namespace spillway::exporter {
@@ -110,7 +110,7 @@ Result<Found> count_shards(const std::string& folder, const std::stop_token& sto
       found.bytes += info ? info->size : 0;
       has_all &= TRY(exists(path.substr(0, path.size() - 6) + ".csv"));
     } else if (name.ends_with(".csv")) {
-      auto source = TRY(ByteSource::open(path, ByteSource::Gzip::kNever));
+      auto source = TRY(open_input(path, ByteStream::Gzip::kNever));
       uint64_t lines = 0;
       while (const size_t got = TRY(source->read(buffer)))
         lines += static_cast<uint64_t>(
@@ -128,7 +128,7 @@ Result<Found> count_shards(const std::string& folder, const std::stop_token& sto
 Result<void> check_source(const ExportOptions& options, const Source& source, const Scale& scale) {
   const SourceKind kind = source.kind();
   if (!options.mapping.empty() && options.mapping != "-")
-    (void)TRY(ByteSource::open(options.mapping, ByteSource::Gzip::kNever));
+    (void)TRY(open_input(options.mapping, ByteStream::Gzip::kNever));
   if (kind == SourceKind::kPrecomputed && !matching_scale(*source.volume(), scale))
     return fail(Code::kUsage, options.source +
                                   ": has no scale of the size, offset and resolution "

@@ -10,8 +10,8 @@
 #include "export/source/arrow_source.hpp"
 #include "export/source/precomputed_source.hpp"
 #include "export/source/voxel_source.hpp"
-#include "export/spec/byte_source.hpp"
-#include "export/spec/known_format.hpp"
+#include "export/spec/input_stream.hpp"
+#include "format/known_format.hpp"
 #include "net/address.hpp"
 
 namespace spillway::exporter {
@@ -45,7 +45,7 @@ tl::unexpected<Error> unknown(const std::string& name, std::string_view format) 
 
 Result<SourceKind> kind_of_folder(const ExportOptions& options) {
   const std::string& name = options.source;
-  if (const auto format = known_folder(name); !format.empty()) return unknown(name, format);
+  if (const auto format = format::known_folder(name); !format.empty()) return unknown(name, format);
   if (options.to != Target::kArrow)
     return fail(Code::kUsage, name + ": Arrow shards are written as Arrow shards only");
   return SourceKind::kArrowShards;
@@ -54,10 +54,11 @@ Result<SourceKind> kind_of_folder(const ExportOptions& options) {
 // By its first bytes, whatever its name: none when they do not tell.
 Result<std::optional<SourceKind>> kind_of_content(const ExportOptions& options) {
   const std::string& name = options.source;
-  auto source = TRY(ByteSource::open(name, ByteSource::Gzip::kNever));
+  auto source = TRY(open_input(name, ByteStream::Gzip::kNever));
   std::array<uint8_t, 348> bytes{};
   const size_t got = TRY(source->read(bytes));
-  const std::string_view format = known_format(std::span(bytes).first(std::min(got, kFormatBytes)));
+  const std::string_view format =
+      format::known_format(std::span(bytes).first(std::min(got, format::kFormatBytes)));
   if (format == "NumPy") return std::optional(SourceKind::kNpy);
   const bool is_nifti_1 = got == bytes.size() && std::memcmp(bytes.data() + 344, "n+1", 4) == 0;
   if (format == "NIfTI-2" || (format == "NIfTI-1" && is_nifti_1))

@@ -14,7 +14,7 @@
 #include "export/shard/chunk_check.hpp"
 #include "export/shard/shard_check.hpp"
 #include "export/source/precomputed_source.hpp"
-#include "export/spec/byte_source.hpp"
+#include "export/spec/input_stream.hpp"
 #include "export/spec/sha256.hpp"
 
 namespace spillway::exporter {
@@ -166,7 +166,7 @@ class Verifier {
     const std::string path = folder_ + "/rejects.csv";
     uint64_t lines = 0;
     if (TRY(exists(path))) {
-      auto source = TRY(ByteSource::open(path, ByteSource::Gzip::kNever));
+      auto source = TRY(open_input(path, ByteStream::Gzip::kNever));
       std::vector<uint8_t> buffer(65536);
       while (const size_t got = TRY(source->read(buffer)))
         lines += static_cast<uint64_t>(

@@ -17,8 +17,8 @@
 #include "core/mutex.hpp"
 #include "core/records/external_sort.hpp"
 #include "export/mapping/parquet_pairs.hpp"
-#include "export/spec/known_format.hpp"
 #include "export/spec/sha256.hpp"
+#include "format/known_format.hpp"
 
 namespace spillway::exporter {
 namespace {
@@ -199,7 +199,7 @@ bool is_header(std::string_view id, std::string_view body) {
 class PairReader {
  public:
   using Take = std::function<Result<void>(Pair)>;
-  PairReader(ByteSource& source, MappingFormat format, const Take& take,
+  PairReader(ByteStream& source, MappingFormat format, const Take& take,
              const std::stop_token& stop)
       : source_(source),
         width_(format == MappingFormat::kBinary     ? 8
@@ -212,9 +212,10 @@ class PairReader {
     std::vector<uint8_t> buffer(65536);
     size_t kept = 0, held = TRY(source_.read(buffer));
     if (width_ == 0) {
-      const auto first = std::span<const uint8_t>(buffer).first(std::min(held, kFormatBytes));
-      if (const auto is = known_format_not(first, "a mapping"); !is.empty())
-        return fail(Code::kInvalid, fmt::format("{}: {}", source_.path(), is));
+      const auto first =
+          std::span<const uint8_t>(buffer).first(std::min(held, format::kFormatBytes));
+      if (const auto is = format::known_format_not(first, "a mapping"); !is.empty())
+        return fail(Code::kInvalid, fmt::format("{}: {}", source_.name(), is));
       if (held >= 3 && std::memcmp(buffer.data(), "\xEF\xBB\xBF", 3) == 0) {  // a byte order mark
         held -= 3;
         std::memmove(buffer.data(), buffer.data() + 3, held);
@@ -226,13 +227,13 @@ class PairReader {
       kept = held - used;
       if (kept == buffer.size())
         return fail(Code::kInvalid,
-                    fmt::format("{}: line {} is longer than 64 KiB", source_.path(), line_ + 1));
+                    fmt::format("{}: line {} is longer than 64 KiB", source_.name(), line_ + 1));
       std::memmove(buffer.data(), buffer.data() + used, kept);
       held = kept + TRY(source_.read(std::span(buffer).subspan(kept)));
     }
     if (kept == 0) return {};
     if (width_ > 0)
-      return fail(Code::kInvalid, fmt::format("{}: ends within pair {} (byte {})", source_.path(),
+      return fail(Code::kInvalid, fmt::format("{}: ends within pair {} (byte {})", source_.name(),
                                               pairs_, pairs_ * 2 * width_));
     return take_line({reinterpret_cast<const char*>(buffer.data()), kept});
   }
@@ -295,10 +296,10 @@ class PairReader {
     return fail(
         Code::kInvalid,
         fmt::format("{}: line {}: {} (binary pairs need --mapping-format binary or binary32)",
-                    source_.path(), line_, what));
+                    source_.name(), line_, what));
   }
 
-  ByteSource& source_;
+  ByteStream& source_;
   const size_t width_;  // of a binary number; 0: text
   const Take& take_;
   const std::stop_token& stop_;
@@ -311,9 +312,9 @@ class Input {
  public:
   static Result<Input> look(const Mapping::Options& options, const std::stop_token& stop) {
     Input input(options);
-    auto source = TRY(ByteSource::open(options.path, ByteSource::Gzip::kNever));
+    auto source = TRY(open_input(options.path, ByteStream::Gzip::kNever));
     source->end_on(stop);
-    input.name_ = source->path();
+    input.name_ = source->name();
     if (source->is_plain_file()) {
       input.before_ = TRY(look_at(options.path)).value_or(FileInfo());
     } else {
@@ -345,16 +346,12 @@ class Input {
         if (id == 0) return {};
         return take({id, body});
       };
-      TRY(read_parquet_pairs(options_->path, copy_.get(), options_->sort, add, stop));
+      TRY(read_parquet_pairs(copy_ ? source_of(copy_, name_) : TRY(open_source(options_->path)),
+                             options_->sort, add, stop));
     } else {
-      const auto gzip = ByteSource::Gzip::kByContent;
-      auto source = copy_ ? ByteSource::of(
-                                name_, copy_->size(),
-                                [copy = copy_](uint64_t at, std::span<uint8_t> out) {
-                                  return copy->read_at(at, out);
-                                },
-                                gzip)
-                          : TRY(ByteSource::open(options_->path, gzip));
+      const auto gzip = ByteStream::Gzip::kByContent;
+      auto source = copy_ ? ByteStream::of(source_of(copy_, name_), gzip)
+                          : TRY(open_input(options_->path, gzip));
       TRY(read_pairs(*source, options_->format, take, stop));
     }
     // Since its hash was made.
@@ -452,14 +449,14 @@ Result<std::unique_ptr<Table>> load_table(const Mapping::Options& options, const
 
 }  // namespace
 
-Result<void> read_pairs(ByteSource& source, MappingFormat format,
+Result<void> read_pairs(ByteStream& source, MappingFormat format,
                         const std::function<Result<void>(Pair)>& take,
                         const std::stop_token& stop) {
   return PairReader(source, format, take, stop).read();
 }
 
 Result<std::string> sha256_of_input(const std::string& path, const std::stop_token& stop) {
-  auto source = TRY(ByteSource::open(path, ByteSource::Gzip::kNever));
+  auto source = TRY(open_input(path, ByteStream::Gzip::kNever));
   source->end_on(stop);
   if (!source->is_plain_file() && path.find("://") == std::string::npos)
     return fail(Code::kUsage, path +

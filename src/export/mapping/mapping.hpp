@@ -29,7 +29,7 @@
 #include "core/disk/scratch.hpp"
 #include "core/memory/budget.hpp"
 #include "core/result.hpp"
-#include "export/spec/byte_source.hpp"
+#include "export/spec/input_stream.hpp"
 
 namespace spillway::exporter {
 
@@ -39,7 +39,7 @@ struct Pair {
   uint64_t id, body;
 };
 // The pairs of text or binary, in its order, without those of id 0.
-[[nodiscard]] Result<void> read_pairs(ByteSource& source, MappingFormat format,
+[[nodiscard]] Result<void> read_pairs(ByteStream& source, MappingFormat format,
                                       const std::function<Result<void>(Pair)>& take,
                                       const std::stop_token& stop);
 

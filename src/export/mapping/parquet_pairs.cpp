@@ -14,22 +14,6 @@ namespace {
 
 constexpr int64_t kBatchRows = 16384;
 
-// A copy on scratch, for Arrow.
-class ScratchSource final : public Source {
- public:
-  ScratchSource(const ScratchFile& file, std::string name) : file_(file), name_(std::move(name)) {}
-  Result<void> read_at(uint64_t offset, std::span<uint8_t> out) const override {
-    return file_.read_at(offset, out);
-  }
-  uint64_t size() const override { return file_.size(); }
-  const std::string& name() const override { return name_; }
-  std::string identity() const override { return name_; }
-
- private:
-  const ScratchFile& file_;
-  const std::string name_;
-};
-
 // A column of whole numbers, of 32 or 64 bits.
 class Numbers {
  public:
@@ -81,14 +65,10 @@ class Numbers {
 
 }  // namespace
 
-Result<void> read_parquet_pairs(const std::string& path, const ScratchFile* copy, Account account,
+Result<void> read_parquet_pairs(std::unique_ptr<Source> source, Account account,
                                 const std::function<Result<void>(uint64_t, uint64_t)>& take,
                                 const std::stop_token& stop) {
-  std::shared_ptr<const Source> source;
-  if (copy != nullptr)
-    source = std::make_shared<ScratchSource>(*copy, path);
-  else
-    source = TRY(open_source(path));
+  const std::string path = source->name();
   const auto file = TRY(format::ParquetFile::open(std::move(source), std::move(account)));
   std::vector<int> columns;
   for (const char* name : {"supervoxel", "body"}) {

@@ -8,18 +8,18 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <stop_token>
 #include <string>
 
-#include "core/disk/scratch.hpp"
+#include "core/file/source.hpp"
 #include "core/memory/budget.hpp"
 #include "core/result.hpp"
 
 namespace spillway::exporter {
 
-// `copy`: of the file at `path`, to be read in its place; may be null.
 [[nodiscard]] Result<void> read_parquet_pairs(
-    const std::string& path, const ScratchFile* copy, Account account,
+    std::unique_ptr<Source> source, Account account,
     const std::function<Result<void>(uint64_t, uint64_t)>& take, const std::stop_token& stop);
 
 }  // namespace spillway::exporter

@@ -16,7 +16,7 @@ constexpr size_t kRead = 65536, kLongestLine = 4096;
 Result<CsvIndex> CsvIndex::open(const std::string& path) {
   CsvIndex index;
   index.path_ = path;
-  index.source_ = TRY(ByteSource::open(path, ByteSource::Gzip::kNever));
+  index.source_ = TRY(open_input(path, ByteStream::Gzip::kNever));
   const std::string first = TRY(index.line());
   if (!first.starts_with(kSchemaSize)) return index.bad("no schema_size");
   const char* const end = first.data() + first.size();

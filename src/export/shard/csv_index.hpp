@@ -8,7 +8,7 @@
 #include <string>
 
 #include "export/source/arrow_reader.hpp"
-#include "export/spec/byte_source.hpp"
+#include "export/spec/input_stream.hpp"
 
 namespace spillway::exporter {
 
@@ -25,7 +25,7 @@ class CsvIndex {
   tl::unexpected<Error> bad(const std::string& what) const;
 
   std::string path_;
-  std::unique_ptr<ByteSource> source_;
+  std::unique_ptr<ByteStream> source_;
   std::string buffer_;
   size_t at_ = 0;
   uint64_t line_ = 0, schema_size_ = 0;

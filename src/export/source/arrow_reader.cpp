@@ -15,7 +15,7 @@
 #include "core/file/folders.hpp"
 #include "export/block/flat_table.hpp"
 #include "export/block/label_block.hpp"
-#include "export/spec/known_format.hpp"
+#include "format/known_format.hpp"
 
 namespace spillway::exporter {
 namespace {
@@ -170,9 +170,9 @@ class Reader final : public ArrowReader {
 
   Result<void> read_schema() {
     if (const auto head =
-            TRY(view(main_, 0, std::min<uint64_t>(size_, kFormatBytes), size_, ahead_));
-        head.size() >= 4 && known_format(head) != "an Arrow stream") {
-      const auto is = known_format_not(head, "an Arrow stream");
+            TRY(view(main_, 0, std::min<uint64_t>(size_, format::kFormatBytes), size_, ahead_));
+        head.size() >= 4 && format::known_format(head) != "an Arrow stream") {
+      const auto is = format::known_format_not(head, "an Arrow stream");
       if (!is.empty()) return bad(is);
     }
     const auto bytes = TRY(next_message());

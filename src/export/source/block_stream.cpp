@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "export/source/block_source.hpp"
-#include "export/spec/byte_source.hpp"
-#include "export/spec/known_format.hpp"
+#include "export/spec/input_stream.hpp"
+#include "format/known_format.hpp"
 
 namespace spillway::exporter {
 namespace {
@@ -15,7 +15,7 @@ constexpr size_t kHeaderBytes = 16;
 
 class BlockStream final : public BlockSource {
  public:
-  BlockStream(std::unique_ptr<ByteSource> source, Account account)
+  BlockStream(std::unique_ptr<ByteStream> source, Account account)
       : source_(std::move(source)), account_(std::move(account)) {
     bytes_total_ = source_->size();
   }
@@ -36,7 +36,8 @@ class BlockStream final : public BlockSource {
       const size_t have = carried_bytes_ + TRY(source_->read(bytes.subspan(carried_bytes_)));
       if (have == 0) return std::nullopt;
       if (offset_ == 0)
-        format_ = known_format_not(bytes.first(std::min(have, kFormatBytes)), "a blocks stream");
+        format_ = format::known_format_not(bytes.first(std::min(have, format::kFormatBytes)),
+                                           "a blocks stream");
       const size_t taken = TRY(take_records(bytes.first(have), unit));
       const auto rest = bytes.subspan(taken, have - taken);
       const bool is_cut = have < bytes.size() && unit.items.size() < kMostItems && !rest.empty();
@@ -48,7 +49,7 @@ class BlockStream final : public BlockSource {
     }
     return std::optional(std::move(unit));
   }
-  const std::string& name() const override { return source_->path(); }
+  const std::string& name() const override { return source_->name(); }
 
  private:
   static constexpr size_t kMostItems = 4096;
@@ -93,11 +94,11 @@ class BlockStream final : public BlockSource {
   tl::unexpected<Error> bad(const std::string& what) const {
     return fail(
         Code::kInvalid,
-        fmt::format("{}: record at byte {}: {}; the stream cannot be read on{}", source_->path(),
+        fmt::format("{}: record at byte {}: {}; the stream cannot be read on{}", source_->name(),
                     offset_, what, format_.empty() ? "" : " (" + format_ + ")"));
   }
 
-  std::unique_ptr<ByteSource> source_;
+  std::unique_ptr<ByteStream> source_;
   Account account_;
   const std::shared_ptr<SpareRoom> spare_ = std::make_shared<SpareRoom>();
   Pages carried_;  // kChunkBytes, of which these are read and not yet given:
@@ -131,7 +132,7 @@ void SpareRoom::give(Pages pages) {
 }
 
 Result<std::unique_ptr<BlockSource>> open_block_stream(const std::string& path, Account account) {
-  auto source = TRY(ByteSource::open(path, ByteSource::Gzip::kNever));
+  auto source = TRY(open_input(path, ByteStream::Gzip::kNever));
   return std::unique_ptr<BlockSource>(
       std::make_unique<BlockStream>(std::move(source), std::move(account)));
 }

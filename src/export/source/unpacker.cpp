@@ -9,7 +9,7 @@
 #include <bit>
 #include <string>
 
-#include "export/spec/known_format.hpp"
+#include "format/known_format.hpp"
 
 namespace spillway::exporter {
 namespace {
@@ -39,7 +39,8 @@ struct Arena {
 }  // namespace
 
 Packing packing_of(std::span<const uint8_t> bytes) {
-  const auto format = known_format(bytes.first(std::min(bytes.size(), kFormatBytes)));
+  const auto format =
+      format::known_format(bytes.first(std::min(bytes.size(), format::kFormatBytes)));
   return format == "gzip" ? Packing::kGzip : format == "zstd" ? Packing::kZstd : Packing::kNone;
 }
 

@@ -10,8 +10,8 @@
 
 #include "core/file/file.hpp"
 #include "core/file/folders.hpp"
-#include "export/spec/byte_source.hpp"
-#include "export/spec/known_format.hpp"
+#include "export/spec/input_stream.hpp"
+#include "format/known_format.hpp"
 
 namespace spillway::exporter {
 namespace {
@@ -190,15 +190,16 @@ class NpyDictionary {
   bool fortran_ = false, has_type_ = false, has_order_ = false, has_shape_ = false;
 };
 
-Result<VoxelLayout> npy_layout(ByteSource& source, bool xyz) {
+Result<VoxelLayout> npy_layout(ByteStream& source, bool xyz) {
   constexpr size_t kMostHeader = 65536;
   const auto bad = [&](const std::string& what) {
-    return fail(Code::kInvalid, fmt::format("{}: {}", source.path(), what));
+    return fail(Code::kInvalid, fmt::format("{}: {}", source.name(), what));
   };
   uint8_t head[12];
   const size_t got = TRY(source.read(head));
   if (got < sizeof head || std::memcmp(head, "\x93NUMPY", 6) != 0)
-    return bad(or_else(known_format_not(std::span(head).first(got), "NumPy"), "is no .npy file"));
+    return bad(
+        or_else(format::known_format_not(std::span(head).first(got), "NumPy"), "is no .npy file"));
   if (head[6] < 1 || head[6] > 3)
     return bad(fmt::format("is .npy of version {}.{}; 1.0 to 3.0 are read", head[6], head[7]));
   const size_t prefix = head[6] == 1 ? 10 : 12;
@@ -212,7 +213,7 @@ Result<VoxelLayout> npy_layout(ByteSource& source, bool xyz) {
   if (TRY(source.read({reinterpret_cast<uint8_t*>(header.data()) + have, length - have})) <
       length - have)
     return bad("ends within its header");
-  VoxelLayout layout = TRY(NpyDictionary(header, source.path()).read(xyz));
+  VoxelLayout layout = TRY(NpyDictionary(header, source.name()).read(xyz));
   layout.data_offset = layout.header_bytes = prefix + length;
   return layout;
 }
@@ -263,15 +264,15 @@ Result<VoxelType> nifti_type(int16_t datatype, const std::string& where) {
 }
 
 std::string not_nifti(std::span<const uint8_t> bytes) {
-  const auto first = bytes.first(kFormatBytes);
-  if (known_format(first) == "NIfTI-1")
+  const auto first = bytes.first(format::kFormatBytes);
+  if (format::known_format(first) == "NIfTI-1")
     return "is the header of a NIfTI pair (.hdr, .img), or damaged";
-  return known_format_not(first, "NIfTI");
+  return format::known_format_not(first, "NIfTI");
 }
 
-Result<VoxelLayout> nifti_layout(ByteSource& source) {
+Result<VoxelLayout> nifti_layout(ByteStream& source) {
   const auto bad = [&](const std::string& what) {
-    return fail(Code::kInvalid, fmt::format("{}: {}", source.path(), what));
+    return fail(Code::kInvalid, fmt::format("{}: {}", source.name(), what));
   };
   std::array<uint8_t, 540> bytes{};
   const size_t got = TRY(source.read(std::span(bytes).first(348)));
@@ -312,7 +313,7 @@ Result<VoxelLayout> nifti_layout(ByteSource& source) {
   const double slope = head.slope(), inter = head.intercept();
   if (slope != 0 && !std::isnan(slope) && (slope != 1 || inter != 0))
     return bad(fmt::format("its values are scaled ({} x + {}), labels are not", slope, inter));
-  layout.type = TRY(nifti_type(head.datatype(), source.path()));
+  layout.type = TRY(nifti_type(head.datatype(), source.name()));
   return layout;
 }
 
@@ -377,11 +378,11 @@ class VoxelSource final : public BlockSource {
     return {};
   }
   // What can be read once goes to scratch, at the first next(); its header was read already.
-  void open_once(std::unique_ptr<ByteSource> source, std::shared_ptr<ScratchSpace> space) {
+  void open_once(std::unique_ptr<ByteStream> source, std::shared_ptr<ScratchSpace> space) {
     once_ = std::move(source);
     space_ = std::move(space);
   }
-  Result<void> spool(ByteSource& source, const std::stop_token& stop) {
+  Result<void> spool(ByteStream& source, const std::stop_token& stop) {
     source.end_on(stop);
     unpacked_ = TRY(space_->open());
     std::vector<uint8_t> buffer(65536);
@@ -497,7 +498,7 @@ class VoxelSource final : public BlockSource {
   std::vector<uint8_t> row_;
   File file_;
   FileInfo before_;
-  std::unique_ptr<ByteSource> once_;
+  std::unique_ptr<ByteStream> once_;
   std::shared_ptr<ScratchSpace> space_;
   ScratchFile unpacked_;
   GridAt at_{};
@@ -508,15 +509,15 @@ class VoxelSource final : public BlockSource {
 namespace {
 
 // Raw values may begin with any bytes: they are packed when they are called so.
-Result<std::unique_ptr<ByteSource>> open_bytes(const VoxelOptions& options) {
+Result<std::unique_ptr<ByteStream>> open_bytes(const VoxelOptions& options) {
   const bool may_be_packed = options.file != VoxelFile::kRaw || options.path.ends_with(".gz");
-  return ByteSource::open(options.path,
-                          may_be_packed ? ByteSource::Gzip::kByContent : ByteSource::Gzip::kNever);
+  return open_input(options.path,
+                    may_be_packed ? ByteStream::Gzip::kByContent : ByteStream::Gzip::kNever);
 }
 
 }  // namespace
 
-Result<VoxelLayout> parse_voxel_header(ByteSource& source, const VoxelOptions& options) {
+Result<VoxelLayout> parse_voxel_header(ByteStream& source, const VoxelOptions& options) {
   if (options.file == VoxelFile::kNpy) return npy_layout(source, options.xyz);
   if (options.file == VoxelFile::kNifti) return nifti_layout(source);
   if (!options.shape || options.dtype.empty())
@@ -550,7 +551,7 @@ Result<std::unique_ptr<BlockSource>> open_voxel_source(const VoxelOptions& optio
       return fail(Code::kInvalid, options.path + ": its shape is larger than any file");
   }
   const bool ends_with_data = options.file != VoxelFile::kNifti;
-  auto source = std::make_unique<VoxelSource>(bytes->path(), layout, ends_with_data, grid,
+  auto source = std::make_unique<VoxelSource>(bytes->name(), layout, ends_with_data, grid,
                                               std::move(account));
   uint8_t none[1];
   TRY(bytes->read(std::span(none).first(0)));  // now it is known what it is

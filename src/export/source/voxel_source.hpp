@@ -19,7 +19,7 @@
 
 #include "core/disk/scratch.hpp"
 #include "export/source/block_source.hpp"
-#include "export/spec/byte_source.hpp"
+#include "export/spec/input_stream.hpp"
 
 namespace spillway::exporter {
 
@@ -46,7 +46,7 @@ struct VoxelOptions {
 
 [[nodiscard]] Result<VoxelLayout> read_voxel_layout(const VoxelOptions& options);
 // Of a .npy or NIfTI file, whose first bytes come from `source`.
-[[nodiscard]] Result<VoxelLayout> parse_voxel_header(ByteSource& source,
+[[nodiscard]] Result<VoxelLayout> parse_voxel_header(ByteStream& source,
                                                      const VoxelOptions& options);
 [[nodiscard]] Result<std::unique_ptr<BlockSource>> open_voxel_source(
     const VoxelOptions& options, const Grid& grid, std::array<int64_t, 3> size, Account account,

@@ -13,19 +13,12 @@ Result<bool> TextLines::fill() {
   end_ = TRY(stream_->read(buffer_));
   bytes_ += end_;
   if (!first) return end_ > 0;
-  // A pipe or gzip may give little at a time; what the text is takes more to tell.
-  while (end_ < buffer_.size()) {
-    const size_t more = TRY(stream_->read(std::span(buffer_).subspan(end_)));
-    if (more == 0) break;
-    end_ += more;
-    bytes_ += more;
-  }
   const std::string_view text(reinterpret_cast<const char*>(buffer_.data()), end_);
   if (const size_t zero = text.find('\0'); zero != std::string_view::npos) {
     return fail(Code::kInvalid,
                 fmt::format("{}: byte {} is zero: this is no text, or UTF-16 (convert it: iconv -f "
                             "UTF-16 -t UTF-8)",
-                            source().name(), zero));
+                            name(), zero));
   }
   if (text.starts_with("\xEF\xBB\xBF")) begin_ = 3;
   if (text.find('\n') == std::string_view::npos && text.find('\r') != std::string_view::npos)

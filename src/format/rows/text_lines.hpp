@@ -28,7 +28,7 @@ class TextLines {
   bool had_end() const { return ended_; }  // whether the line had a line end
   uint64_t line() const { return line_; }  // of the line just returned, from 1
   uint64_t bytes_read() const { return bytes_; }
-  const Source& source() const { return stream_->source(); }
+  const std::string& name() const { return stream_->name(); }
 
  private:
   std::unique_ptr<ByteStream> stream_;

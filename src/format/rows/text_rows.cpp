@@ -31,8 +31,7 @@ class TextReader : public RowReader {
   const std::vector<ColumnSpec>& carried() const override { return carried_; }
   double fraction() const override {
     // Of gzip the inflated bytes are counted; a ratio of 4 is a guess that only ETA sees.
-    const double all =
-        static_cast<double>(size_) * (lines_->source().name().ends_with(".gz") ? 4.0 : 1.0);
+    const double all = static_cast<double>(size_) * (lines_->name().ends_with(".gz") ? 4.0 : 1.0);
     return all > 0 ? std::min(1.0, static_cast<double>(lines_->bytes_read()) / all) : 1.0;
   }
 
@@ -65,8 +64,7 @@ class CsvReader final : public TextReader {
     std::vector<std::string> names;
     if (options.header) {
       if (!TRY(read_record()))
-        return fail(Code::kInvalid,
-                    lines_->source().name() + ": is empty; a header line is missing");
+        return fail(Code::kInvalid, lines_->name() + ": is empty; a header line is missing");
       for (size_t i = 0; i < fields_.size(); ++i) names.emplace_back(field(i));
       width_ = names.size();
     } else {
@@ -101,7 +99,7 @@ class CsvReader final : public TextReader {
   std::string_view field(size_t index) const {
     return std::string_view(record_).substr(fields_[index].first, fields_[index].second);
   }
-  std::string where() const { return fmt::format("{}:{}", lines_->source().name(), record_line_); }
+  std::string where() const { return fmt::format("{}:{}", lines_->name(), record_line_); }
 
   // One record into record_ and fields_; blank lines between records are skipped.
   Result<bool> read_record() {
@@ -177,7 +175,7 @@ class CsvReader final : public TextReader {
       return fail(Code::kInvalid,
                   fmt::format("{}: {} columns are named '{}': give the number of the one that is "
                               "meant, from 1",
-                              lines_->source().name(), same, printable(word)));
+                              lines_->name(), same, printable(word)));
     }
     const auto at = std::find(names.begin(), names.end(), word);
     if (at != names.end()) return static_cast<size_t>(at - names.begin());
@@ -185,19 +183,19 @@ class CsvReader final : public TextReader {
     const auto parsed = std::from_chars(word.data(), word.data() + word.size(), number);
     if (parsed.ec == std::errc() && parsed.ptr == word.data() + word.size()) {
       if (number >= 1 && number <= width_) return number - 1;
-      return fail(Code::kInvalid, fmt::format("{}: no column {}: there are {}",
-                                              lines_->source().name(), word, width_));
+      return fail(Code::kInvalid,
+                  fmt::format("{}: no column {}: there are {}", lines_->name(), word, width_));
     }
     if (names.empty()) {
       return fail(Code::kUsage, fmt::format("{}: no column '{}': without a header columns have "
                                             "numbers, from 1",
-                                            lines_->source().name(), word));
+                                            lines_->name(), word));
     }
     const bool other = names.size() == 1 && names[0].find_first_of(";\t|") != std::string::npos;
     return fail(
         Code::kInvalid,
-        fmt::format("{}: no column '{}'; there are {} ({})", lines_->source().name(),
-                    printable(word), printable(fmt::format("{}", fmt::join(names, ", ")), 500),
+        fmt::format("{}: no column '{}'; there are {} ({})", lines_->name(), printable(word),
+                    printable(fmt::format("{}", fmt::join(names, ", ")), 500),
                     other ? "fields are separated by commas here, and this line has another mark"
                           : "choose with --smiles-column, or --no-header when the first line is "
                             "data"));
@@ -211,7 +209,7 @@ class CsvReader final : public TextReader {
     }
     std::sort(columns_.begin(), columns_.end());  // read left to right
     if (std::adjacent_find(columns_.begin(), columns_.end()) != columns_.end())
-      return fail(Code::kUsage, lines_->source().name() + ": a column is named twice");
+      return fail(Code::kUsage, lines_->name() + ": a column is named twice");
     for (const size_t column : columns_) {
       if (!names.empty()) headings_.push_back(names[column]);
     }
@@ -228,7 +226,7 @@ class CsvReader final : public TextReader {
           carried_columns_.push_back(i);
       }
     }
-    TRY(check_carried(carried_columns_.size(), lines_->source().name()));
+    TRY(check_carried(carried_columns_.size(), lines_->name()));
     ValueWriter nothing(empty_carried_);
     for (const size_t column : carried_columns_) {
       const bool unnamed = names.empty() || names[column].empty();
@@ -236,7 +234,7 @@ class CsvReader final : public TextReader {
         return fail(Code::kInvalid,
                     fmt::format("{}: the name of column {}, '{}', is not UTF-8; convert the file: "
                                 "iconv -t UTF-8",
-                                lines_->source().name(), column + 1, printable(names[column])));
+                                lines_->name(), column + 1, printable(names[column])));
       }
       carried_.push_back({unnamed ? fmt::format("column_{}", column + 1) : names[column],
                           ColumnType::kString, true});
@@ -280,11 +278,11 @@ class SdfReader final : public TextReader {
 
   Result<void> prepare(const RowOptions& options) {
     if (options.carry_all) {
-      return fail(Code::kUsage, lines_->source().name() +
+      return fail(Code::kUsage, lines_->name() +
                                     ": an SDF says nowhere which fields it has; name those to "
                                     "carry: --carry A,B");
     }
-    TRY(check_carried(options.carry.size(), lines_->source().name()));
+    TRY(check_carried(options.carry.size(), lines_->name()));
     ValueWriter nothing(empty_carried_);
     for (const std::string& name : options.carry) {
       carried_.push_back({name, ColumnType::kString, true});
@@ -316,7 +314,7 @@ class SdfReader final : public TextReader {
     if (!any) return false;
     return fail(Code::kCorrupt,
                 fmt::format("{}:{}: the last record has no $$$$: the file is cut short",
-                            lines_->source().name(), lines_->line()));
+                            lines_->name(), lines_->line()));
   }
 
  private:
@@ -383,7 +381,7 @@ Result<std::unique_ptr<RowReader>> open_text_rows(std::unique_ptr<Source> source
                                                   const RowOptions& options) {
   const std::string path = source->name();
   const uint64_t size = source->size();
-  auto stream = TRY(ByteStream::open(std::move(source)));
+  auto stream = ByteStream::of(std::move(source), ByteStream::Gzip::kByContent);
   auto lines = std::make_unique<TextLines>(std::move(stream), RowReader::kMaxRecord);
   if (names_csv(path)) {
     auto reader = std::make_unique<CsvReader>(std::move(lines), size);

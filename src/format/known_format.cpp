@@ -1,4 +1,4 @@
-#include "export/spec/known_format.hpp"
+#include "format/known_format.hpp"
 
 #include <fmt/format.h>
 
@@ -7,7 +7,7 @@
 
 #include "core/file/folders.hpp"
 
-namespace spillway::exporter {
+namespace spillway::format {
 
 using namespace std::string_view_literals;
 
@@ -58,4 +58,4 @@ std::string_view known_folder(const std::string& path) {
   return {};
 }
 
-}  // namespace spillway::exporter
+}  // namespace spillway::format

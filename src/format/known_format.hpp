@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace spillway::exporter {
+namespace spillway::format {
 
 constexpr size_t kFormatBytes = 16;  // that are looked at
 
@@ -19,4 +19,4 @@ std::string known_format_not(std::span<const uint8_t> first, std::string_view wa
 // Of a folder: "Zarr" or "N5"; else empty.
 std::string_view known_folder(const std::string& path);
 
-}  // namespace spillway::exporter
+}  // namespace spillway::format
