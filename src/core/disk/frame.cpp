@@ -3,9 +3,7 @@
 #include <fmt/format.h>
 #define LZ4_STATIC_LINKING_ONLY
 #include <lz4.h>
-#define ZSTD_STATIC_LINKING_ONLY
 #include <xxhash.h>
-#include <zstd.h>
 
 #include <cstring>
 
@@ -13,7 +11,6 @@ namespace spillway {
 namespace {
 
 constexpr uint32_t kMagic = 0x31465053;  // "SPF1"
-constexpr int kZstdLevel = 1;
 constexpr unsigned kUntried = 15;
 
 struct Layout {
@@ -31,38 +28,21 @@ uint64_t checksum_of(const Layout& header, const uint8_t* payload) {
   return XXH3_64bits_withSeed(payload, header.stored, seed);
 }
 
-size_t zstd_compressor_bytes(size_t max_raw) {
-  return ZSTD_estimateCCtxSize_usingCParams(ZSTD_getCParams(kZstdLevel, max_raw, 0));
-}
-size_t align(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
 tl::unexpected<Error> corrupt(const std::string& where, uint64_t sequence, const char* what) {
   return fail(Code::kCorrupt, fmt::format("{}: frame {}: {}", where, sequence, what));
 }
 
 }  // namespace
 
-Bytes FrameCodec::workspace(Codec codec, size_t max_raw) {
-  if (codec == Codec::kLz4) return Bytes(static_cast<uint64_t>(LZ4_sizeofState()) + 64);
-  if (codec == Codec::kZstd)
-    return Bytes(align(zstd_compressor_bytes(max_raw)) + align(ZSTD_estimateDCtxSize()) + 64);
-  return Bytes(0);
+Bytes FrameCodec::workspace(Codec codec) {
+  return Bytes(codec == Codec::kLz4 ? static_cast<uint64_t>(LZ4_sizeofState()) : 0);
 }
 
 FrameCodec::FrameCodec(Codec codec, size_t max_raw) : codec_(codec), max_raw_(max_raw) {
   CHECK(max_raw > 0 && max_raw <= kMaxRaw);
-  const size_t bytes = workspace(codec, max_raw).count();
-  if (bytes == 0) return;
-  room_ = std::make_unique_for_overwrite<uint8_t[]>(bytes);
-  auto* const at = reinterpret_cast<uint8_t*>(align(reinterpret_cast<uintptr_t>(room_.get())));
-  if (codec == Codec::kLz4) {
-    compressor_ = at;
-    return;
-  }
-  const size_t size = align(zstd_compressor_bytes(max_raw));
-  compressor_ = ZSTD_initStaticCCtx(at, size);
-  decompressor_ = ZSTD_initStaticDCtx(at + size, align(ZSTD_estimateDCtxSize()));
-  CHECK(compressor_ != nullptr && decompressor_ != nullptr);
+  // As malloc aligns it, which is what LZ4 wants of its state.
+  if (codec == Codec::kLz4)
+    state_ = std::make_unique_for_overwrite<uint8_t[]>(workspace(codec).count());
 }
 
 size_t FrameCodec::encode(std::span<const uint8_t> raw, uint64_t sequence, std::span<uint8_t> out) {
@@ -75,13 +55,9 @@ size_t FrameCodec::encode(std::span<const uint8_t> raw, uint64_t sequence, std::
     --untried_;
   } else if (codec_ == Codec::kLz4) {
     const int got = LZ4_compress_fast_extState(
-        compressor_, reinterpret_cast<const char*>(raw.data()), reinterpret_cast<char*>(payload),
+        state_.get(), reinterpret_cast<const char*>(raw.data()), reinterpret_cast<char*>(payload),
         static_cast<int>(raw.size()), static_cast<int>(worth), 1);
     stored = static_cast<size_t>(got);
-  } else if (codec_ == Codec::kZstd) {
-    const size_t got = ZSTD_compressCCtx(static_cast<ZSTD_CCtx*>(compressor_), payload, worth,
-                                         raw.data(), raw.size(), kZstdLevel);
-    stored = ZSTD_isError(got) != 0 ? 0 : got;
   }
   if (tries && codec_ != Codec::kStored && (stored == 0 || stored > raw.size() - raw.size() / 4))
     untried_ = kUntried;
@@ -130,17 +106,10 @@ Result<std::span<const uint8_t>> FrameCodec::decode(std::span<const uint8_t> fra
     return corrupt(where, sequence, "does not match its checksum");
   if (told.codec == Codec::kStored) return payload;
   CHECK(out.size() >= told.raw);
-  size_t got = 0;
-  if (told.codec == Codec::kLz4) {
-    const int size = LZ4_decompress_safe(
-        reinterpret_cast<const char*>(payload.data()), reinterpret_cast<char*>(out.data()),
-        static_cast<int>(payload.size()), static_cast<int>(told.raw));
-    got = size < 0 ? 0 : static_cast<size_t>(size);
-  } else {
-    got = ZSTD_decompressDCtx(static_cast<ZSTD_DCtx*>(decompressor_), out.data(), told.raw,
-                              payload.data(), payload.size());
-  }
-  if (got != told.raw) return corrupt(where, sequence, "does not unpack");
+  const int got = LZ4_decompress_safe(reinterpret_cast<const char*>(payload.data()),
+                                      reinterpret_cast<char*>(out.data()),
+                                      static_cast<int>(payload.size()), static_cast<int>(told.raw));
+  if (got != static_cast<int>(told.raw)) return corrupt(where, sequence, "does not unpack");
   return std::span<const uint8_t>(out.data(), told.raw);
 }
 

@@ -6,7 +6,7 @@
 //          endian.
 // Memory   The codec's workspace, allocated at creation: FrameCodec::workspace(). encode() and
 //          decode() allocate nothing: the caller's lease covers workspace and both buffers.
-// Cost     LZ4 about 0.5 GB/s in, 2 GB/s out a core; zstd-1 half of that for a third less disk. A
+// Cost     LZ4 about 0.5 GB/s in, 2 GB/s out a core. A
 //          payload that would not shrink by 5 % is stored as it is; after one that did not shrink
 //          by a quarter the next 15 are stored untried, since what one producer writes is alike.
 // Threads  One at a time.
@@ -25,14 +25,13 @@
 
 namespace spillway {
 
-enum class Codec : uint8_t { kStored = 0, kLz4 = 1, kZstd = 2 };
+enum class Codec : uint8_t { kStored = 0, kLz4 = 1 };
 
 class FrameCodec {
  public:
   static constexpr size_t kHeaderBytes = 32;
   static constexpr size_t kMaxRaw = size_t{1} << 20;
-  // What a codec allocates for frames of up to `max_raw` raw bytes.
-  static Bytes workspace(Codec codec, size_t max_raw);
+  static Bytes workspace(Codec codec);  // what it allocates
   // The room encode() needs: a frame is never longer than its raw bytes and the header.
   static constexpr size_t frame_room(size_t raw) { return kHeaderBytes + raw; }
 
@@ -59,10 +58,8 @@ class FrameCodec {
  private:
   Codec codec_;
   size_t max_raw_;
-  unsigned untried_ = 0;             // frames to store without trying to compress
-  std::unique_ptr<uint8_t[]> room_;  // the codec's state
-  void* compressor_ = nullptr;       // within room_
-  void* decompressor_ = nullptr;
+  unsigned untried_ = 0;              // frames to store without trying to compress
+  std::unique_ptr<uint8_t[]> state_;  // LZ4's
 };
 
 }  // namespace spillway

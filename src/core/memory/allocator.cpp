@@ -28,23 +28,6 @@ void tune_allocator() {
   }
 }
 
-std::optional<std::chrono::milliseconds> allocator_decay() {
-  if (mallctl == nullptr) return std::nullopt;
-  ssize_t most = 0;
-  size_t size = sizeof most;
-  if (mallctl("arenas.dirty_decay_ms", &most, &size, nullptr, 0) != 0) return std::nullopt;
-  unsigned arenas = 0;
-  size = sizeof arenas;
-  if (mallctl("arenas.narenas", &arenas, &size, nullptr, 0) != 0) return std::nullopt;
-  for (unsigned i = 0; i < arenas; ++i) {
-    ssize_t decay = 0;
-    size = sizeof decay;
-    const auto name = fmt::format("arena.{}.dirty_decay_ms", i);
-    if (mallctl(name.c_str(), &decay, &size, nullptr, 0) == 0) most = std::max(most, decay);
-  }
-  return std::chrono::milliseconds(most);
-}
-
 void purge_allocator() {
   if (mallctl != nullptr) {
     mallctl("arena.4096.purge", nullptr, nullptr, nullptr, 0);  // 4096: MALLCTL_ARENAS_ALL

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <chrono>
-#include <optional>
 
 namespace spillway {
 
@@ -13,9 +12,6 @@ constexpr std::chrono::milliseconds kAllocatorDecay{1000};
 
 // Sets that for all arenas, those to come included.
 void tune_allocator();
-
-// What the allocator says of it; none without jemalloc.
-std::optional<std::chrono::milliseconds> allocator_decay();
 
 // Asks the allocator to give what it keeps for later back to the system.
 void purge_allocator();

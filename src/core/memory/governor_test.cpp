@@ -128,15 +128,6 @@ TEST(Governor, EndsAWaitThatDriftLeavesNoRoomFor) {
             "sort waits for 80 MiB and can have 50 MiB; raise --memory: t");
 }
 
-// Only where the tests are linked with jemalloc; under sanitizers there is none.
-TEST(Allocator, DecaysAsDecisionFiveSays) {
-  tune_allocator();
-  const auto decay = allocator_decay();
-  if (!decay) GTEST_SKIP() << "no jemalloc";
-  EXPECT_EQ(*decay, kAllocatorDecay);
-  EXPECT_EQ(kAllocatorDecay, std::chrono::seconds(1));
-}
-
 TEST(Governor, CountsSharedMemoryAndNotMappedFiles) {
   Fixture f;
   f.now.shared = 30_MiB;

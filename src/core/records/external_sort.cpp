@@ -38,7 +38,7 @@ size_t step_of(const ExternalSortOptions& options) {
 }
 
 Bytes codec_bytes(const ExternalSortOptions& options) {
-  return FrameCodec::workspace(options.codec, options.frame_bytes);
+  return FrameCodec::workspace(options.codec);
 }
 
 size_t frame_room(const ExternalSortOptions& options) {

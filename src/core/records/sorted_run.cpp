@@ -55,7 +55,7 @@ uint64_t checksum_of(const BlockHeader& header, const uint8_t* payload) {
 
 template <class K>
 std::unique_ptr<SortedRun<K>> SortedRun<K>::create(std::unique_ptr<Blob> blob, unsigned align,
-                                                      Account index) {
+                                                   Account index) {
   std::unique_ptr<SortedRun> run(new SortedRun);
   run->fences_ = LeasedList<Fence>(std::move(index));
   run->blob_ = std::move(blob);
@@ -66,8 +66,8 @@ std::unique_ptr<SortedRun<K>> SortedRun<K>::create(std::unique_ptr<Blob> blob, u
 }
 
 template <class K>
-Result<std::unique_ptr<SortedRun<K>>> SortedRun<K>::open(std::unique_ptr<Blob> blob,
-                                                         unsigned align, Account index,
+Result<std::unique_ptr<SortedRun<K>>> SortedRun<K>::open(std::unique_ptr<Blob> blob, unsigned align,
+                                                         Account index,
                                                          const std::stop_token& stop) {
   auto run = create(std::move(blob), align, std::move(index));
   const uint64_t end = run->blob_->size();
@@ -166,9 +166,10 @@ Result<void> SortedRun<K>::add_fence(Fence fence) {
   if (fences_.push_back(fence)) return {};
   if (blob_->in_memory()) TRY(blob_->spill());  // gives memory back
   if (fences_.push_back(fence)) return {};
-  return fail(Code::kMemoryLimit,
-              fmt::format("{}: no memory for the index of a run of more than {} keys; raise --memory",
-                          blob_->path(), size_));
+  return fail(
+      Code::kMemoryLimit,
+      fmt::format("{}: no memory for the index of a run of more than {} keys; raise --memory",
+                  blob_->path(), size_));
 }
 
 template <class K>

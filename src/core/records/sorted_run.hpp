@@ -66,10 +66,10 @@ class SortedRun {
   Result<void> add_fence(Fence fence);
 
   std::unique_ptr<Blob> blob_;
-  unsigned align_ = 0;         // zero bits at the bottom of every top half
-  std::vector<K> pending_;     // at most kBlockKeys
-  std::vector<uint8_t> raw_;   // one encoded block
-  LeasedList<Fence> fences_;   // size() / kBlockKeys + 1 of them; 0.008 bytes a key
+  unsigned align_ = 0;        // zero bits at the bottom of every top half
+  std::vector<K> pending_;    // at most kBlockKeys
+  std::vector<uint8_t> raw_;  // one encoded block
+  LeasedList<Fence> fences_;  // size() / kBlockKeys + 1 of them; 0.008 bytes a key
   uint64_t size_ = 0;
 };
 

@@ -100,7 +100,8 @@ TYPED_TEST(Runs, LeaseTheirFencesOrSayWhatIsMissing) {
   const auto budget = Budget::create(64_MiB);
   Account index = *budget->open({"index", 1, Bytes(0), 16_KiB});  // 1,024 blocks
   Account store = *budget->open({"store", 1});
-  auto run = SortedRun<K>::create(Blob::create(folder.path() + "/run", store, space), kAlign, index);
+  auto run =
+      SortedRun<K>::create(Blob::create(folder.path() + "/run", store, space), kAlign, index);
   std::vector<K> keys(kBlockKeys);
   Result<void> grown;
   uint64_t blocks = 0;

@@ -10,7 +10,7 @@ namespace spillway {
 
 Bytes SpillQueue::floor(const Options& options) {
   return Bytes(2 * options.segment_bytes + FrameCodec::frame_room(options.frame_bytes)) +
-         FrameCodec::workspace(options.codec, options.frame_bytes);
+         FrameCodec::workspace(Codec::kLz4);
 }
 
 Result<std::unique_ptr<SpillQueue>> SpillQueue::create(Options options, Account account,
@@ -19,14 +19,14 @@ Result<std::unique_ptr<SpillQueue>> SpillQueue::create(Options options, Account 
   std::unique_ptr<SpillQueue> queue(new SpillQueue);
   const size_t frame = FrameCodec::frame_room(options.frame_bytes);
   auto memory = account.try_acquire(Bytes(2 * options.segment_bytes + frame));
-  auto workspace = account.try_acquire(FrameCodec::workspace(options.codec, options.frame_bytes));
+  auto workspace = account.try_acquire(FrameCodec::workspace(Codec::kLz4));
   if (!memory || !workspace) {
     return fail(Code::kMemoryLimit, fmt::format("a queue needs at least {}; raise --memory",
                                                 to_string(floor(options))));
   }
   queue->memory_ = TRY(Pages::map(std::move(*memory)));
   queue->workspace_ = std::move(*workspace);
-  queue->codec_ = std::make_unique<FrameCodec>(options.codec, options.frame_bytes);
+  queue->codec_ = std::make_unique<FrameCodec>(Codec::kLz4, options.frame_bytes);
   uint8_t* const at = queue->memory_.data();
   queue->head_ = {at, options.segment_bytes};
   queue->tail_ = {at + options.segment_bytes, options.segment_bytes};

@@ -31,7 +31,6 @@ class SpillQueue {
   struct Options {
     size_t segment_bytes = size_t{1} << 20;
     size_t frame_bytes = size_t{256} << 10;  // of raw bytes, written and read at once
-    Codec codec = Codec::kLz4;
   };
   static Bytes floor(const Options& options);
   [[nodiscard]] static Result<std::unique_ptr<SpillQueue>> create(

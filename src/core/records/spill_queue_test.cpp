@@ -56,7 +56,6 @@ RC_GTEST_PROP(SpillQueue, BehavesLikeADeque, ()) {
   SpillQueue::Options options;
   options.segment_bytes = *rc::gen::inRange<size_t>(64, 256);
   options.frame_bytes = *rc::gen::inRange<size_t>(64, 128);
-  options.codec = *rc::gen::element(Codec::kStored, Codec::kLz4, Codec::kZstd);
   Disk disk(options);
   // Far more pushes than pops, so that most runs spill.
   rc::state::check(Model(), disk, rc::state::gen::execOneOfWithArgs<Push, Push, Push, Pop, Pop>());
@@ -108,7 +107,7 @@ TEST(SpillQueue, RefusesARecordLongerThanASegment) {
 #ifdef SPILLWAY_FAULTS
 TEST(SpillQueue, AFailedWriteLosesNothing) {
   for (uint64_t nth = 1; nth < 60; ++nth) {
-    Disk disk({.segment_bytes = 256, .frame_bytes = 64, .codec = Codec::kStored});
+    Disk disk({.segment_bytes = 256, .frame_bytes = 64});
     fault::arm(fault::Site::kWrite, nth, ENOSPC);
     uint32_t failures = 0;
     for (uint8_t i = 0; i < 200; ++i) {

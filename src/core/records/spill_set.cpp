@@ -41,11 +41,6 @@ size_t SpillSet<K>::merge_room_bytes() {
 }
 
 template <class K>
-Bytes SpillSet<K>::filter_bytes(uint64_t keys) {
-  return BloomFilter::bytes(keys);
-}
-
-template <class K>
 SpillSet<K>::SpillSet(Options options)
     : options_(std::move(options)), decoded_(kBlockKeys), raw_(kMaxBlockBytes) {
   slots_ = reinterpret_cast<K*>(options_.recent_room.data());

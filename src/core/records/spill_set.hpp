@@ -57,7 +57,6 @@ class SpillSet {
 
   // Key by key.
   [[nodiscard]] Result<bool> insert(K key, const std::stop_token& stop = {});  // true: new
-  uint64_t recent_size() const { return recent_count_; }
   // The recent table becomes a run.
   [[nodiscard]] Result<void> flush_recent(const std::stop_token& stop = {});
 
@@ -71,7 +70,6 @@ class SpillSet {
   uint64_t size() const;  // all keys
   uint64_t run_keys() const;
   uint64_t run_bytes() const;
-  static Bytes filter_bytes(uint64_t keys);  // of filters for that many keys
   void drop_filters() { filters_.clear(); }
 
  private:

@@ -65,9 +65,7 @@ struct Insert : rc::state::Command<Model, Fixture<Key128>> {
     RC_ASSERT(got == want);
     RC_ASSERT(fixture.set->size() == seen.size());
   }
-  void show(std::ostream& os) const override {
-    os << "insert " << values.size();
-  }
+  void show(std::ostream& os) const override { os << "insert " << values.size(); }
 };
 
 struct Flush : rc::state::Command<Model, Fixture<Key128>> {
@@ -131,7 +129,8 @@ TEST(SpillSet, PutsMergesOffAfterAStopAndStaysExact) {
   add_run();
   EXPECT_EQ(fixture.set->runs().size(), SpillSet<Key64>::kMostRuns) << "put off";
   add_run();
-  EXPECT_LE(fixture.set->runs().size(), SpillSet<Key64>::kMaxRuns) << "there is no room to put it off";
+  EXPECT_LE(fixture.set->runs().size(), SpillSet<Key64>::kMaxRuns)
+      << "there is no room to put it off";
   for (uint64_t i = 0; i < added; ++i) EXPECT_FALSE(*fixture.set->insert(key(i), stop.get_token()));
   EXPECT_TRUE(*fixture.set->insert(key(added), stop.get_token()));
   const auto flushed = fixture.set->flush_recent(stop.get_token());

@@ -24,7 +24,6 @@
 namespace spillway::expand {
 
 // In the "payload" column, a cell without a word.
-inline constexpr uint32_t kOrthoEmpty = UINT32_MAX;
 
 // The words after "ortho". Fails with kUsage, kNotFound, kIo, kInvalid (not UTF-8), kTooLarge.
 [[nodiscard]] Result<std::unique_ptr<Problem>> make_ortho(const ProblemArguments& arguments,

@@ -410,15 +410,7 @@ bool is_smiles(std::string_view text) {
   return parsed;
 }
 
-Bytes working_set(size_t smiles_length) {
-  // Measured: at most 1.7 KiB a character, for drug-like rings; the source, its matches, a product
-  // and the writer's copy of it live together.
-  constexpr uint64_t kRules = uint64_t{2} << 20, kByte = 3 * 1024;
-  return Bytes(kRules + kByte * static_cast<uint64_t>(smiles_length));
-}
-
 bool has_inchi() { return false; }
 
-std::string_view rdkit_version() { return RDKit::rdkitVersion; }
 
 }  // namespace spillway::transform

@@ -9,7 +9,7 @@
 // Order    Sites reach the sink by (rule position in the file, site_index).
 // Threads  One Transformer a thread; they share nothing that changes.
 // Memory   A molecule, its matches and one product; products are not gathered. RDKit allocates
-//          outside the ledger: the caller leases working_set() of the longest SMILES it hands in.
+//          outside the ledger: the job reserves room for it (transform/job/plan.cpp).
 // Cost     One parse a molecule; per site an edit and a canonical SMILES; linear in sites.
 // Fails    A molecule or a site that RDKit refuses is a count and a call of failure(), never an
 //          Error. apply() returns an Error only when the sink does.
@@ -130,10 +130,6 @@ bool is_smiles(std::string_view text);
 // The SMILES of one record of an SDF (up to and without "$$$$"), or why there is none.
 [[nodiscard]] Result<std::string> smiles_of_sdf_record(std::string_view record);
 
-// What one Transformer may hold while it applies rules to a SMILES of this length.
-Bytes working_set(size_t smiles_length);
-
 bool has_inchi();
-std::string_view rdkit_version();
 
 }  // namespace spillway::transform

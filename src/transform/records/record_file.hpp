@@ -22,7 +22,7 @@ class RecordFile {
   static constexpr size_t kFrame = size_t{256} << 10;
   static Bytes cost() {
     return Bytes(2 * kFrame + FrameCodec::kHeaderBytes) +
-           FrameCodec::workspace(Codec::kLz4, kFrame);
+           FrameCodec::workspace(Codec::kLz4);
   }
 
   class Writer {
