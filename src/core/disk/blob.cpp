@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/disk/corrupt.hpp"
 #include "core/file/folders.hpp"
 
 namespace spillway {
@@ -21,8 +22,7 @@ Result<std::unique_ptr<Blob>> Blob::open(std::string path, uint64_t size,
   blob->keep_ = true;  // not ours to remove until the caller says so
   blob->file_ = TRY(File::open(blob->path_, File::Mode::kUpdate));
   if (TRY(blob->file_.info()).size < size) {
-    return fail(Code::kCorrupt,
-                blob->path_ + ": shorter than its checkpoint says; run again with --resume never");
+    return fail_corrupt(blob->path_ + ": shorter than its checkpoint says");
   }
   TRY(blob->space_->reserve(Bytes(size)));
   blob->size_ = blob->written_ = size;

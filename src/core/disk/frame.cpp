@@ -7,6 +7,8 @@
 
 #include <cstring>
 
+#include "core/disk/corrupt.hpp"
+
 namespace spillway {
 namespace {
 
@@ -29,7 +31,7 @@ uint64_t checksum_of(const Layout& header, const uint8_t* payload) {
 }
 
 tl::unexpected<Error> corrupt(const std::string& where, uint64_t sequence, const char* what) {
-  return fail(Code::kCorrupt, fmt::format("{}: frame {}: {}", where, sequence, what));
+  return fail_corrupt(fmt::format("{}: frame {}: {}", where, sequence, what));
 }
 
 }  // namespace

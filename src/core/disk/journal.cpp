@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/disk/corrupt.hpp"
 #include "core/file/folders.hpp"
 
 namespace spillway {
@@ -64,7 +65,8 @@ Result<void> Journal::read_back(std::string_view configuration, const Replay& re
   uint64_t bad_at = end;
   while (size_ < end) {
     auto stop = std::find(rest.begin(), rest.end(), '\n');
-    if (stop == rest.end() && size_ + rest.size() < end) {  // a line is in the room whole, or too long
+    if (stop == rest.end() &&
+        size_ + rest.size() < end) {  // a line is in the room whole, or too long
       rest = std::span(room).first(std::min<uint64_t>(room.size(), end - size_));
       TRY(file_.read_at(size_, std::span(room).first(rest.size())));
       stop = std::find(rest.begin(), rest.end(), '\n');
@@ -75,13 +77,12 @@ Result<void> Journal::read_back(std::string_view configuration, const Replay& re
     const auto entry = has_end ? checked(line, next_) : std::nullopt;
     if (!entry) {
       // Only the last line may be broken: it was being written when the process died.
-      const bool is_last =
-          has_end ? size_ + line.size() + 1 == end : rest.size() == end - size_;
+      const bool is_last = has_end ? size_ + line.size() + 1 == end : rest.size() == end - size_;
       if (!is_last) {
-        return fail(Code::kCorrupt,
-                    fmt::format("{}: line {} (offset {}) does not match its checksum; run again "
-                                "with --resume never",
-                                path_, next_ + 1, size_));
+        return fail_corrupt(
+            fmt::format("{}: line {} (offset {}) does not match its "
+                        "checksum",
+                        path_, next_ + 1, size_));
       }
       bad_at = size_;
       break;

@@ -9,6 +9,7 @@
 #include <numeric>
 #include <utility>
 
+#include "core/disk/corrupt.hpp"
 #include "core/file/folders.hpp"
 #include "core/records/stoppable_sort.hpp"
 
@@ -202,7 +203,7 @@ class ExternalSort::Stream::Merge {
       TRY(load(source));
     }
     const auto record = take_record(source.rest);
-    if (!record) return fail(Code::kCorrupt, "a sorted run holds a record longer than its frame");
+    if (!record) return fail_corrupt("a sorted run holds a record longer than its frame");
     source.record = *record;
     source.prefix = prefix_of(source.record);
     return {};

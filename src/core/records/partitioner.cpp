@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "core/disk/corrupt.hpp"
+
 namespace spillway {
 namespace {
 
@@ -147,9 +149,8 @@ Result<std::span<const uint8_t>> Partitioner::frame_at(std::span<const uint8_t> 
                                                        size_t& at) const {
   const uint64_t offset = extent.offset + at;
   if (const auto frame = parse_frame(buffer.first(extent.bytes), at)) return *frame;
-  return fail(Code::kCorrupt,
-              fmt::format("scratch in {}: a frame at offset {} does not match its checksum",
-                          space_->folder(), offset));
+  return fail_corrupt(fmt::format("scratch in {}: a frame at offset {} does not match its checksum",
+                                  space_->folder(), offset));
 }
 
 }  // namespace spillway

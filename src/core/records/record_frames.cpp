@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "core/disk/corrupt.hpp"
+
 namespace spillway {
 
 std::optional<Record> take_record(std::span<const uint8_t>& rest) {
@@ -35,12 +37,11 @@ Result<std::span<const uint8_t>> read_frame(FrameCodec& codec, FramePlace& place
                                             std::span<uint8_t> stored, std::span<uint8_t> raw,
                                             const ReadBytes& read, const std::string& where) {
   const uint64_t left = end - std::min(place.offset, end);
-  if (left < FrameCodec::kHeaderBytes) return fail(Code::kCorrupt, where + ": is cut short");
+  if (left < FrameCodec::kHeaderBytes) return fail_corrupt(where + ": is cut short");
   stored = stored.first(std::min<uint64_t>(stored.size(), left));
   const std::span<const uint8_t> got(TRY(read(place.offset, stored)), stored.size());
   const auto header = TRY(codec.header(got.first<FrameCodec::kHeaderBytes>(), place.frame, where));
-  if (header.raw > raw.size())
-    return fail(Code::kCorrupt, where + ": a frame holds more than was written");
+  if (header.raw > raw.size()) return fail_corrupt(where + ": a frame holds more than was written");
   const auto bytes = TRY(codec.decode(got, place.frame, raw, where));
   if (bytes.data() != raw.data()) std::memcpy(raw.data(), bytes.data(), bytes.size());
   place.offset += FrameCodec::kHeaderBytes + header.stored;

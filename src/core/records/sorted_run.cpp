@@ -6,6 +6,8 @@
 #include <bit>
 #include <cstring>
 
+#include "core/disk/corrupt.hpp"
+
 namespace spillway {
 namespace {
 
@@ -79,8 +81,7 @@ Result<std::unique_ptr<SortedRun<K>>> SortedRun<K>::open(std::unique_ptr<Blob> b
       std::memcpy(&header, TRY(run->blob_->read(offset, sizeof header, room)), sizeof header);
     const bool in_order = run->fences_.empty() || run->fences_.back().first <= header.first_hi;
     if (!is_sane(header, K::kWide) || !in_order || header.payload > end - offset - sizeof header) {
-      return fail(Code::kCorrupt,
-                  fmt::format("{}: bad block at offset {}", run->blob_->path(), offset));
+      return fail_corrupt(fmt::format("{}: bad block at offset {}", run->blob_->path(), offset));
     }
     TRY(run->add_fence({header.first_hi, offset}));
     run->size_ += header.count;
@@ -185,7 +186,7 @@ Result<size_t> SortedRun<K>::decode(size_t index, std::span<K> out, std::span<ui
   const uint64_t end = index + 1 < fences_.size() ? fences_[index + 1].offset : blob_->size();
   const size_t length = static_cast<size_t>(end - offset);
   if (length < sizeof(BlockHeader) || length > kMaxBlockBytes) {
-    return fail(Code::kCorrupt, fmt::format("{}: bad block at offset {}", blob_->path(), offset));
+    return fail_corrupt(fmt::format("{}: bad block at offset {}", blob_->path(), offset));
   }
   const uint8_t* const block = TRY(blob_->read(offset, length, raw));
   BlockHeader header;
@@ -197,8 +198,8 @@ Result<size_t> SortedRun<K>::decode(size_t index, std::span<K> out, std::span<ui
       (!from_file || (is_sane(header, K::kWide) && header.first_hi == fences_[index].first &&
                       checksum_of(header, in) == header.checksum));
   if (!sane) {
-    return fail(Code::kCorrupt, fmt::format("{}: block at offset {} does not match its checksum",
-                                            blob_->path(), offset));
+    return fail_corrupt(
+        fmt::format("{}: block at offset {} does not match its checksum", blob_->path(), offset));
   }
   uint64_t key = header.first_hi;
   out[0].hi = key;

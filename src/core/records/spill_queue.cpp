@@ -6,6 +6,8 @@
 #include <cstring>
 #include <utility>
 
+#include "core/disk/corrupt.hpp"
+
 namespace spillway {
 
 Bytes SpillQueue::floor(const Options& options) {
@@ -114,8 +116,7 @@ Result<std::optional<Record>> SpillQueue::pop() {
   }
   std::span<const uint8_t> rest = std::span(head_).first(head_end_).subspan(head_at_);
   const auto record = take_record(rest);
-  if (!record)
-    return fail(Code::kCorrupt, "a queue in " + space_->folder() + " holds a broken record");
+  if (!record) return fail_corrupt("a queue in " + space_->folder() + " holds a broken record");
   head_at_ = head_end_ - rest.size();
   --size_;
   return record;

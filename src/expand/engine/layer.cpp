@@ -9,6 +9,8 @@
 #include <cstring>
 #include <utility>
 
+#include "core/disk/corrupt.hpp"
+
 namespace spillway::expand {
 namespace {
 
@@ -108,7 +110,7 @@ Result<std::unique_ptr<Segment>> Segment::open(StateForm form, unsigned key_bits
     const size_t length = sizeof header + body_bytes(header);
     if (!is_sane(header, form, segment->width_) ||
         length > std::min<uint64_t>(left, Blob::kMaxPiece))
-      return fail(Code::kCorrupt, fmt::format("{}: bad frame at offset {}", blob.path(), offset));
+      return fail_corrupt(fmt::format("{}: bad frame at offset {}", blob.path(), offset));
     FrameRef ref{offset,         static_cast<uint32_t>(length),
                  header.parents, header.states,
                  header.states,  mask_offset};
@@ -125,8 +127,8 @@ Result<std::unique_ptr<Segment>> Segment::open(StateForm form, unsigned key_bits
     offset += length;
   }
   if (segment->mask_ && segment->mask_->size() != mask_offset) {
-    return fail(Code::kCorrupt,
-                fmt::format("{}: has another length than its layer", segment->mask_->path()));
+    return fail_corrupt(
+        fmt::format("{}: has another length than its layer", segment->mask_->path()));
   }
   return segment;
 }
@@ -136,8 +138,7 @@ Result<void> Segment::load_mask(const FrameRef& frame, std::span<uint8_t> words)
   const size_t count = mask_words(frame.states);
   const size_t bytes = (count + 1) * 8;
   if (frame.mask_offset + bytes > mask_->size()) {
-    return fail(Code::kCorrupt,
-                fmt::format("{}: has another length than its layer", mask_->path()));
+    return fail_corrupt(fmt::format("{}: has another length than its layer", mask_->path()));
   }
   const uint8_t* const from = TRY(mask_->read(frame.mask_offset, bytes, words));
   uint64_t checksum;
@@ -145,8 +146,8 @@ Result<void> Segment::load_mask(const FrameRef& frame, std::span<uint8_t> words)
   if (from != words.data()) {
     std::memcpy(words.data(), from, count * 8);
   } else if (checksum != mask_checksum(from, count, frame.mask_offset)) {
-    return fail(Code::kCorrupt, fmt::format("{}: mask at offset {} does not match its checksum",
-                                            mask_->path(), frame.mask_offset));
+    return fail_corrupt(fmt::format("{}: mask at offset {} does not match its checksum",
+                                    mask_->path(), frame.mask_offset));
   }
   return {};
 }
@@ -295,8 +296,8 @@ Result<uint64_t> Segment::set_mask(std::span<const uint64_t> marks, std::unique_
     const uint8_t* const ends = at + sizeof header;
     if (at == room.data() && (!is_sane(header, form_, width_) || header.parents != frame.parents ||
                               header.parents_checksum != XXH3_64bits(ends, ends_bytes))) {
-      return fail(Code::kCorrupt, fmt::format("{}: frame at offset {} does not match its checksum",
-                                              states_->path(), frame.offset));
+      return fail_corrupt(fmt::format("{}: frame at offset {} does not match its checksum",
+                                      states_->path(), frame.offset));
     }
     uint32_t begin = 0;
     for (uint32_t parent = 0; parent < frame.parents; ++parent) {
@@ -323,8 +324,8 @@ Result<StateBlock> Segment::load(size_t index, uint32_t first, uint32_t last,
   if (sizeof header + body_bytes(header) != frame.length || header.states != frame.states ||
       (from_file && (!is_sane(header, form_, width_) ||
                      XXH3_64bits(body, frame.length - sizeof header) != header.checksum))) {
-    return fail(Code::kCorrupt, fmt::format("{}: frame at offset {} does not match its checksum",
-                                            states_->path(), frame.offset));
+    return fail_corrupt(fmt::format("{}: frame at offset {} does not match its checksum",
+                                    states_->path(), frame.offset));
   }
   StateBlock block;
   if (form_ == StateForm::kPacked) {

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <vector>
 
+#include "core/disk/corrupt.hpp"
+
 namespace spillway::expand {
 namespace {
 constexpr size_t kRowsAtOnce = 2048;
@@ -73,7 +75,7 @@ Result<void> LayerRows::restore(std::unique_ptr<Blob> blob, uint64_t checksum,
     return {};
   }));
   if (checksum_ != checksum || blob_->size() % kRowBytes != 0)
-    return fail(Code::kCorrupt, blob_->path() + ": does not match its checksum");
+    return fail_corrupt(blob_->path() + ": does not match its checksum");
   size_ = blob_->size() / kRowBytes + 1;
   last_ = last;
   return {};

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/disk/corrupt.hpp"
 #include "expand/engine/search_of.hpp"
 
 namespace spillway::expand {
@@ -378,8 +379,7 @@ Result<void> SearchOf<K>::each_state(
     for (uint64_t i = 0; i < row.fresh; ++i, ++next) {
       if (next == block.size()) {
         const auto taken = claim(place, kept_, 0, nullptr);
-        if (!taken)
-          return fail(Code::kCorrupt, "the layers kept hold fewer states than were found");
+        if (!taken) return fail_corrupt("the layers kept hold fewer states than were found");
         block = TRY(kept_[taken->segment]->load(taken->frame, taken->first, taken->last,
                                                 workers_[0].frame));
         next = 0;

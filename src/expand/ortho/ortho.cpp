@@ -6,6 +6,7 @@
 #include <bit>
 #include <nlohmann/json.hpp>
 
+#include "core/disk/corrupt.hpp"
 #include "expand/ortho/ortho_forms.hpp"
 #include "expand/ortho/ortho_text.hpp"
 
@@ -124,9 +125,10 @@ Result<uint32_t> OrthoExpander<Word>::expand(const StateBlock& parents, size_t f
         out.drop_parent();
         return static_cast<uint32_t>(i - first);
       case Outcome::kBadState:
-        return fail(Code::kCorrupt, fmt::format("an ortho of {} bytes is not an encoding of this "
-                                                "text's orthos",
-                                                parents[i].bytes.size()));
+        return fail_corrupt(
+            fmt::format("an ortho of {} bytes is not an encoding of this "
+                        "text's orthos",
+                        parents[i].bytes.size()));
       case Outcome::kTooLarge:
         return fail(too_large(form_->shape.dims()));
     }

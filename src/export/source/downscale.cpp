@@ -7,6 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "core/disk/corrupt.hpp"
+
 namespace spillway::exporter {
 namespace {
 
@@ -322,7 +324,7 @@ class Downscaled final : public BlockSource {
     if (record[kPartKey] != 0) {
       uint64_t at[2];
       std::memcpy(at, bytes.data(), sizeof at);
-      if (at[1] > kMaxBlockBytes) return fail(Code::kCorrupt, "a downscaled part of no size");
+      if (at[1] > kMaxBlockBytes) return fail_corrupt("a downscaled part of no size");
       if (room_.empty())
         room_ = TRY(Pages::map(TRY(account_.acquire(Bytes(kMaxBlockBytes), stop))));
       const std::span<uint8_t> room(room_.data(), at[1]);
@@ -332,8 +334,7 @@ class Downscaled final : public BlockSource {
     }
     const LabelBlock part = TRY(LabelBlock::parse(bytes));
     const auto counts = part.sub_blocks();
-    if (counts != step_.part_counts())
-      return fail(Code::kCorrupt, "a downscaled part of another shape");
+    if (counts != step_.part_counts()) return fail_corrupt("a downscaled part of another shape");
     std::array<size_t, 3> corner;
     for (size_t d = 0; d < 3; ++d)
       corner[d] = (record[12] >> d & 1) != 0 ? size_t{counts[d]} * 8 : 0;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/disk/corrupt.hpp"
 #include "export/block/compressed_segmentation.hpp"
 #include "export/block/gzip.hpp"
 
@@ -79,7 +80,7 @@ class Worker final : public BlockWorker {
                                                    room.data(), room.size(), &made);
     const auto g = plan_.grid.place(head.at);
     if (status != LIBDEFLATE_SUCCESS || made != room.size() || !g)
-      return fail(Code::kCorrupt, "a sorted block is not the one that was read");
+      return fail_corrupt("a sorted block is not the one that was read");
     const LabelBlock block = TRY(LabelBlock::parse(room));
     ChunkRooms rooms = chunk_rooms(8 * size_t{block.label_count()}, true);
     if (!gzip_) rooms.chunk = out;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/disk/corrupt.hpp"
 #include "core/file/folders.hpp"
 
 namespace spillway::transform {
@@ -73,9 +74,7 @@ Result<void> ApplyJournal::replay(std::string_view entry) {
     for (const Json& range : json.at("batches")) state.batches.add(range.at(0), range.at(1));
     state.counts.add(TRY(Counts::from_json(json.at("counts").dump(), rules_)));
   } catch (const std::exception& problem) {
-    return fail(Code::kCorrupt,
-                fmt::format("{}: {}; throw the unfinished run away with --resume never", anchor_,
-                            problem.what()));
+    return fail_corrupt(fmt::format("{}: {}", anchor_, problem.what()));
   }
   return {};
 }

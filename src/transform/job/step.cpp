@@ -6,6 +6,8 @@
 #include <chrono>
 #include <numeric>
 
+#include "core/disk/corrupt.hpp"
+
 namespace spillway::transform {
 namespace {
 
@@ -290,7 +292,7 @@ Result<void> Step::merge(AntiJoin& known, const Outputs& outputs, std::stop_toke
       continue;
     }
     if (view.ordinal.rule >= index_of.size() || index_of[view.ordinal.rule] >= products.size())
-      return fail(Code::kCorrupt, "a sorted run names a rule that is not in use");
+      return fail_corrupt("a sorted run names a rule that is not in use");
     const size_t rule = index_of[view.ordinal.rule];
     RuleTally& tally = counts_.rules[rule];
     ++products[rule];

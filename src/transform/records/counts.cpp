@@ -4,6 +4,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/disk/corrupt.hpp"
+
 namespace spillway::transform {
 namespace {
 
@@ -147,8 +149,7 @@ Result<Counts> Counts::from_json(const std::string& text, size_t rule_count) {
       tally.known = entry.at(8);
     }
   } catch (const std::exception& problem) {
-    return fail(Code::kCorrupt,
-                fmt::format("the journal's counts cannot be read: {}", problem.what()));
+    return fail_corrupt(fmt::format("the journal's counts cannot be read: {}", problem.what()));
   }
   return counts;
 }

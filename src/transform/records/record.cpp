@@ -5,6 +5,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include "core/disk/corrupt.hpp"
+
 namespace spillway::transform {
 namespace {
 
@@ -40,9 +42,7 @@ Ordinal get_ordinal(const uint8_t* at) {
   return {at[0], get_big<uint64_t>(at + 1), get_big<uint16_t>(at + 9), get_big<uint32_t>(at + 11)};
 }
 
-tl::unexpected<Error> corrupt() {
-  return fail(Code::kCorrupt, "a sorted run holds a record that is none");
-}
+tl::unexpected<Error> corrupt() { return fail_corrupt("a sorted run holds a record that is none"); }
 
 // Takes values off the front; good() says whether all were there.
 class Taker {

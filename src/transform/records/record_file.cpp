@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/disk/corrupt.hpp"
 #include "core/file/folders.hpp"
 
 namespace spillway::transform {
@@ -80,7 +81,7 @@ Result<std::optional<Record>> RecordFile::Reader::next() {
                            read, blob_->path()));
   }
   const auto record = take_record(rest_);
-  if (!record) return fail(Code::kCorrupt, blob_->path() + " holds a record longer than its frame");
+  if (!record) return fail_corrupt(blob_->path() + " holds a record longer than its frame");
   return record;
 }
 
