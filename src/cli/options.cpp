@@ -60,8 +60,10 @@ void CommonOptions::add_to(CLI::App& app) {
       ->type_name("N")
       ->check(CLI::Range(1u, 256u))
       ->group(group);
-  app.add_option("--scratch", job.scratch,
-                 "folder for scratch, on a disk (default: in the output folder)")
+  app.add_option(
+         "--scratch", job.scratch,
+         "folder on a disk for what may be lost (default: in the output folder); what a rerun "
+         "continues from stays there")
       ->type_name("DIR")
       ->group(group);
   app.add_option("--scratch-limit", scratch_limit,
