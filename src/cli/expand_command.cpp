@@ -80,7 +80,6 @@ void ExpandCommand::add_to(CLI::App& app) {
   app_->footer(problem_help() + "\n" + kFooter);
 }
 
-bool ExpandCommand::chosen() const { return app_->parsed(); }
 
 // A word like --memry is most likely ours and misspelt, unless the problem knows it.
 Result<void> ExpandCommand::check_extras(const std::vector<std::string>& extras) const {

@@ -14,7 +14,6 @@ namespace spillway::cli {
 class ExpandCommand {
  public:
   void add_to(CLI::App& app);
-  bool chosen() const;
   // `after_dashes`: the words behind "--", for the problem.
   [[nodiscard]] Result<void> run(const std::vector<std::string>& after_dashes, bool had_dashes,
                                  std::stop_token stop);

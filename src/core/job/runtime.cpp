@@ -89,6 +89,7 @@ Result<void> JobRuntime::run(const Body& body) {
     describe_pressure();
     report_->fact("ended", error.code() == Code::kCancelled ? "\"interrupted\"" : "\"failed\"");
     report_->fact("error", json_text(error.message()));
+    report_->fact("error_code", json_text(name(error.code())));
     body.describe(*report_);
     const auto ignored =
         write_reports(body.can_resume());  // the error that ended the run is the one to tell

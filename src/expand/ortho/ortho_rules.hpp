@@ -8,7 +8,8 @@
 // stored box always has an empty cell.
 //
 // These functions favour clarity and allocate freely; they are pure and safe from any thread. The
-// search itself (ortho.cpp) runs on tables made from them, and its tests compare the two.
+// search itself (ortho.cpp) runs on tables made from them; ortho_oracle.hpp has how boxes grow, as plainly,
+// for the tests to compare it with.
 #pragma once
 
 #include <cstdint>
@@ -33,7 +34,6 @@ struct Ortho {
   // Current rules: the axis of the last up; none at the start and after an over.
   std::optional<uint32_t> up_axis;
 
-  static Ortho start();
   friend auto operator<=>(const Ortho&, const Ortho&) = default;
 };
 
@@ -69,23 +69,8 @@ Dims up_shape(const Dims& dims, uint32_t axis);
 std::vector<uint32_t> map_over(const Shape& from, const Shape& to);
 std::vector<uint32_t> map_up(const Shape& from, const Shape& to, uint32_t axis);
 
-// Where `word` would come among the words of the first shell.
-uint32_t insert_axis(const Ortho& ortho, uint32_t word);
-
-uint32_t cursor(const Ortho& ortho);  // the first empty cell
-
-// The boxes that follow from putting `word` at the cursor: one, or those a completed box grows
-// into.
-std::vector<Ortho> add(const Ortho& ortho, uint32_t word, OrthoRules rules);
-
-// The words that may stand at the cursor, ascending.
-std::vector<uint32_t> next_words(const Ortho& ortho, OrthoRules rules, const PhraseIndex& index);
-
 // The box as text, by the words of the vocabulary: rows of the last two axes, right-aligned, `·`
 // for an empty cell; more axes give one such slice after the other, each under its coordinates.
 std::string draw(const Ortho& ortho, std::span<const std::string> words);
-
-// The 63-bit id of an ortho: SipHash-1-3 of its dims, payload and (current) up_axis.
-uint64_t ortho_id(const Ortho& ortho, OrthoRules rules);
 
 }  // namespace spillway::expand::ortho

@@ -1,8 +1,7 @@
-#include "expand/ortho/ortho_rules.hpp"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "expand/ortho/ortho_oracle.hpp"
 #include "expand/ortho/siphash13.hpp"
 
 namespace spillway::expand::ortho {
@@ -15,7 +14,7 @@ constexpr auto kCurrent = OrthoRules::kCurrent;
 constexpr auto kClassic = OrthoRules::kClassic;
 
 Ortho add_all(std::initializer_list<uint32_t> words, OrthoRules rules) {
-  Ortho ortho = Ortho::start();
+  Ortho ortho = first_ortho();
   for (const uint32_t word : words) ortho = add(ortho, word, rules).front();
   return ortho;
 }
@@ -77,7 +76,7 @@ TEST(OrthoRules, InsertsTheAxisByTheOrderOfTheFirstShell) {
   EXPECT_EQ(insert_axis(three, 5), 0u);
   EXPECT_EQ(insert_axis(three, 15), 1u);
   EXPECT_EQ(insert_axis(three, 1000), 2u);
-  EXPECT_EQ(insert_axis(Ortho::start(), 5), 0u);
+  EXPECT_EQ(insert_axis(first_ortho(), 5), 0u);
 }
 
 TEST(OrthoRules, SortsTheTwoAxesOfASquare) {

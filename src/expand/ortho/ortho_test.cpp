@@ -13,7 +13,7 @@
 #include <thread>
 #include <unordered_set>
 
-#include "expand/ortho/ortho_rules.hpp"
+#include "expand/ortho/ortho_oracle.hpp"
 #include "expand/ortho/ortho_sentences.hpp"
 
 namespace spillway::expand {
@@ -185,7 +185,7 @@ void expect_follows_the_rules(const std::vector<std::string>& texts, OrthoRules 
   std::deque<State> queue;
   const auto initial = *problem->initial();
   queue.emplace_back(initial[0].begin(), initial[0].end());
-  encoding[Ortho::start()] = queue.front();
+  encoding[first_ortho()] = queue.front();
   for (size_t count = 0; !queue.empty() && count < limit; ++count) {
     const State state = queue.front();
     queue.pop_front();
@@ -412,7 +412,7 @@ TEST(Ortho, TheIdIsTakenOfTheCanonicalBytes) {
   std::vector<uint8_t> bytes(problem->canonical_size());
   // 2 dims, 2 2, 4 cells, 4 empty, no up_axis.
   EXPECT_EQ(problem->canonical(view(start), bytes), 9 * sizeof(uint64_t));
-  EXPECT_EQ(problem->id(view(start)), ortho_id(Ortho::start(), OrthoRules::kCurrent));
+  EXPECT_EQ(problem->id(view(start)), ortho_id(first_ortho(), OrthoRules::kCurrent));
 }
 
 TEST(Ortho, DrawsABox) {
