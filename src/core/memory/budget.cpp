@@ -384,6 +384,12 @@ Bytes Account::used() const {
   return Bytes(impl.ledgers[state_->index].used);
 }
 
+Bytes Account::peak() const {
+  Budget::Impl& impl = *state_->owner;
+  MutexLock lock(impl.mutex);
+  return Bytes(impl.ledgers[state_->index].peak);
+}
+
 std::optional<Lease> Account::try_acquire(Bytes bytes) {
   if (!state_) return std::nullopt;
   Budget::Impl& impl = *state_->owner;

@@ -77,6 +77,7 @@ class Account {
   Bytes floor() const;
   Bytes ceiling() const;  // the most that one request can ever get, at the largest capacity there was
   Bytes used() const;
+  Bytes peak() const;
 
   std::optional<Lease> try_acquire(Bytes bytes);
   [[nodiscard]] Result<Lease> acquire(Bytes bytes, std::stop_token stop);

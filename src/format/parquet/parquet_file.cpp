@@ -171,6 +171,7 @@ Result<std::shared_ptr<arrow::RecordBatch>> ParquetFile::next() {
     return fail(Code::kCorrupt, fmt::format("{}: {} rows were read where its footer tells of {}",
                                             source_->name(), rows_read_, told));
   }
+  if (!batch) TRY(source_->must_be_unchanged());
   return batch;
 }
 

@@ -271,6 +271,31 @@ TEST_F(RowReaderTest, RefusesParquetThatIsCutShortOrLacksTheColumn) {
   EXPECT_NE(error(path, options).find("not text"), std::string::npos);
 }
 
+TEST_F(RowReaderTest, NamesAFileThatChangedWhileItWasRead) {
+  std::string lines;
+  for (int i = 0; i < 20000; ++i) lines += "CCO name\n";  // more than a buffer
+  std::vector<std::string> paths{write("changes.smi", lines)};
+#ifdef SPILLWAY_HAVE_ARROW
+  const auto space = ScratchSpace::create({.folder = folder_.path(), .allow_tmpfs = true});
+  paths.push_back(write_parquet(folder_.path() + "/changes.parquet", 3, *space));
+#endif
+  for (const std::string& path : paths) {
+    const auto reader = RowReader::open(path, {}, account());
+    ASSERT_TRUE(reader) << reader.error().message();
+    InputRow row;
+    ASSERT_TRUE(*(*reader)->next(row)) << path;
+    std::filesystem::last_write_time(
+        path, std::filesystem::last_write_time(path) + std::chrono::seconds(1));
+    auto more = (*reader)->next(row);
+    while (more && *more) more = (*reader)->next(row);
+    ASSERT_FALSE(more) << path;
+    EXPECT_EQ(more.error().code(), Code::kConflict);
+    EXPECT_NE(more.error().message().find(path + ": was changed while it was read"),
+              std::string::npos)
+        << more.error().message();
+  }
+}
+
 TEST_F(RowReaderTest, ExpandsFoldersAndGlobsBytewise) {
   for (const char* name : {"b.smi", "B.smi", "a.csv", ".hidden.smi", "note.txt"})
     write(name, "C\n");
