@@ -1,13 +1,19 @@
 #!/usr/bin/env bash
 # From a bare Debian 12 to the demo's result: makes a chroot with debootstrap, copies a clone of this tree into it and
-# runs ./run demo there, as root and as a user with sudo, and prints how long each took. Needs root and a mirror.
+# runs ./run demo there, as root and as a user with sudo, and prints how long each took. Needs root and debootstrap; packages
+# come from where this machine's own apt gets Debian's.
 #   bare_machine.sh [FOLDER]     the folder (default: a fresh one below build/) is removed at the end
 set -euo pipefail
 [ "$(id -u)" = 0 ] || { echo "bare_machine.sh: needs root" >&2; exit 1; }
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
 mkdir -p "$here/build"
 base=${1:-$(mktemp -d "$here/build/bare.XXXXXX")}
-mirror=${MIRROR:-http://deb.debian.org/debian}
+mkdir -p "$base"
+command -v debootstrap >/dev/null || { echo "bare_machine.sh: needs debootstrap (apt-get install debootstrap)" >&2; exit 1; }
+# "URI suite component" of each of this machine's sources of bookworm.
+sources=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' | grep ' bookworm' | sort -u)
+mirror=$(awk '$2 == "bookworm" && $3 == "main" { print $1; exit }' <<<"$sources")
+[ -n "$mirror" ] || { echo "bare_machine.sh: apt has no source of Debian bookworm here" >&2; exit 1; }
 
 clean_up() {
   local root
@@ -28,12 +34,11 @@ bare() {
       { tail "$base/debootstrap.log" >&2; exit 1; }
     cp -a "$base/pristine" "$root"
   fi
-  for file in /etc/resolv.conf /etc/hosts /etc/apt/sources.list /etc/pip.conf; do
+  for file in /etc/resolv.conf /etc/hosts /etc/pip.conf; do
     [ ! -e "$file" ] || cp -L "$file" "$root$file"
   done
-  [ -e /etc/apt/sources.list ] || rm -f "$root/etc/apt/sources.list"
-  rm -rf "$root/etc/apt/sources.list.d" "$root/etc/apt/apt.conf.d"
-  cp -a /etc/apt/sources.list.d /etc/apt/apt.conf.d "$root/etc/apt/"
+  sed 's/^/deb /' <<<"$sources" >"$root/etc/apt/sources.list"
+  cp -a /etc/apt/apt.conf.d "$root/etc/apt/"
   mkdir -p "$root/usr/local/share/ca-certificates" "$root/etc/ssl/certs"
   cp -aL /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
   cp -aL /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/" 2>/dev/null || true
