@@ -4,13 +4,13 @@ find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
 find_package(tl-expected REQUIRED)
 find_package(nlohmann_json REQUIRED)
-pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(LZ4 REQUIRED IMPORTED_TARGET liblz4)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 
 add_library(spillway_core_deps INTERFACE)
-target_link_libraries(spillway_core_deps INTERFACE fmt::fmt tl::expected nlohmann_json::nlohmann_json PkgConfig::ZSTD
-                      PkgConfig::LZ4 PkgConfig::XXHASH Threads::Threads)
+target_link_libraries(spillway_core_deps INTERFACE fmt::fmt tl::expected nlohmann_json::nlohmann_json PkgConfig::LZ4
+                      PkgConfig::XXHASH PkgConfig::CRYPTO Threads::Threads)
 
 add_library(spillway_format_deps INTERFACE)
 find_package(ZLIB REQUIRED)
@@ -25,17 +25,17 @@ add_library(spillway_net_deps INTERFACE)
 find_package(CURL REQUIRED)
 target_link_libraries(spillway_net_deps INTERFACE CURL::libcurl)
 
-# zlib for streams of any length, libdeflate and ISA-L for blocks; libcrypto for SHA-256; libmurmurhash for shard numbers;
+# zlib for streams of any length, libdeflate and ISA-L for blocks; libmurmurhash for shard numbers;
 # libpng for the report's pictures.
 add_library(spillway_export_deps INTERFACE)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(DEFLATE REQUIRED IMPORTED_TARGET libdeflate)
 pkg_check_modules(BROTLI REQUIRED IMPORTED_TARGET libbrotlidec)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
-pkg_check_modules(CRYPTO REQUIRED IMPORTED_TARGET libcrypto)
 pkg_check_modules(MURMURHASH REQUIRED IMPORTED_TARGET libmurmurhash)
 pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
-target_link_libraries(spillway_export_deps INTERFACE PkgConfig::ZLIB PkgConfig::DEFLATE PkgConfig::ISAL PkgConfig::BROTLI PkgConfig::CRYPTO
+target_link_libraries(spillway_export_deps INTERFACE PkgConfig::ZLIB PkgConfig::DEFLATE PkgConfig::ISAL PkgConfig::BROTLI PkgConfig::ZSTD
                       PkgConfig::MURMURHASH PkgConfig::PNG)
 
 add_library(spillway_cli_deps INTERFACE)
@@ -56,7 +56,7 @@ if(CMAKE_CXX_FLAGS MATCHES "sanitize=.*undefined")
 endif()
 include(SpillwayArrow OPTIONAL)
 
-# RDKit, yaml-cpp and libcrypto for `transform`.
+# RDKit and yaml-cpp for `transform`.
 include(SpillwayRdkit)
 
 if(SPILLWAY_TESTS)

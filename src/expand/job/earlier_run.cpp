@@ -62,8 +62,8 @@ Result<std::optional<ExpandSummary>> finished(const std::string& out,
   if (TRY(exists(out + "/.spillway/checkpoint.json"))) return std::nullopt;
   const Json report =
       Json::parse(TRY(read_small_file(out + "/report.json", uint64_t{1} << 30)), nullptr, false);
-  const Json result =
-      Json::parse(TRY(read_small_file(out + "/result.json", uint64_t{1} << 30)), nullptr, false);
+  const std::string text = TRY(read_small_file(out + "/result.json", uint64_t{1} << 30));
+  const Json result = Json::parse(text, nullptr, false);
   const bool same = report.is_object() && report.contains("job") &&
                     report["job"].contains("configuration") &&
                     report["job"]["configuration"].dump() == configured && result.is_object();
@@ -77,6 +77,7 @@ Result<std::optional<ExpandSummary>> finished(const std::string& out,
         fmt::format("{}: holds another finished run; remove it or choose another folder with --out",
                     out));
   }
+  TRY(check_result(out, text));
   ExpandSummary summary;
   summary.states = result.value("states", uint64_t{0});
   summary.generated = result.value("generated", uint64_t{0});

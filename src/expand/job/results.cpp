@@ -5,7 +5,10 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "core/file/folders.hpp"
 #include "core/file/output.hpp"
+#include "core/file/sha256.hpp"
+#include "core/file/source.hpp"
 
 namespace spillway::expand {
 namespace {
@@ -98,6 +101,38 @@ std::string result_json(const Problem& problem, const ExpandOptions& options,
     json["best"] = Json::parse(problem.best_json(best, state.best_score));
   }
   return json.dump(2) + "\n";
+}
+
+namespace {
+
+constexpr const char* kChecksums = "/SHA256SUMS";
+
+std::string result_line(const std::string& result) {
+  Sha256 hash;
+  hash.add({reinterpret_cast<const uint8_t*>(result.data()), result.size()});
+  return checksum_line(hash.hex(), "result.json");
+}
+
+}  // namespace
+
+Result<void> write_checksums(const std::string& out, const std::string& result,
+                             const std::stop_token& stop) {
+  std::string lines;
+  for (const char* const name : {"layers.csv", "states/states.parquet"}) {
+    const std::string path = out + "/" + name;
+    if (TRY(exists(path))) lines += checksum_line(TRY(sha256_of_file(path, stop)), name);
+  }
+  return write_durably(out + kChecksums, lines + result_line(result));
+}
+
+Result<void> check_result(const std::string& out, const std::string& result) {
+  if (!TRY(exists(out + kChecksums))) return {};
+  const std::string lines = TRY(read_small_file(out + kChecksums, 4096));
+  if (lines.ends_with(result_line(result))) return {};
+  return fail(Code::kCorrupt,
+              out +
+                  "/result.json: does not match SHA256SUMS beside it: one of them was "
+                  "changed or damaged; run again with --resume never");
 }
 
 Result<ReportTable> layers_table(const SearchState& state) {

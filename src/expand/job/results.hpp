@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <stop_token>
 #include <string>
 
 #include "core/job/report.hpp"
@@ -24,6 +25,11 @@ Sums sum_up(const SearchState& state);
 [[nodiscard]] Result<void> write_layers_csv(const std::string& path, const SearchState& state);
 std::string result_json(const Problem& problem, const ExpandOptions& options,
                         const SearchState& state, const Sums& sums, bool complete);
+// SHA256SUMS of what a finished run leaves, but the report; `result` is what result.json will hold.
+[[nodiscard]] Result<void> write_checksums(const std::string& out, const std::string& result,
+                                           const std::stop_token& stop);
+// kCorrupt when the sums, where there are any, say otherwise of `result`.
+[[nodiscard]] Result<void> check_result(const std::string& out, const std::string& result);
 // The layers for the report: the first and the last thousand when there are more.
 [[nodiscard]] Result<ReportTable> layers_table(const SearchState& state);
 // The best state as text, "" for none.

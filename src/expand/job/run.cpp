@@ -164,8 +164,9 @@ Result<void> Job::finish() {
   }
   TRY(runtime_->finish_report());
   TRY(write_layers_csv(out_ + "/layers.csv", state));
-  TRY(write_durably(out_ + "/result.json",
-                    result_json(problem_, options_, state, sums, search_->complete())));
+  const std::string result = result_json(problem_, options_, state, sums, search_->complete());
+  TRY(write_checksums(out_, result, runtime_->stop()));
+  TRY(write_durably(out_ + "/result.json", result));
   summary_.states = sums.states;
   summary_.generated = sums.generated;
   summary_.duplicates = sums.duplicates;

@@ -11,7 +11,7 @@
 #include "export/job/manifest.hpp"
 #include "export/spec/input_mark.hpp"
 #include "export/spec/input_stream.hpp"
-#include "export/spec/sha256.hpp"
+#include "core/file/sha256.hpp"
 #include "net/address.hpp"
 
 namespace spillway::exporter {

@@ -12,7 +12,7 @@
 #include "core/file/folders.hpp"
 #include "core/file/output.hpp"
 #include "export/spec/input_stream.hpp"
-#include "export/spec/sha256.hpp"
+#include "core/file/sha256.hpp"
 
 namespace spillway::exporter {
 namespace {

@@ -10,7 +10,7 @@
 #include "core/fault.hpp"
 #include "core/test_folder.hpp"
 #include "export/job/export.hpp"
-#include "export/spec/sha256.hpp"
+#include "core/file/sha256.hpp"
 
 namespace spillway::exporter {
 namespace {

@@ -15,7 +15,7 @@
 #include "export/shard/shard_check.hpp"
 #include "export/source/precomputed_source.hpp"
 #include "export/spec/input_stream.hpp"
-#include "export/spec/sha256.hpp"
+#include "core/file/sha256.hpp"
 
 namespace spillway::exporter {
 namespace {

@@ -17,7 +17,7 @@
 #include "core/mutex.hpp"
 #include "core/records/external_sort.hpp"
 #include "export/mapping/parquet_pairs.hpp"
-#include "export/spec/sha256.hpp"
+#include "core/file/sha256.hpp"
 #include "format/known_format.hpp"
 
 namespace spillway::exporter {

@@ -8,7 +8,7 @@
 
 #include "core/file/output.hpp"
 #include "export/shard/batch_message.hpp"
-#include "export/spec/sha256.hpp"
+#include "core/file/sha256.hpp"
 
 namespace spillway::exporter {
 namespace {

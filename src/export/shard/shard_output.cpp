@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/file/output.hpp"
-#include "export/spec/sha256.hpp"
+#include "core/file/sha256.hpp"
 
 namespace spillway::exporter {
 namespace {

@@ -7,7 +7,7 @@
 
 #include "core/file/file.hpp"
 #include "core/file/folders.hpp"
-#include "export/spec/sha256.hpp"
+#include "core/file/sha256.hpp"
 
 namespace spillway::exporter {
 namespace {

@@ -1,7 +1,6 @@
 #include "transform/chemistry/rules.hpp"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
@@ -14,6 +13,7 @@
 
 #include "core/file/file.hpp"
 #include "core/file/folders.hpp"
+#include "core/file/sha256.hpp"
 #include "transform/chemistry/smirks.hpp"
 
 namespace spillway::transform {
@@ -157,14 +157,10 @@ nlohmann::json json_of(const Rule& rule) {
           {"example", {{"in", rule.example.in}, {"out", rule.example.out}}}};
 }
 
-Result<std::string> sha256_hex(std::string_view text) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned size = 0;
-  if (EVP_Digest(text.data(), text.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1)
-    return fail(Code::kInternal, "SHA-256 is not available in this libcrypto");
-  std::string hex;
-  for (unsigned i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
-  return hex;
+std::string sha256_hex(std::string_view text) {
+  Sha256 hash;
+  hash.add({reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+  return hash.hex();
 }
 
 std::vector<std::string> split_words(const std::vector<std::string>& words) {
@@ -256,7 +252,7 @@ Result<void> RuleSet::seal() {
   } catch (const nlohmann::json::exception&) {
     return fail(Code::kInvalid, source_ + ": the text is not UTF-8");
   }
-  sha256_ = TRY(sha256_hex(canonical_json_));
+  sha256_ = sha256_hex(canonical_json_);
   return {};
 }
 

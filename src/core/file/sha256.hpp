@@ -1,4 +1,4 @@
-// SHA-256 of what passes by, for manifests.
+// SHA-256 of what passes by, for manifests and checksum files.
 //
 // Threads  One at a time. Cost: 1.5 GB/s a core with SHA extensions, 0.4 without (libcrypto).
 #pragma once
@@ -12,7 +12,7 @@
 #include "core/file/write_behind.hpp"
 #include "core/result.hpp"
 
-namespace spillway::exporter {
+namespace spillway {
 
 class Sha256 final : public ByteTap {
  public:
@@ -32,4 +32,7 @@ class Sha256 final : public ByteTap {
 [[nodiscard]] Result<std::string> sha256_of_file(const std::string& path,
                                                  const std::stop_token& stop = {});
 
-}  // namespace spillway::exporter
+// A line of a SHA256SUMS file, which `sha256sum --strict -c SHA256SUMS` checks.
+std::string checksum_line(const std::string& sha256, const std::string& name);
+
+}  // namespace spillway

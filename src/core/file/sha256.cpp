@@ -1,4 +1,4 @@
-#include "export/spec/sha256.hpp"
+#include "core/file/sha256.hpp"
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
@@ -8,7 +8,7 @@
 
 #include "core/file/file.hpp"
 
-namespace spillway::exporter {
+namespace spillway {
 
 struct Sha256::State {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
@@ -38,6 +38,10 @@ std::string Sha256::hex() {
   return text;
 }
 
+std::string checksum_line(const std::string& sha256, const std::string& name) {
+  return fmt::format("{}  {}\n", sha256, name);
+}
+
 Result<std::string> sha256_of_file(const std::string& path, const std::stop_token& stop) {
   File file = TRY(File::open(path));
   Sha256 hash;
@@ -49,4 +53,4 @@ Result<std::string> sha256_of_file(const std::string& path, const std::stop_toke
   return hash.hex();
 }
 
-}  // namespace spillway::exporter
+}  // namespace spillway
