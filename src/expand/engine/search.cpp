@@ -377,7 +377,7 @@ Result<void> SearchOf<K>::each_state(
   size_t next = 0;  // of the block
   return state_.layers.each([&](uint64_t depth, const LayerRow& row) -> Result<void> {
     for (uint64_t i = 0; i < row.fresh; ++i, ++next) {
-      if (next == block.size()) {
+      while (next == block.size()) {  // a frame of which nothing was kept is an empty block
         const auto taken = claim(place, kept_, 0, nullptr);
         if (!taken) return fail_corrupt("the layers kept hold fewer states than were found");
         block = TRY(kept_[taken->segment]->load(taken->frame, taken->first, taken->last,
