@@ -183,11 +183,14 @@ struct Budget::Impl {
   // Whether somebody who waits comes before a new request.
   bool is_behind(const Ledger& ledger, uint64_t bytes) const REQUIRES(mutex) {
     if (is_within_floor(ledger, bytes)) return false;
-    return std::any_of(ledgers.begin(), ledgers.end(), [&](const Ledger& other) {
-      if (other.waiting.empty()) return false;
-      return &other == &ledger || (other.spec.rank >= ledger.spec.rank &&
-                                   !is_held_back(other, other.waiting.front()->bytes));
-    });
+    for (const Ledger& other : ledgers) {
+      if (other.waiting.empty()) continue;
+      if (&other == &ledger) return true;
+      if (other.spec.rank >= ledger.spec.rank &&
+          !is_held_back(other, other.waiting.front()->bytes))
+        return true;
+    }
+    return false;
   }
 
   Result<Lease> answer(const Waiter& waiter) const EXCLUDES(mutex) {
