@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -18,21 +19,28 @@
 #include "cli/transform_command.hpp"
 #include "core/job/runtime.hpp"
 #include "core/nearest.hpp"
+#include "core/say.hpp"
 #include "expand/problem/problem.hpp"
 
 namespace spillway::cli {
 namespace {
 
 // The first SIGINT, SIGTERM or SIGHUP asks the job to stop, the second ends the process at once;
-// SIGUSR1 asks where it is and who holds the memory. Signals are blocked in every thread and taken
-// by one, so that nothing runs in a signal handler.
+// SIGUSR1 asks where it is and who holds the memory. A process that was started to ignore one of them
+// (nohup) does. Signals are blocked in every thread and taken by one, so that nothing runs in a
+// signal handler. Where no job runs that could keep something (what is asked for is looked at, or
+// printed to nobody), the process ends by itself soon after, later than what names whose fault it is.
 class Signals {
  public:
   Signals() {
     std::signal(SIGPIPE, SIG_IGN);
     std::signal(SIGXFSZ, SIG_IGN);
     sigemptyset(&set_);
-    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) sigaddset(&set_, number);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1}) {
+      struct sigaction now {};
+      const bool is_ignored = sigaction(number, nullptr, &now) == 0 && now.sa_handler == SIG_IGN;
+      if (!is_ignored || number == SIGUSR1) sigaddset(&set_, number);
+    }
     pthread_sigmask(SIG_BLOCK, &set_, nullptr);
     thread_ = std::jthread([this](const std::stop_token& end) { wait(end); });
   }
@@ -45,16 +53,21 @@ class Signals {
  private:
   void wait(const std::stop_token& end) {
     while (true) {
-      int number = 0;
-      if (sigwait(&set_, &number) != 0) continue;
+      const timespec patience{1, 750'000'000};
+      const int number = source_.stop_requested() ? sigtimedwait(&set_, nullptr, &patience)
+                                                  : sigwaitinfo(&set_, nullptr);
       if (end.stop_requested()) return;
       if (number == SIGUSR1) {
-        std::fputs(JobRuntime::status().c_str(), stderr);
-        continue;
+        say(JobRuntime::status());
+      } else if (number > 0 && source_.stop_requested()) {
+        _exit(130);
+      } else if (number > 0) {
+        say(fmt::format("\nspillway: {}\n", JobRuntime::stop_notice()));
+        source_.request_stop();
+      } else if (source_.stop_requested() && errno == EAGAIN && !JobRuntime::is_any_running()) {
+        say("spillway: stopped\n");
+        _exit(130);
       }
-      if (source_.stop_requested()) _exit(130);
-      fmt::print(stderr, "\nspillway: {}\n", JobRuntime::stop_notice());
-      source_.request_stop();
     }
   }
   sigset_t set_{};
@@ -94,9 +107,9 @@ int report(const Error& error) {
     if (c == '\n') c = ' ';
   }
   if (error.code() == Code::kInternal) {
-    fmt::print(stderr, "spillway: internal error: {}\n", line);
+    say(fmt::format("spillway: internal error: {}\n", line));
   } else {
-    fmt::print(stderr, "spillway: {}\n", line);
+    say(fmt::format("spillway: {}\n", line));
   }
   return exit_code(error.code());
 }
@@ -191,6 +204,9 @@ int run(std::vector<std::string> words) {
     return expand.run(after, had_dashes, signals.token());
   };
   auto done = run_chosen();
+  // Here, where a stop still ends a wait for who should read it.
+  if (std::fflush(stdout) != 0 && errno != EPIPE && done)
+    done = fail(Error::from_errno("writing to stdout", errno));
   return done ? 0 : report(done.error());
 }
 

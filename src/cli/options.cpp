@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/say.hpp"
+
 namespace spillway::cli {
 namespace {
 
@@ -124,7 +126,7 @@ Result<MemoryLimit> parse_memory(std::string_view text) {
 
 void say_memory_limit(const JobOptions& job) {
   if (job.memory_source == "--memory" || job.progress == ProgressMode::kNone) return;
-  fmt::print(stderr, "spillway: memory limit {} ({})\n", to_string(job.memory), job.memory_source);
+  say(fmt::format("spillway: memory limit {} ({})\n", to_string(job.memory), job.memory_source));
 }
 
 Result<void> check_empty_values(const CLI::App& app, const std::vector<std::string>& words) {

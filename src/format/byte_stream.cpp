@@ -19,6 +19,7 @@ class SourceStream final : public ByteStream {
  public:
   explicit SourceStream(std::unique_ptr<Source> source) : source_(std::move(source)) {}
   Result<size_t> read(std::span<uint8_t> out) override {
+    if (stop_.stop_requested()) return fail(Code::kCancelled, "stopped while reading " + name());
     const size_t count = std::min<uint64_t>(out.size(), source_->size() - at_);
     TRY(source_->read_at(at_, out.first(count)));
     at_ += count;
@@ -28,9 +29,11 @@ class SourceStream final : public ByteStream {
   const std::string& name() const override { return source_->name(); }
   uint64_t size() const override { return source_->size(); }
   bool is_plain_file() const override { return source_->is_file(); }
+  void end_on(const std::stop_token& stop) override { stop_ = stop; }
 
  private:
   const std::unique_ptr<Source> source_;
+  std::stop_token stop_;
   uint64_t at_ = 0;
 };
 
@@ -38,11 +41,13 @@ class SourceStream final : public ByteStream {
 class PipeStream final : public ByteStream {
  public:
   explicit PipeStream(File file) : file_(std::move(file)) {}
-  Result<size_t> read(std::span<uint8_t> out) override { return file_.read(out); }
+  Result<size_t> read(std::span<uint8_t> out) override { return file_.read(out, stop_); }
   const std::string& name() const override { return file_.path(); }
+  void end_on(const std::stop_token& stop) override { stop_ = stop; }
 
  private:
   File file_;
+  std::stop_token stop_;
 };
 
 // Takes gzip off when the first bytes say so, else hands on what comes.

@@ -39,8 +39,9 @@ class ByteStream {
   // Whether the bytes are those of a file, which can be read anywhere; with kByContent to be asked
   // after the first read.
   virtual bool is_plain_file() const { return false; }
-  // Waits for a network end when this asks for it. A file's do not wait.
-  virtual void end_on(const std::stop_token&) {}
+  // read() fails with kCancelled from when this asks for it, also while a pipe or a network says
+  // nothing.
+  virtual void end_on(const std::stop_token& stop) = 0;
 };
 
 }  // namespace spillway::format

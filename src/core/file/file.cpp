@@ -1,6 +1,7 @@
 #include "core/file/file.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,24 +21,21 @@ int open_with(const char* path, int flags) {
   return fault::fails(fault::Site::kOpen) ? -1 : ::open(path, flags | O_CLOEXEC, 0644);
 }
 
-// Calls `get(out, filled)` until `out` is full or it gives nothing more.
-template <class Get>
-Result<size_t> fill(std::span<uint8_t> out, const std::string& path, Get&& get) {
-  size_t filled = 0;
-  while (filled < out.size()) {
-    const ssize_t got = fault::fails(fault::Site::kRead) ? -1 : get(out.subspan(filled), filled);
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) return fail_errno("reading " + path);
-    if (got == 0) break;
-    filled += static_cast<size_t>(got);
+// Until there is something to read, or the end: a pipe that nobody has opened yet has neither.
+Result<void> wait_readable(int fd, const std::string& path, const std::stop_token& stop) {
+  while (true) {
+    if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while reading " + path);
+    pollfd one{fd, POLLIN, 0};
+    const int ready = ::poll(&one, 1, 100);
+    if (ready > 0) return {};
+    if (ready < 0 && errno != EINTR) return fail_errno("reading " + path);
   }
-  return filled;
 }
 
 }  // namespace
 
 Result<File> File::open(std::string path, Mode mode) {
-  int flags = O_RDONLY;
+  int flags = O_RDONLY | O_NONBLOCK;
   if (mode == Mode::kUpdate) flags = O_RDWR;
   if (mode == Mode::kKeep) flags = O_RDWR | O_CREAT;
   if (mode == Mode::kReplace) flags = O_RDWR | O_CREAT | O_TRUNC;
@@ -102,15 +100,34 @@ Result<void> File::read_at(uint64_t offset, std::span<uint8_t> out) const {
 }
 
 Result<size_t> File::read_some_at(uint64_t offset, std::span<uint8_t> out) const {
-  return fill(out, path_, [&](std::span<uint8_t> rest, size_t filled) {
-    return ::pread(fd_, rest.data(), rest.size(), static_cast<off_t>(offset + filled));
-  });
+  size_t filled = 0;
+  while (filled < out.size()) {
+    const std::span<uint8_t> rest = out.subspan(filled);
+    const ssize_t got =
+        fault::fails(fault::Site::kRead)
+            ? -1
+            : ::pread(fd_, rest.data(), rest.size(), static_cast<off_t>(offset + filled));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return fail_errno("reading " + path_);
+    if (got == 0) break;
+    filled += static_cast<size_t>(got);
+  }
+  return filled;
 }
 
-Result<size_t> File::read(std::span<uint8_t> out) {
-  return fill(out, path_, [&](std::span<uint8_t> rest, size_t) {
-    return ::read(fd_, rest.data(), rest.size());
-  });
+Result<size_t> File::read(std::span<uint8_t> out, const std::stop_token& stop) {
+  size_t filled = 0;
+  while (filled < out.size()) {
+    TRY(wait_readable(fd_, path_, stop));
+    const std::span<uint8_t> rest = out.subspan(filled);
+    const ssize_t got =
+        fault::fails(fault::Site::kRead) ? -1 : ::read(fd_, rest.data(), rest.size());
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (got < 0) return fail_errno("reading " + path_);
+    if (got == 0) break;
+    filled += static_cast<size_t>(got);
+  }
+  return filled;
 }
 
 Result<FileInfo> File::info() const {

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <span>
+#include <stop_token>
 #include <string>
 
 #include "core/result.hpp"
@@ -41,6 +42,7 @@ class File {
     kReplace,  // the same, emptied
   };
   File() = default;  // closed
+  // To read a pipe that nobody has opened yet does not wait here, but in read().
   [[nodiscard]] static Result<File> open(std::string path, Mode mode = Mode::kRead);
   [[nodiscard]] static Result<File> open_folder(std::string path);
   // Without a name: gone with the process.
@@ -58,8 +60,9 @@ class File {
   [[nodiscard]] Result<void> read_at(uint64_t offset, std::span<uint8_t> out) const;
   // As much of `out` as there is; less only at the end.
   [[nodiscard]] Result<size_t> read_some_at(uint64_t offset, std::span<uint8_t> out) const;
-  // The same from where the last one ended: of a pipe, too.
-  [[nodiscard]] Result<size_t> read(std::span<uint8_t> out);
+  // The same from where the last one ended: of a pipe, too, which is waited for until it says
+  // something, or ends, or `stop`: kCancelled within 0.1 s.
+  [[nodiscard]] Result<size_t> read(std::span<uint8_t> out, const std::stop_token& stop = {});
   [[nodiscard]] Result<FileInfo> info() const;
   [[nodiscard]] Result<void> truncate(uint64_t size);
   [[nodiscard]] Result<void> sync();              // the content is on the disk

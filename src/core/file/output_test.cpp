@@ -2,10 +2,14 @@
 #include "core/file/output.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
+#include <stop_token>
 #include <string>
+#include <thread>
 
 #include "core/fault.hpp"
 #include "core/file/folders.hpp"
@@ -166,6 +170,33 @@ TEST(File, AFailedSyncIsFinal) {
   }
 }
 #endif
+
+// Nobody opened it, and nobody will: that is neither its end nor something to read.
+TEST(File, AStopEndsWaitingForAPipe) {
+  const TestFolder folder;
+  const std::string path = folder.path() + "/pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  File file = *File::open(path);
+  std::stop_source stop;
+  stop.request_stop();
+  uint8_t bytes[4];
+  const auto read = file.read(bytes, stop.get_token());
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code(), Code::kCancelled);
+}
+
+TEST(File, ReadsAPipeToItsEndWhicheverSideComesFirst) {
+  const TestFolder folder;
+  const std::string path = folder.path() + "/pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  File reader = *File::open(path);
+  std::thread writer([&] { std::ofstream(path) << "abc" << std::flush << "defg"; });
+  uint8_t bytes[8];
+  const auto read = reader.read(bytes);
+  writer.join();
+  ASSERT_TRUE(read);
+  EXPECT_EQ(std::string(bytes, bytes + *read), "abcdefg");
+}
 
 }  // namespace
 }  // namespace spillway

@@ -46,8 +46,7 @@ Result<std::string> sha256_of_file(const std::string& path, const std::stop_toke
   File file = TRY(File::open(path));
   Sha256 hash;
   std::vector<uint8_t> buffer(size_t{256} << 10);
-  while (const size_t got = TRY(file.read(buffer))) {
-    if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while reading " + path);
+  while (const size_t got = TRY(file.read(buffer, stop))) {
     hash.add(std::span<const uint8_t>(buffer).first(got));
   }
   return hash.hex();

@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "core/mutex.hpp"
+#include "core/say.hpp"
 #include "core/ticker.hpp"
 
 namespace spillway {
@@ -47,7 +47,7 @@ class Drawer final : public Progress {
   ~Drawer() override {
     ticker_.reset();
     if (style_ == Style::kJson) draw();  // programs get at least the end
-    if (style_ == Style::kLive) std::fputs(kClearLine, stderr);
+    if (style_ == Style::kLive) say(kClearLine);
   }
 
   void note(const std::string& line) override {
@@ -56,7 +56,7 @@ class Drawer final : public Progress {
         style_ == Style::kJson
             ? ProgressLines::json_note(line) + "\n"
             : fmt::format("{}spillway: {}\n", style_ == Style::kLive ? kClearLine : "", line);
-    std::fputs(text.c_str(), stderr);
+    say(text);
   }
 
   std::string line() override {
@@ -78,8 +78,7 @@ class Drawer final : public Progress {
         : style_ == Style::kLive
             ? "\r" + ProgressLines::fitted(lines_.text(now), columns() - 1) + "\x1b[K"
             : lines_.text(now) + "\n";
-    std::fputs(line.c_str(), stderr);
-    std::fflush(stderr);
+    say(line);
   }
 
   static size_t columns() {

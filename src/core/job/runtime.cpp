@@ -7,7 +7,6 @@
 
 #include "core/file/output.hpp"
 
-
 namespace spillway {
 namespace {
 
@@ -170,6 +169,11 @@ std::string JobRuntime::stop_notice() {
   if (running == nullptr || running->options_.keeps.empty())
     return "stopping; once more to stop at once";
   return fmt::format("stopping at {}; once more to stop at once", running->options_.keeps);
+}
+
+bool JobRuntime::is_any_running() {
+  MutexLock lock(running_mutex);
+  return running != nullptr;
 }
 
 std::string JobRuntime::status() {

@@ -72,6 +72,8 @@ class JobRuntime {
   // where the job is and who holds the memory. Any thread, also when no job runs.
   static std::string stop_notice();
   static std::string status();
+  // Whether a stop is for one of these to take: there may be something to keep. Any thread.
+  static bool is_any_running();
 
  private:
   explicit JobRuntime(Options options) : options_(std::move(options)) {}

@@ -108,7 +108,7 @@ void ExportOutput::describe(Report& report) const {
   const auto count = [&](const char* name, uint64_t value) {
     report.fact(name, fmt::format("{}", value));
   };
-  report.fact("configuration", run_.config);
+  if (!run_.config.empty()) report.fact("configuration", run_.config);
   count("blocks_in", counts.blocks_in());
   count("written", counts.written);
   count("empty", counts.empty);
@@ -121,8 +121,10 @@ void ExportOutput::describe(Report& report) const {
     count("bytes_written", publisher_->bytes());
   }
   count("threads", run_.plan.threads);
-  count("mapping_pairs", run_.mapping->pairs());
-  report.fact("mapping_in_memory", run_.mapping->is_in_memory() ? "true" : "false");
+  if (run_.mapping) {
+    count("mapping_pairs", run_.mapping->pairs());
+    report.fact("mapping_in_memory", run_.mapping->is_in_memory() ? "true" : "false");
+  }
   count("sort_runs", sort_runs);
   const std::array<std::tuple<const Histogram*, const char*, const char*>, 3> histograms{{
       {&sizes_in, "Block sizes before compression", "blocks"},

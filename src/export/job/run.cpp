@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-
 #include "core/disk/work_folder.hpp"
 #include "core/file/folders.hpp"
 #include "core/job/outputs.hpp"
@@ -15,7 +14,6 @@
 
 namespace spillway::exporter {
 namespace {
-
 
 // One run. Threads: run() by one; the progress line reads the counts beside it.
 class ExportJob {
@@ -34,11 +32,14 @@ class ExportJob {
   Result<void> work();
   Result<void> run_scales();
   Result<void> refuse_nothing();
+  // Until the journal is open: what an earlier run left.
+  bool can_resume() const { return run_.config.empty() ? was_begun_ : output_.has_shards(); }
   ProgressSnapshot snapshot();
 
   WorkFolder& work_;
   ExportRun run_;
   ExportOutput output_;
+  bool was_begun_ = false;
   Mutex scale_mutex_;                                         // beside the progress line
   std::unique_ptr<ScaleRun> scale_ GUARDED_BY(scale_mutex_);  // the one in work
   struct Rates {
@@ -70,11 +71,8 @@ Result<void> ExportJob::prepare(std::stop_token stop) {
                                         .own_report = options.out + "/report.json",
                                         .stop = std::move(stop),
                                         .keeps = "the shards that are finished"}));
-  TRY(open_accounts());
-  TRY(load_mapping());
-  run_.config = configuration(options, run_.spec, run_.batch_rows, run_.mapping->sha256());
-  run_.glance = TRY(glance_at(options.source));
-  return output_.open();
+  was_begun_ = TRY(work_.has_anchor());
+  return open_accounts();
 }
 
 Result<void> ExportJob::open_accounts() {
@@ -117,7 +115,7 @@ Result<ExportSummary> ExportJob::run(std::stop_token stop) {
   TRY(prepare(std::move(stop)));
   TRY(run_.runtime->run({.snapshot = [this] { return snapshot(); },
                          .work = [this] { return work(); },
-                         .can_resume = [this] { return output_.has_shards(); },
+                         .can_resume = [this] { return can_resume(); },
                          .describe = [this](Report& report) { output_.describe(report); }}));
   const ExportSummary summary = output_.summary();
   output_.close();
@@ -126,6 +124,10 @@ Result<ExportSummary> ExportJob::run(std::stop_token stop) {
 }
 
 Result<void> ExportJob::work() {
+  TRY(load_mapping());
+  run_.config = configuration(run_.options, run_.spec, run_.batch_rows, run_.mapping->sha256());
+  run_.glance = TRY(glance_at(run_.options.source));
+  TRY(output_.open());
   if (auto done = run_scales(); !done) {
     ScaleRun* now = nullptr;
     {

@@ -127,7 +127,7 @@ Result<uint64_t> missing_shards(const ExportOptions& options, uint32_t scale) {
 }  // namespace
 
 Result<Source> Source::look(const ExportOptions& options, const std::stop_token& stop) {
-  Source source(options, TRY(source_kind(options)));
+  Source source(options, TRY(source_kind(options)), stop);
   if (source.kind_ == SourceKind::kPrecomputed) {
     source.place_ = *precomputed_place(options.source);
     source.volume_ = std::make_unique<VolumeSpec>(TRY(read_precomputed_info(source.place_, stop)));
@@ -188,8 +188,10 @@ Result<std::unique_ptr<BlockSource>> Source::open(const VolumeSpec& spec, uint32
                               options_->missing.value_or(Missing::kZero), std::move(account),
                               std::move(more), std::move(space));
     default:
-      return open_voxel_source(voxel_options(*options_, kind_), grid, spec.scales[scale].size,
-                               std::move(account), std::move(space));
+      VoxelOptions voxels = voxel_options(*options_, kind_);
+      voxels.stop = stop_;
+      return open_voxel_source(voxels, grid, spec.scales[scale].size, std::move(account),
+                               std::move(space));
   }
 }
 

@@ -20,7 +20,8 @@ enum class SourceKind { kBlockStream, kArrowShards, kPrecomputed, kNpy, kNifti, 
 [[nodiscard]] Result<SourceKind> source_kind(const ExportOptions& options);
 VoxelOptions voxel_options(const ExportOptions& options, SourceKind kind);
 
-// The source of a run, looked at once. `options` outlives it, and it what it opened.
+// The source of a run, looked at once. `options` outlives it, and it what it opened. look() and
+// open() end on `stop`.
 class Source {
  public:
   [[nodiscard]] static Result<Source> look(const ExportOptions& options,
@@ -40,9 +41,11 @@ class Source {
       std::shared_ptr<ScratchSpace> space) const;
 
  private:
-  Source(const ExportOptions& options, SourceKind kind) : options_(&options), kind_(kind) {}
+  Source(const ExportOptions& options, SourceKind kind, std::stop_token stop)
+      : options_(&options), kind_(kind), stop_(std::move(stop)) {}
   const ExportOptions* options_;
   SourceKind kind_;
+  std::stop_token stop_;
   std::string place_;                   // of a precomputed volume
   std::unique_ptr<VolumeSpec> volume_;  // its info
 };

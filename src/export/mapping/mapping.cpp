@@ -352,6 +352,7 @@ class Input {
       const auto gzip = ByteStream::Gzip::kByContent;
       auto source = copy_ ? ByteStream::of(source_of(copy_, name_), gzip)
                           : TRY(open_input(options_->path, gzip));
+      source->end_on(stop);
       TRY(read_pairs(*source, options_->format, take, stop));
     }
     // Since its hash was made.

@@ -511,8 +511,10 @@ namespace {
 // Raw values may begin with any bytes: they are packed when they are called so.
 Result<std::unique_ptr<ByteStream>> open_bytes(const VoxelOptions& options) {
   const bool may_be_packed = options.file != VoxelFile::kRaw || options.path.ends_with(".gz");
-  return open_input(options.path,
-                    may_be_packed ? ByteStream::Gzip::kByContent : ByteStream::Gzip::kNever);
+  auto source = TRY(open_input(
+      options.path, may_be_packed ? ByteStream::Gzip::kByContent : ByteStream::Gzip::kNever));
+  source->end_on(options.stop);
+  return source;
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "core/disk/scratch.hpp"
@@ -42,6 +43,7 @@ struct VoxelOptions {
   bool xyz = false;                             // .npy: its axes are x, y, z
   std::optional<std::array<int64_t, 3>> shape;  // raw: x, y, z
   std::string dtype;                            // raw: "u1" .. "u8", or "uint8" .. "uint64"
+  std::stop_token stop;                         // of waiting for a pipe or a server
 };
 
 [[nodiscard]] Result<VoxelLayout> read_voxel_layout(const VoxelOptions& options);
