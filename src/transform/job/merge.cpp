@@ -9,7 +9,7 @@
 #include "core/job/outputs.hpp"
 #include "core/job/runtime.hpp"
 #include "format/parquet/parquet_footer.hpp"
-#include "format/rows/row_reader.hpp"
+#include "transform/job/merge_side.hpp"
 #include "transform/job/run_texts.hpp"
 #include "transform/records/name_stream.hpp"
 #include "transform/records/product_table.hpp"
@@ -18,140 +18,6 @@ namespace spillway::transform {
 namespace {
 
 using Json = nlohmann::ordered_json;
-constexpr size_t kFrame = size_t{256} << 10;
-
-ExternalSortOptions sort_options() {
-  ExternalSortOptions options;
-  options.memory = 8_MiB;
-  options.frame_bytes = kFrame;
-  return options;
-}
-
-Bytes side_cost(bool ordered) {
-  return format::RowReader::cost() + (ordered ? Bytes(0) : ExternalSort::floor(sort_options()));
-}
-
-// Rows of one file in key order: a name (record.hpp), then the row's number when it was sorted, then
-// its carried values.
-class Side {
- public:
-  static Result<std::unique_ptr<Side>> open(const std::string& path, bool ordered, Account account,
-                                            std::shared_ptr<ScratchSpace> space,
-                                            const std::stop_token& stop) {
-    std::unique_ptr<Side> side(new Side(path, ordered));
-    format::RowOptions options;
-    options.carry_all = true;
-    side->reader_ = TRY(format::RowReader::open(path, options, account));
-    side->columns_ = side->reader_->carried();
-    if (!ordered) TRY(side->sort(std::move(account), std::move(space), stop));
-    return side;
-  }
-
-  // The next row into name() and values(); false at the end.
-  Result<bool> next() {
-    if (!ordered_) {
-      const auto record = TRY(stream_->next());
-      if (!record) return false;
-      const auto* const from = reinterpret_cast<const char*>(record->data());
-      const size_t end = std::string_view(from, record->size()).find('\0', 17) + 1;
-      name_.assign(from, end);
-      values_.assign(from + end + sizeof(uint64_t), record->size() - end - sizeof(uint64_t));
-      ++rows_;
-      return true;
-    }
-    format::InputRow row;
-    if (!TRY(reader_->next(row))) return false;
-    ++rows_;
-    TRY(check(row));
-    const Record input = maker_.input(*row.text);
-    const std::string last = std::exchange(
-        name_, std::string(reinterpret_cast<const char*>(input.data()), input.size() - 1));
-    if (!last.empty() && last > name_) {  // char_traits<char> compares as unsigned
-      return fail(
-          Code::kCorrupt,
-          fmt::format("{}: says that it is ordered by key, and row {} is not", path_, rows_));
-    }
-    values_ = row.carried;
-    return true;
-  }
-  const std::string& name() const { return name_; }
-  std::string_view text() const { return std::string_view(name_).substr(17, name_.size() - 18); }
-  const std::string& values() const { return values_; }
-  const std::vector<format::ColumnSpec>& columns() const { return columns_; }
-  const std::string& path() const { return path_; }
-  uint64_t rows() const { return rows_; }
-
- private:
-  Side(std::string path, bool ordered)
-      : path_(std::move(path)), ordered_(ordered), maker_(RecordShape{}) {}
-  Result<void> check(const format::InputRow& row) const {
-    if (!row.text)
-      return fail(Code::kInvalid, fmt::format("{}: row {} has no smiles", path_, rows_));
-    if (!row.problem.empty())
-      return fail(Code::kTooLarge, fmt::format("{}: row {}: {}", path_, rows_, row.problem));
-    return {};
-  }
-  Result<void> sort(Account account, std::shared_ptr<ScratchSpace> space,
-                    const std::stop_token& stop) {
-    ExternalSortOptions options = sort_options();
-    options.stop = stop;
-    sort_ = TRY(ExternalSort::create(std::move(options), std::move(account), std::move(space)));
-    format::InputRow row;
-    std::string record;
-    uint64_t number = 0;
-    while (TRY(reader_->next(row))) {
-      if ((++number & 0xfff) == 0 && stop.stop_requested())
-        return fail(Code::kCancelled, "stopped");
-      TRY(check(row));
-      const Record input = maker_.input(*row.text);
-      record.assign(reinterpret_cast<const char*>(input.data()), input.size() - 1);
-      for (size_t i = sizeof number; i-- > 0;) record += static_cast<char>(number >> (8 * i));
-      record += row.carried;
-      TRY(sort_->input(0).add({reinterpret_cast<const uint8_t*>(record.data()), record.size()}));
-    }
-    reader_.reset();
-    stream_.emplace(TRY(sort_->stream()));
-    return {};
-  }
-
-  std::string path_;
-  bool ordered_;
-  RecordMaker maker_;
-  std::unique_ptr<format::RowReader> reader_;
-  std::unique_ptr<ExternalSort> sort_;
-  std::optional<ExternalSort::Stream> stream_;
-  std::vector<format::ColumnSpec> columns_;
-  std::string name_, values_;
-  uint64_t rows_ = 0;
-};
-
-Result<void> check_columns(const Side& first, const Side& other) {
-  const auto& a = first.columns();
-  const auto& b = other.columns();
-  for (size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
-    if (i < a.size() && i < b.size() && a[i].is_like(b[i])) continue;
-    const std::string& name = i < a.size() ? a[i].name : b[i].name;
-    return fail(Code::kInvalid, fmt::format("{} and {} differ in the column '{}'; files to merge "
-                                            "must have the same columns",
-                                            first.path(), other.path(), name));
-  }
-  return {};
-}
-
-// Of all sides together: a column is nullable when it is in one of them.
-std::vector<format::ColumnSpec> table_columns(const std::vector<std::unique_ptr<Side>>& sides) {
-  std::vector<format::ColumnSpec> columns{{"smiles", format::ColumnType::kString, false}};
-  for (size_t i = 0; i < sides[0]->columns().size(); ++i) {
-    format::ColumnSpec column = sides[0]->columns()[i];
-    for (const auto& side : sides) column.nullable = column.nullable || side->columns()[i].nullable;
-    const bool text = column.type == format::ColumnType::kString;
-    if (text && (column.name == "rule" || column.name == "source_file"))
-      column.type = format::ColumnType::kDictionary;
-    columns.push_back(std::move(column));
-  }
-  return columns;
-}
-
 struct MergePlan {
   MemoryPlan memory;
 };
@@ -160,7 +26,7 @@ MergePlan plan_merge(const MergeOptions& options, const std::vector<bool>& order
   MergePlan plan;
   plan.memory.reserve(std::max(20_MiB, memory / 24), "code, libraries, stacks");
   for (size_t i = 0; i < ordered.size(); ++i) {
-    plan.memory.account({fmt::format("read {}", i + 1), 10, side_cost(ordered[i])},
+    plan.memory.account({fmt::format("read {}", i + 1), 10, MergeSide::cost(ordered[i])},
                         options.inputs[i] + (ordered[i] ? "" : ": read and sorted"));
   }
   plan.memory.account({"write", 20, format::ParquetWriter::cost(size_t{24})},
@@ -248,8 +114,8 @@ class Merge {
   Result<void> open_sides() {
     for (size_t i = 0; i < options_.inputs.size(); ++i) {
       const Account account = TRY(runtime_->open(fmt::format("read {}", i + 1)));
-      sides_.push_back(TRY(Side::open(options_.inputs[i], ordered_[i], account, runtime_->space(),
-                                      runtime_->stop())));
+      sides_.push_back(TRY(MergeSide::open(options_.inputs[i], ordered_[i], account,
+                                           runtime_->space(), runtime_->stop())));
       TRY(check_columns(*sides_[0], *sides_.back()));
     }
     return {};
@@ -288,7 +154,7 @@ class Merge {
           least = i;
       }
       if (least == sides_.size()) break;
-      Side& side = *sides_[least];
+      MergeSide& side = *sides_[least];
       if (side.name() != last) {
         last = side.name();
         writer->text(side.text());
@@ -312,7 +178,7 @@ class Merge {
     keep_work_ = true;
     return std::move(*writer).close();
   }
-  Result<bool> advance(Side& side) {
+  Result<bool> advance(MergeSide& side) {
     const bool more = TRY(side.next());
     rows_in_ += more ? 1 : 0;
     return more;
@@ -325,7 +191,7 @@ class Merge {
   bool keep_work_ = false;  // the output may have its name, and its report be missing
   std::unique_ptr<JobRuntime> runtime_;
   Account write_;
-  std::vector<std::unique_ptr<Side>> sides_;
+  std::vector<std::unique_ptr<MergeSide>> sides_;
   std::atomic<uint64_t> rows_in_{0}, rows_out_{0};
 };
 

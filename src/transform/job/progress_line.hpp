@@ -1,8 +1,11 @@
-// The counters that the threads of `transform` keep up while they work, for the progress line.
+// The counters that the threads of `transform apply` keep up while they work, and the progress line
+// made from them.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+
+#include "core/job/progress.hpp"
 
 namespace spillway::transform {
 
@@ -12,6 +15,16 @@ struct LiveCounts {
   std::atomic<double> read{0};  // of the step's molecules, 0..1
   std::atomic<uint64_t> molecules{0}, products{0};
   std::atomic<uint64_t> merged{0}, unique{0}, to_merge{0}, written{0}, to_write{0};
+};
+
+// Threads  One.
+class ApplyProgress {
+ public:
+  // All but what is spilled. `steps` of the run.
+  ProgressSnapshot snapshot(const LiveCounts& live, unsigned steps);
+
+ private:
+  Rate molecules_rate_, products_rate_;
 };
 
 }  // namespace spillway::transform

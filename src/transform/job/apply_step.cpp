@@ -1,0 +1,128 @@
+#include "transform/job/apply_step.hpp"
+
+#include <fmt/format.h>
+
+#include "core/file/folders.hpp"
+#include "transform/records/record_file.hpp"
+
+namespace spillway::transform {
+
+Result<std::unique_ptr<ApplySteps>> ApplySteps::create(Options options) {
+  std::unique_ptr<ApplySteps> steps(new ApplySteps(std::move(options)));
+  JobRuntime& runtime = steps->options_.runtime;
+  steps->units_ = TRY(runtime.open("units"));
+  steps->sort_ = TRY(runtime.open("sort"));
+  steps->known_ = TRY(runtime.open("known"));
+  return steps;
+}
+
+Result<std::unique_ptr<RecordFile::Reader>> ApplySteps::open_file(const DurableRun& run) const {
+  return RecordFile::Reader::open(file(run.file), run, options_.steps, options_.runtime.space());
+}
+
+// The molecules that step `step` is applied to.
+Result<std::unique_ptr<MoleculeSource>> ApplySteps::source_of(unsigned step) {
+  if (step == 1) return rows_of(options_.inputs, options_.apply.rows, options_.read);
+  auto sort = TRY(
+      ExternalSort::create(options_.plan.parent_options, options_.steps, options_.runtime.space()));
+  const DurableRun& parents = options_.journal.done(step - 1).molecules;
+  auto reader = TRY(open_file(parents));
+  RecordMaker maker(options_.shape);
+  while (const auto record = TRY(reader->next())) {
+    TRY(sort->input(0).add(maker.by_ordinal(*record)));
+    if (options_.runtime.stop().stop_requested()) return fail(Code::kCancelled, "stopped");
+  }
+  reader.reset();
+  auto stream = TRY(sort->stream());
+  return parents_of(std::move(sort), std::move(stream), parents.records, options_.shape);
+}
+
+Result<void> ApplySteps::run(unsigned number) {
+  options_.live.phase = 0;
+  options_.live.read = 0;
+  const std::string runs = ApplyJournal::runs_folder(options_.work, number);
+  TRY(make_folders(runs));
+  StepOptions options;
+  options.step = number;
+  options.threads = options_.apply.job.threads;
+  options.shape = options_.shape;
+  options.keep_inputs = number == 1;
+  options.keep_refusals = !options_.apply.rejects.empty();
+  options.sort = options_.plan.sort_options;
+  options.sort.folder = runs;
+  options.sort_account = sort_;
+  options.units_account = units_;
+  options.space = options_.runtime.space();
+  options.journal = [this, number](const DurableRun* run, const RangeSet& batches,
+                                   const Counts& counts) -> Result<void> {
+    return options_.journal.add_run(number, run, batches, counts);
+  };
+  auto source = TRY(source_of(number));
+  Step step(options_.chemistry, std::move(options), options_.live);
+  TRY(step.run(*source, options_.journal.under_way(number), options_.runtime.stop()));
+  source.reset();
+  TRY(join(step, number));
+  return remove_tree(runs);
+}
+
+// What a product of step `number` must not be: known, an input, a product of an earlier step.
+Result<AntiJoin> ApplySteps::known_before(unsigned number) {
+  AntiJoin known(options_.runtime.stop());
+  const auto transformer = TRY(options_.chemistry.make());
+  for (const std::string& path : options_.apply.known) {
+    KnownNames names =
+        TRY(open_known({path, [&](std::string_view text) { return transformer->canonical(text); },
+                        options_.runtime.space(), options_.runtime.stop()},
+                       known_));
+    if (number == 1) known_unread_ += names.unread;
+    TRY(known.add(std::move(names.names)));
+  }
+  for (unsigned before = 1; before < number; ++before) {
+    const StepFiles& files = options_.journal.done(before);
+    if (before == 1) TRY(known.add(names_of(TRY(open_file(files.inputs)))));
+    TRY(known.add(names_of(TRY(open_file(files.molecules)))));
+  }
+  return known;
+}
+
+Result<void> ApplySteps::join(Step& step, unsigned number) {
+  options_.live.phase = 1;
+  AntiJoin known = TRY(known_before(number));
+  const auto writer = [&](const char* name) {
+    return RecordFile::Writer::create(file(fmt::format("{}-{}", name, number)), options_.steps,
+                                      options_.runtime.space());
+  };
+  Step::Outputs outputs;
+  std::unique_ptr<ProductTable> table;
+  std::unique_ptr<RecordFile::Writer> molecules, refusals, inputs;
+  if (is_direct()) {
+    table = TRY(options_.output.create_table());
+    outputs.survivor = [&](Record, const MoleculeView& view) {
+      return options_.output.put(*table, view);
+    };
+  } else {
+    molecules = TRY(writer("molecules"));
+    outputs.survivor = [&](Record record, const MoleculeView&) { return molecules->add(record); };
+  }
+  if (options_.apply.steps > 1 && number == 1) {
+    inputs = TRY(writer("inputs"));
+    outputs.input = [&](Record record) { return inputs->add(record); };
+  }
+  if (!options_.apply.rejects.empty()) {
+    refusals = TRY(writer("refusals"));
+    outputs.refusal = [&](Record record) { return refusals->add(record); };
+  }
+  TRY(step.merge(known, outputs, options_.runtime.stop()));
+  StepFiles files;
+  if (molecules) files.molecules = TRY(molecules->finish());
+  if (inputs) files.inputs = TRY(inputs->finish());
+  if (refusals) files.refusals = TRY(refusals->finish());
+  files.counts = step.counts();
+  if (table) {
+    TRY(options_.journal.begin_output());
+    TRY(options_.output.close_table(std::move(table), files.counts));
+  }
+  return options_.journal.finish_step(number, std::move(files), !is_direct());
+}
+
+}  // namespace spillway::transform
