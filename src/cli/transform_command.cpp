@@ -18,7 +18,7 @@
 namespace spillway::cli {
 
 struct TransformCommand::Words {
-  CommonOptions apply_common, merge_common;
+  CommonOptions apply_common, merge_common, read_common;
   std::vector<std::string> inputs, rules, known, carry, smiles_columns, merge_inputs;
   std::vector<std::string> verify_files;
   std::string rules_file, out, descriptors = "none", fragments = "keep", order = "key", rejects,
@@ -77,6 +77,11 @@ TransformCommand::~TransformCommand() = default;
 
 void TransformCommand::add_to(CLI::App& app) {
   Words& words = *words_;
+  const auto add_memory = [&](CLI::App& to) {
+    to.add_option("--memory", words.read_common.memory,
+                  "limit on the process's memory, as for apply")
+        ->type_name("SIZE|P%");
+  };
   app_ = app.add_subcommand("transform", kDescription);
   app_->require_subcommand(1);
   app_->footer(kFooter);
@@ -153,11 +158,13 @@ void TransformCommand::add_to(CLI::App& app) {
   stats_ = app_->add_subcommand("stats", "count the rows of a file by rule, step and halogen");
   stats_->add_option("FILE", words.stats_file, "a Parquet file that apply or merge wrote")
       ->required();
+  add_memory(*stats_);
 
   verify_ = app_->add_subcommand(
       "verify", "whether files that apply or merge wrote are whole and what they say they are");
   verify_->add_option("FILE", words.verify_files, "Parquet files that apply or merge wrote")
       ->required();
+  add_memory(*verify_);
   verify_->footer(kVerifyFooter);
 }
 
@@ -268,14 +275,16 @@ Result<void> TransformCommand::rules() {
 }
 
 Result<void> TransformCommand::stats(const std::stop_token& stop) {
-  fmt::print("{}", TRY(transform::stats_text(words_->stats_file, stop)));
+  const Bytes memory = TRY(words_->read_common.finish()).memory;
+  fmt::print("{}", TRY(transform::stats_text(words_->stats_file, memory, stop)));
   return {};
 }
 
 Result<void> TransformCommand::verify(std::stop_token stop) {
+  const Bytes memory = TRY(words_->read_common.finish()).memory;
   std::optional<Error> first;
   for (const std::string& file : words_->verify_files) {
-    auto text = transform::verify_text(file, stop);
+    auto text = transform::verify_text(file, memory, stop);
     if (text)
       fmt::print("{}", *text);
     else if (!first)

@@ -58,6 +58,22 @@ Result<ApplyPlan> plan_apply(const ApplyOptions& options, size_t columns) {
       options.job.memory, [&](Bytes memory) { return plan_within(options, columns, memory); });
 }
 
+Result<ReadingMemory> memory_to_read(Bytes memory) {
+  struct Plan {
+    MemoryPlan memory;
+  };
+  const Plan plan = TRY(plan_or_refuse<Plan>(memory, [](Bytes limit) -> std::optional<Plan> {
+    Plan made;
+    made.memory.reserve(std::max(20_MiB, limit / 24), "code, libraries, stacks");
+    made.memory.account({"read", 0, format::RowReader::cost()}, "the file's pages and buffers");
+    if (made.memory.total() > limit) return std::nullopt;
+    return made;
+  }));
+  ReadingMemory made{Budget::create(memory - plan.memory.reserve()), Account()};
+  made.account = TRY(plan.memory.open(*made.budget, "read"));
+  return made;
+}
+
 Result<std::string> explain_memory(const ApplyOptions& options) {
   const size_t columns = 14 + options.rows.carry.size();
   const ApplyPlan plan = TRY(plan_apply(options, columns));

@@ -1,5 +1,7 @@
-// Who gets how much of --memory in `transform apply`, and the least that works.
+// Who gets how much of --memory in `transform`, and the least that works.
 #pragma once
+
+#include <memory>
 
 #include "core/job/memory_plan.hpp"
 #include "core/records/external_sort.hpp"
@@ -14,5 +16,13 @@ struct ApplyPlan {
 
 // `columns` of the output. kMemoryLimit with the numbers when job.memory is too little.
 [[nodiscard]] Result<ApplyPlan> plan_apply(const ApplyOptions& options, size_t columns);
+
+// Of a command that reads one file after the other and writes nothing.
+struct ReadingMemory {
+  std::unique_ptr<Budget> budget;
+  Account account;
+};
+// kMemoryLimit with the numbers when it is too little.
+[[nodiscard]] Result<ReadingMemory> memory_to_read(Bytes memory);
 
 }  // namespace spillway::transform

@@ -9,6 +9,7 @@
 #include "core/printable.hpp"
 #include "format/parquet/parquet_footer.hpp"
 #include "format/rows/row_reader.hpp"
+#include "transform/job/plan.hpp"
 
 namespace spillway::transform {
 namespace {
@@ -65,9 +66,9 @@ Result<void> check_types(const format::RowReader& reader, const std::string& pat
 
 }  // namespace
 
-Result<std::string> stats_text(const std::string& path, const std::stop_token& stop) {
-  const auto budget = Budget::create(64_MiB);
-  const Account account = TRY(budget->open({"stats", 0, Bytes(0), std::nullopt}));
+Result<std::string> stats_text(const std::string& path, Bytes memory, const std::stop_token& stop) {
+  const ReadingMemory reading = TRY(memory_to_read(memory));
+  const Account& account = reading.account;
   const auto metadata = TRY(format::parquet_metadata(path, account));
   const auto order = metadata.find("spillway.order");
   if (metadata.count("spillway.version") == 0 || order == metadata.end())

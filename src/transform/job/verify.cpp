@@ -7,6 +7,7 @@
 #include "format/parquet/parquet_footer.hpp"
 #include "format/parquet/parquet_verify.hpp"
 #include "format/rows/row_reader.hpp"
+#include "transform/job/plan.hpp"
 #include "transform/records/name_stream.hpp"
 
 namespace spillway::transform {
@@ -40,9 +41,10 @@ Result<uint64_t> read_rows(const std::string& path, bool by_key, const Account& 
 
 }  // namespace
 
-Result<std::string> verify_text(const std::string& path, const std::stop_token& stop) {
-  const auto budget = Budget::create(64_MiB);
-  const Account account = TRY(budget->open({"verify", 0, Bytes(0), std::nullopt}));
+Result<std::string> verify_text(const std::string& path, Bytes memory,
+                                const std::stop_token& stop) {
+  const ReadingMemory reading = TRY(memory_to_read(memory));
+  const Account& account = reading.account;
   const format::ParquetContents found = TRY(format::verify_parquet_file(path, account, stop));
   std::string text = fmt::format(
       "{}: every byte matches its checksum; {} rows, {} row groups of {} columns, {} pages\n", path,

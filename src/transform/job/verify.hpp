@@ -4,18 +4,21 @@
 // (which also says that no product is there twice) where the footer says so, and be as many as were
 // counted.
 //
-// Threads  One. Memory: a reader's, 64 MiB at most. Cost: the file, three times.
+// Threads  One. Memory: a reader's, within `memory`, the process's limit. Cost: the file,
+//          three times.
 // Fails    kCorrupt: damaged, out of order, or not as many. kInvalid: spillway did not write it.
 #pragma once
 
 #include <stop_token>
 #include <string>
 
+#include "core/bytes.hpp"
 #include "core/result.hpp"
 
 namespace spillway::transform {
 
 // What was found right, as a line.
-[[nodiscard]] Result<std::string> verify_text(const std::string& path, const std::stop_token& stop);
+[[nodiscard]] Result<std::string> verify_text(const std::string& path, Bytes memory,
+                                              const std::stop_token& stop);
 
 }  // namespace spillway::transform
