@@ -5,13 +5,13 @@
 #include <nlohmann/json.hpp>
 
 #include "core/file/folders.hpp"
+#include "core/file/sha256.hpp"
 #include "core/file/source.hpp"
 #include "export/block/gzip.hpp"
 #include "export/job/checks.hpp"
 #include "export/job/manifest.hpp"
 #include "export/spec/input_mark.hpp"
 #include "export/spec/input_stream.hpp"
-#include "core/file/sha256.hpp"
 #include "net/address.hpp"
 
 namespace spillway::exporter {

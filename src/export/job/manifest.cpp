@@ -11,8 +11,8 @@
 
 #include "core/file/folders.hpp"
 #include "core/file/output.hpp"
-#include "export/spec/input_stream.hpp"
 #include "core/file/sha256.hpp"
+#include "export/spec/input_stream.hpp"
 
 namespace spillway::exporter {
 namespace {

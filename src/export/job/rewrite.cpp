@@ -28,27 +28,6 @@ struct ShardFile {
   std::string name;
 };
 
-// The cell of "<ox>_<oy>_<oz>.arrow".
-std::optional<uint64_t> cell_of(const std::string& file, const WorkPlan& plan, const Scale& scale) {
-  std::array<int64_t, 3> corner;
-  const char *at = file.data(), *const end = at + file.size();
-  for (size_t d = 0; d < 3; ++d) {
-    const auto [next, error] = std::from_chars(at, end, corner[d]);
-    if (error != std::errc() || next == end || *next != (d < 2 ? '_' : '.')) return std::nullopt;
-    at = next + 1;
-  }
-  GridAt g;
-  for (size_t d = 0; d < 3; ++d) {
-    const int64_t from_begin = corner[d] - scale.voxel_offset[d];
-    if (from_begin < 0 || from_begin % 64 != 0 || from_begin / 64 >= plan.grid.blocks()[d])
-      return std::nullopt;
-    g[d] = static_cast<uint32_t>(from_begin / 64);
-  }
-  const uint64_t cell = plan.cells.of(g);
-  if (cell_name(scale, plan.cells.first_block(cell)) + ".arrow" != file) return std::nullopt;
-  return cell;
-}
-
 class Rewrite final : public ShardRewrite {
  public:
   Rewrite(std::string folder, std::vector<ShardFile> files, const Options& options)
@@ -241,7 +220,7 @@ Result<std::unique_ptr<ShardRewrite>> ShardRewrite::open(const std::string& fold
   bool has_strangers = false;
   TRY(for_each_entry(folder, [&](const std::string& name) -> Result<void> {
     if (!name.ends_with(".arrow")) return {};
-    const auto cell = cell_of(name, options.plan, options.scale);
+    const auto cell = cell_of(name, options.plan.grid, options.plan.cells, options.scale);
     has_strangers |= !cell;
     if (cell) files.push_back({*cell, name});
     return {};

@@ -8,9 +8,9 @@
 #include <random>
 
 #include "core/fault.hpp"
+#include "core/file/sha256.hpp"
 #include "core/test_folder.hpp"
 #include "export/job/export.hpp"
-#include "core/file/sha256.hpp"
 
 namespace spillway::exporter {
 namespace {

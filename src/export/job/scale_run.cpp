@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
 #include "core/flow/pipeline.hpp"
@@ -69,6 +70,7 @@ Result<ScaleParts> ScaleRun::run(ExportOutput& output) {
                             .rejected = counts.rejected,
                             .duplicates = counts.duplicates,
                             .shards = output.publisher().shards()};
+  TRY(look_at_finished(output));
   TRY(ingest());
   TRY(write(output));
   counts.missing += source_->missing();
@@ -129,6 +131,50 @@ Result<bool> ScaleRun::rewrite(ExportOutput& output) {
   writing_ = false;
   TRY(output.start_over());
   return false;
+}
+
+// ---- what an earlier run finished ------------------------------------------------------------------
+
+// Of a file of this scale, as file_of() has it.
+std::optional<uint64_t> ScaleRun::file_of_name(const std::string& name) const {
+  const std::string folder = run_.is_arrow() ? fmt::format("s{}/", scale_) : scale().key + "/";
+  if (!name.starts_with(folder)) return std::nullopt;
+  const std::string file = name.substr(folder.size());
+  if (run_.is_arrow()) return cell_of(file, plan_.grid, plan_.cells, scale());
+  const char *at = file.data(), *const end = at + file.size();
+  if (plan_.sharding) {
+    uint64_t shard = 0;
+    const auto [next, error] = std::from_chars(at, end, shard, 16);
+    return error == std::errc() && std::string_view(next, end) == ".shard" ? std::optional(shard)
+                                                                           : std::nullopt;
+  }
+  GridAt g{};
+  for (size_t d = 0; d < 3; ++d) {
+    int64_t begin = 0;
+    const auto [next, error] = std::from_chars(at, end, begin);
+    const int64_t from = begin - scale().voxel_offset[d];
+    if (error != std::errc() || from < 0 || from / 64 >= plan_.grid.blocks()[d])
+      return std::nullopt;
+    g[d] = static_cast<uint32_t>(from / 64);
+    at = std::find(next, end, '_') + (d < 2);
+    if (at > end) return std::nullopt;
+  }
+  return file_of(make_place(0, g[2], g[1], g[0]), true);
+}
+
+Result<void> ScaleRun::look_at_finished(ExportOutput& output) {
+  finished_ = LeasedList<uint64_t>(run_.sort);
+  bool has_room = true;  // else the rest is made again, and not written
+  TRY(output.publisher().check_finished(
+      [&](const std::string& name) -> Result<void> {
+        const auto file = file_of_name(name);
+        const bool is_next = file && (finished_.empty() || finished_.back() < *file);
+        if (is_next && has_room) has_room = finished_.push_back(*file);
+        return {};
+      },
+      run_.runtime->stop()));
+  if (!finished_.empty()) plan_.finished = &finished_;
+  return {};
 }
 
 // ---- blocks to sorted rows -----------------------------------------------------------------------

@@ -50,6 +50,8 @@ class ScaleRun {
  private:
   ScaleRun(const ExportRun& run, uint32_t scale) : run_(run), scale_(scale) {}
   ExternalSortOptions sort_options() const;
+  std::optional<uint64_t> file_of_name(const std::string& name) const;
+  [[nodiscard]] Result<void> look_at_finished(ExportOutput& output);
   [[nodiscard]] Result<void> make_workers();
   [[nodiscard]] Result<void> ingest();
   [[nodiscard]] Result<void> write(ExportOutput& output);
@@ -62,7 +64,8 @@ class ScaleRun {
   bool is_built_ = false;  // from the scale before
   bool builds_next_ = false;
   WorkPlan plan_;
-  ScaleStep step_in_, step_out_;  // to this scale, and to the next
+  LeasedList<uint64_t> finished_;  // files of earlier runs
+  ScaleStep step_in_, step_out_;   // to this scale, and to the next
   std::unique_ptr<BlockSource> source_;
   std::unique_ptr<ExternalSort> sort_;
   std::unique_ptr<LargeRoom> large_;

@@ -8,6 +8,7 @@
 
 #include "core/disk/scratch.hpp"
 #include "core/file/folders.hpp"
+#include "core/file/sha256.hpp"
 #include "core/file/source.hpp"
 #include "export/job/manifest.hpp"
 #include "export/job/old_results.hpp"
@@ -15,7 +16,6 @@
 #include "export/shard/shard_check.hpp"
 #include "export/source/precomputed_source.hpp"
 #include "export/spec/input_stream.hpp"
-#include "core/file/sha256.hpp"
 
 namespace spillway::exporter {
 namespace {

@@ -13,11 +13,11 @@
 #include <vector>
 
 #include "core/file/folders.hpp"
+#include "core/file/sha256.hpp"
 #include "core/memory/pages.hpp"
 #include "core/mutex.hpp"
 #include "core/records/external_sort.hpp"
 #include "export/mapping/parquet_pairs.hpp"
-#include "core/file/sha256.hpp"
 #include "format/known_format.hpp"
 
 namespace spillway::exporter {

@@ -7,8 +7,8 @@
 #include <cstring>
 
 #include "core/file/output.hpp"
-#include "export/shard/batch_message.hpp"
 #include "core/file/sha256.hpp"
+#include "export/shard/batch_message.hpp"
 
 namespace spillway::exporter {
 namespace {

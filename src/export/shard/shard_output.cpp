@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/file/folders.hpp"
 #include "core/file/output.hpp"
 #include "core/file/sha256.hpp"
 
@@ -54,13 +55,14 @@ Result<void> ShardOutput::add(const RowHead& head, const Place& place,
 
 Result<void> ShardOutput::add_made(const RowHead& head, const Place& place,
                                    std::span<const uint8_t> content) {
-  if (!is_arrow() && !options_.plan.sharding) return add_file(place, content);
+  if (options_.plan.is_file_a_chunk()) return add_file(head, place, content);
   if (open_group_ != group_of(place)) {
     TRY(end_shard());
     TRY(begin_shard(place));
   }
   ++rows_;
   if (skips_) return {};
+  if (head.is_done != 0) return changed();
   if (!is_arrow()) {
     const uint64_t chunk = uint64_t{part_of(place, 1)} << 32 | part_of(place, 2);
     count_out(content.size(), content.size());
@@ -77,11 +79,19 @@ Result<void> ShardOutput::add_made(const RowHead& head, const Place& place,
 }
 
 // Not sharded: a file a chunk.
-Result<void> ShardOutput::add_file(const Place& place, std::span<const uint8_t> content) {
+// What was whole when the input was read no longer stands there.
+tl::unexpected<Error> ShardOutput::changed() const {
+  return fail(changed_while_read(options_.publisher.folder() + "/" + open_name_));
+}
+
+Result<void> ShardOutput::add_file(const RowHead& head, const Place& place,
+                                   std::span<const uint8_t> content) {
   ShardPublisher& publisher = options_.publisher;
   const std::string name = name_of(place);
   options_.figures.shards_done.fetch_add(1, std::memory_order_relaxed);
   if (TRY(publisher.is_done(name))) return {};
+  open_name_ = name;
+  if (head.is_done != 0) return changed();
   count_out(content.size(), content.size());
   const uint64_t number = publisher.take_number();
   const std::string part = publisher.part(number, "");

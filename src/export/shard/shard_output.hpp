@@ -64,7 +64,8 @@ class ShardOutput {
   explicit ShardOutput(const Options& options) : options_(options) {}
   // A row as it stands in its shard.
   Result<void> add_made(const RowHead& head, const Place& place, std::span<const uint8_t> content);
-  Result<void> add_file(const Place& place, std::span<const uint8_t> content);
+  Result<void> add_file(const RowHead& head, const Place& place, std::span<const uint8_t> content);
+  tl::unexpected<Error> changed() const;
   Result<void> begin_shard(const Place& place);
   Result<void> end_shard();
   Result<void> publish_hashed(size_t left);

@@ -18,6 +18,8 @@ constexpr size_t kGroupShards = 512;
 constexpr uint64_t kGroupBytes = uint64_t{512} << 20;
 constexpr uint64_t kLargeShard = uint64_t{1} << 20;
 
+constexpr const char* kChecked = "checked";  // of an entry in known_: its files are whole
+
 SpillQueue::Options queue_options() {
   return {.segment_bytes = size_t{256} << 10, .frame_bytes = size_t{64} << 10};
 }
@@ -97,15 +99,10 @@ Result<bool> ShardPublisher::is_done(const std::string& name, std::string* input
   const std::string stem = file == name ? file : file.substr(0, file.rfind('.'));
   if (stem != name) return false;
   std::string text = std::exchange(next_known_, {});
-  const auto matches = [&](const std::string& path, const char* key) -> Result<bool> {
-    auto hash = sha256_of_file(path);
-    if (!hash && hash.error().code() == Code::kNotFound) return false;
-    return TRY(std::move(hash)) == entry.value(key, "");
-  };
-  const bool is_whole =
-      entry.contains("input") == (input != nullptr) && TRY(matches(out_ + "/" + file, "sha256")) &&
-      (!entry.contains("csv_sha256") || TRY(matches(out_ + "/" + stem + ".csv", "csv_sha256")));
-  if (!is_whole) {
+  const bool was_checked = entry.erase(kChecked) > 0;
+  const bool is_good =
+      entry.contains("input") == (input != nullptr) && (was_checked || TRY(is_whole(entry, {})));
+  if (!is_good) {
     damaged_[name] = std::move(text);
     ++redone_;
     return false;
@@ -117,6 +114,37 @@ Result<bool> ShardPublisher::is_done(const std::string& name, std::string* input
   TRY(remember(entry.dump()));
   ++skipped_;
   return true;
+}
+
+Result<bool> ShardPublisher::is_whole(const Json& entry, const std::stop_token& stop) const {
+  const auto matches = [&](const std::string& path, const char* key) -> Result<bool> {
+    auto hash = sha256_of_file(path, stop);
+    if (!hash && hash.error().code() == Code::kNotFound) return false;
+    return TRY(std::move(hash)) == entry.value(key, "");
+  };
+  const std::string file = entry.value("file", "");
+  if (!TRY(matches(out_ + "/" + file, "sha256"))) return false;
+  if (!entry.contains("csv_sha256")) return true;
+  return matches(out_ + "/" + file.substr(0, file.rfind('.')) + ".csv", "csv_sha256");
+}
+
+Result<void> ShardPublisher::check_finished(
+    const std::function<Result<void>(const std::string& name)>& take, const std::stop_token& stop) {
+  for (uint64_t left = known_->size(); left > 0; --left) {
+    const auto record = TRY(known_->pop());
+    std::string text(reinterpret_cast<const char*>(record->data()), record->size());
+    Json entry = Json::parse(text, nullptr, false);
+    if (entry.is_object() && !entry.contains("input")) {
+      if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while looking at shards");
+      if (!entry.contains(kChecked) && TRY(is_whole(entry, stop))) {
+        entry[kChecked] = true;
+        text = entry.dump();
+      }
+      if (entry.contains(kChecked)) TRY(take(entry.value("file", "")));
+    }
+    TRY(known_->push({reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
+  }
+  return {};
 }
 
 Result<void> ShardPublisher::remember(std::string_view entry) {

@@ -17,6 +17,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -48,6 +50,12 @@ class ShardPublisher {
   // only shards count that were added with an `input`, which is told; without it only others.
   [[nodiscard]] Result<bool> is_done(const std::string& name, std::string* input = nullptr);
 
+  // Calls `take(name)` for each shard that earlier runs finished and that is whole, in order, before
+  // its turn; is_done() then takes this for the answer. Reads them through, once.
+  [[nodiscard]] Result<void> check_finished(
+      const std::function<Result<void>(const std::string& name)>& take,
+      const std::stop_token& stop);
+
   // A number for the next shard's files, and where to write them: "arrow", "csv", "shard".
   uint64_t take_number() { return number_++; }
   std::string part(uint64_t number, const std::string& extension) const;
@@ -66,6 +74,7 @@ class ShardPublisher {
 
   // Calls `take` with the manifest's entry of every shard, in order. Once, after flush().
   [[nodiscard]] Result<void> entries(const std::function<Result<void>(std::string_view)>& take);
+  const std::string& folder() const { return out_; }
   uint64_t shards() const { return shards_; }
   uint64_t skipped() const { return skipped_; }
   uint64_t redone() const { return redone_; }  // the journal knew them, their files were not right
@@ -79,6 +88,8 @@ class ShardPublisher {
   ShardPublisher() = default;
   Result<void> publish(const std::vector<Pending>& group);
   Result<void> wait();  // for the group that is being published
+  // Whether the files of a journal's entry stand there and have their hashes.
+  Result<bool> is_whole(const nlohmann::ordered_json& entry, const std::stop_token& stop) const;
   Result<void> remember(std::string_view entry);
 
   std::string out_, work_;

@@ -43,9 +43,14 @@ inline uint32_t part_of(const Place& place, size_t part) {  // 0 to 2
   return __builtin_bswap32(value);
 }
 inline constexpr uint64_t kRejectGroup = UINT64_MAX;
+// What file a block goes to, ascending as places do: its group, or of volumes with a file a chunk itself.
+inline uint64_t file_of(const Place& place, bool file_a_chunk) {
+  if (!file_a_chunk) return group_of(place);
+  return uint64_t{part_of(place, 0)} << 42 | uint64_t{part_of(place, 1)} << 21 | part_of(place, 2);
+}
 
 struct RowHead {
-  uint64_t hash[2] = {};  // of the block, or of the frame made of it: tells copies from conflicts
+  uint64_t hash[2] = {};  // of the block, or of the Arrow row read: tells copies from conflicts
   uint64_t offset = 0;    // in the source; in the file of large rows when is_large
   BlockAt at{};
   uint32_t labels = 0;      // entries of each list
@@ -55,7 +60,8 @@ struct RowHead {
   uint8_t is_large = 0;
   uint8_t is_packed =
       0;  // precomputed: the content is the gzip payload, the chunk is still to be made
-  uint8_t unused[5] = {};
+  uint8_t is_done = 0;  // its shard stands there already: counted, no content
+  uint8_t unused[4] = {};
   size_t content() const { return 16 * size_t{labels} + frame_size; }
 };
 static_assert(sizeof(RowHead) == 56 && std::has_unique_object_representations_v<RowHead>);

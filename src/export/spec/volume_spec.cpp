@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -342,6 +343,27 @@ std::string cell_name(const Scale& scale, GridAt first_block) {
   std::array<int64_t, 3> at;
   for (size_t d = 0; d < 3; ++d) at[d] = scale.voxel_offset[d] + 64 * int64_t{first_block[d]};
   return fmt::format("{}_{}_{}", at[0], at[1], at[2]);
+}
+
+std::optional<uint64_t> cell_of(const std::string& file, const Grid& grid, const Cells& cells,
+                                const Scale& scale) {
+  std::array<int64_t, 3> corner;
+  const char *at = file.data(), *const end = at + file.size();
+  for (size_t d = 0; d < 3; ++d) {
+    const auto [next, error] = std::from_chars(at, end, corner[d]);
+    if (error != std::errc() || next == end || *next != (d < 2 ? '_' : '.')) return std::nullopt;
+    at = next + 1;
+  }
+  GridAt g;
+  for (size_t d = 0; d < 3; ++d) {
+    const int64_t from_begin = corner[d] - scale.voxel_offset[d];
+    if (from_begin < 0 || from_begin % 64 != 0 || from_begin / 64 >= grid.blocks()[d])
+      return std::nullopt;
+    g[d] = static_cast<uint32_t>(from_begin / 64);
+  }
+  const uint64_t cell = cells.of(g);
+  if (cell_name(scale, cells.first_block(cell)) + ".arrow" != file) return std::nullopt;
+  return cell;
 }
 
 }  // namespace spillway::exporter

@@ -124,5 +124,8 @@ class Cells {
 
 // "<ox>_<oy>_<oz>": the voxel where the cell begins.
 std::string cell_name(const Scale& scale, GridAt first_block);
+// The cell of "<cell_name>.arrow"; nothing for any other name.
+std::optional<uint64_t> cell_of(const std::string& file, const Grid& grid, const Cells& cells,
+                                const Scale& scale);
 
 }  // namespace spillway::exporter

@@ -184,7 +184,7 @@ class Worker final : public BlockWorker {
     head.at = item.at;
     head.offset = item.offset;
     head.block_size = static_cast<uint32_t>(bytes.size());
-    if (plan_.target != Target::kArrow) mark(head, bytes);
+    mark(head, bytes);
     const bool is_small = bytes.size() <= kSmallBlock;
     if (parts_) {  // before the row: the part's voxels are made of the block, its encoding after it
       if (plan_.target == Target::kPrecomputed) {
@@ -205,22 +205,25 @@ class Worker final : public BlockWorker {
     head.hash[1] = hash.high64;
   }
   bool has_any(const LabelBlock& block) {
+    return has_any(block.label_bytes(), block.label_count());
+  }
+  bool has_any(const uint8_t* labels, uint32_t count) {
     // In pieces: the table may be megabytes, the answer comes mostly from the first.
     bool any = false;
-    for (uint32_t at = 0; at < block.label_count() && !any; at += kPiece) {
-      const uint32_t count = std::min(kPiece, block.label_count() - at);
-      any = plan_.mapping->map(block.label_bytes() + 8 * size_t{at}, count, piece_.data());
-    }
+    for (uint32_t at = 0; at < count && !any; at += kPiece)
+      any =
+          plan_.mapping->map(labels + 8 * size_t{at}, std::min(kPiece, count - at), piece_.data());
     return any;
   }
 
   Result<void> arrow_row(const BlockUnit::Item& item, const LabelBlock& block, GridAt g,
                          RowHead head, bool is_small, ExternalSort::Input& out) {
-    const auto no_row = [&] {
-      mark(head, block.bytes());
-      return empty(arrow_place(g), item, head, out);
-    };
-    if (!plan_.keep_empty && block.label_count() > kPiece && !has_any(block)) return no_row();
+    const Place place = arrow_place(g);
+    const auto no_row = [&] { return empty(place, item, head, out); };
+    const bool is_done = is_finished(place);
+    if (!plan_.keep_empty && (is_done || block.label_count() > kPiece) && !has_any(block))
+      return no_row();
+    if (is_done) return done(place, item, head, out);
     head.labels = block.label_count();
     const std::span<uint8_t> room =
         is_small ? frame_room_ : std::span<uint8_t>(large_.frame.data(), large_.frame.size());
@@ -239,10 +242,9 @@ class Worker final : public BlockWorker {
     if (ZSTD_isError(made))
       return fail(Code::kInternal, fmt::format("zstd: {}", ZSTD_getErrorName(made)));
     head.frame_size = static_cast<uint32_t>(made);
-    mark(head, room.first(made));  // zstd makes the same of the same
     if (may_fit && head.content() <= most_inline) {
       std::memcpy(content + 2 * table, room.data(), made);
-      return add(arrow_place(g), item, head, head.content(), out);
+      return add(place, item, head, head.content(), out);
     }
     if (is_small) {
       MutexLock lock(large_.mutex);
@@ -272,6 +274,7 @@ class Worker final : public BlockWorker {
                          RowHead head, bool is_small, ExternalSort::Input& out) {
     const Place place = chunk_place(g);
     if (!plan_.keep_empty && !has_any(block)) return empty(place, item, head, out);
+    if (is_finished(place)) return done(place, item, head, out);
     const size_t most_inline = record_room_.size() - 4 - kKeyBytes - sizeof(RowHead);
     if (is_small && !payload_.empty() && payload_.size() <= most_inline) {
       head.is_packed = 1;
@@ -370,20 +373,18 @@ class Worker final : public BlockWorker {
       }
     }
     mark(head, bytes);
+    const Place place = arrow_place(*g);
+    const bool is_done = is_finished(place);
     uint8_t* const content = record_room_.data() + kKeyBytes + sizeof(RowHead);
-    if (head.content() <= record_room_.size() - 4 - kKeyBytes - sizeof(RowHead)) {
+    if (!is_done && head.content() <= record_room_.size() - 4 - kKeyBytes - sizeof(RowHead)) {
       const bool any = plan_.mapping->map(bytes.data(), head.labels, content);
-      if (!any && !plan_.keep_empty) return empty(arrow_place(*g), item, head, out);
+      if (!any && !plan_.keep_empty) return empty(place, item, head, out);
       std::memcpy(content + table, bytes.data(), bytes.size());
-      return add(arrow_place(*g), item, head, head.content(), out);
+      return add(place, item, head, head.content(), out);
     }
-    if (!plan_.keep_empty) {
-      bool any = false;
-      for (uint32_t at = 0; at < head.labels && !any; at += kPiece)
-        any = plan_.mapping->map(bytes.data() + 8 * size_t{at}, std::min(kPiece, head.labels - at),
-                                 piece_.data());
-      if (!any) return empty(arrow_place(*g), item, head, out);
-    }
+    if (!plan_.keep_empty && !has_any(bytes.data(), head.labels))
+      return empty(place, item, head, out);
+    if (is_done) return done(place, item, head, out);
     MutexLock lock(large_.mutex);
     return large_arrow_row(item, bytes.data(), *g, head, frame, out);
   }
@@ -404,6 +405,18 @@ class Worker final : public BlockWorker {
     const ShardPlace at = shard_of(code, *plan_.sharding);
     return make_place(at.shard, static_cast<uint32_t>(at.minishard),
                       static_cast<uint32_t>(code >> 32), static_cast<uint32_t>(code));
+  }
+  bool is_finished(const Place& place) const {
+    if (plan_.finished == nullptr) return false;
+    const uint64_t file = file_of(place, plan_.is_file_a_chunk());
+    const size_t at = plan_.finished->partition_point([&](uint64_t other) { return other < file; });
+    return at < plan_.finished->size() && (*plan_.finished)[at] == file;
+  }
+  Result<void> done(const Place& place, const BlockUnit::Item& item, RowHead head,
+                    ExternalSort::Input& out) {
+    head.is_done = 1;
+    head.labels = head.frame_size = 0;
+    return add(place, item, head, 0, out);
   }
   Result<void> empty(const Place& place, const BlockUnit::Item& item, RowHead head,
                      ExternalSort::Input& out) {

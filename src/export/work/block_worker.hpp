@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "core/memory/leased_list.hpp"
 #include "core/memory/pages.hpp"
 #include "core/mutex.hpp"
 #include "core/records/external_sort.hpp"
@@ -52,6 +53,9 @@ struct WorkPlan {
   Payload payload = Payload::kByContent;
   std::optional<ChunkFormat> chunk;  // what kChunk items are
   std::string source;
+  // Files (file_of() their places) that an earlier run finished, ascending: nothing is made for them.
+  const LeasedList<uint64_t>* finished = nullptr;
+  bool is_file_a_chunk() const { return target == Target::kPrecomputed && !sharding; }
 };
 
 class BlockWorker {
