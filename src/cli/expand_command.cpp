@@ -24,7 +24,7 @@ constexpr const char* kFooter = R"(Examples:
   spillway expand ortho book.txt --memory 4GiB
   spillway expand pipe -- python3 my_problem.py
 
-Results, in the output folder: layers.csv, result.json, report.json, states/ with --states. A run that is interrupted,
+Results, in the output folder: layers.csv, result.json, SHA256SUMS, report.json, states/ with --states. A run that is interrupted,
 killed or out of disk is continued by the same command.
 Sizes are written like 64MiB or 4GiB. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a limit was reached, 130 interrupted.)";
 
@@ -79,7 +79,6 @@ void ExpandCommand::add_to(CLI::App& app) {
   common_.add_to(*app_);
   app_->footer(problem_help() + "\n" + kFooter);
 }
-
 
 // A word like --memry is most likely ours and misspelt, unless the problem knows it.
 Result<void> ExpandCommand::check_extras(const std::vector<std::string>& extras) const {
@@ -156,7 +155,8 @@ void ExpandCommand::print(const expand::ExpandSummary& summary, double seconds) 
              grouped(summary.generated), grouped(summary.duplicates), summary.depth,
              summary.complete ? "" : " (stopped there: --max-depth)");
   if (summary.was_finished) {
-    fmt::print("finished before; results in {} (--resume never does it again)\n", summary.out);
+    fmt::print("finished before; results and report in {} (--resume never does it again)\n",
+               summary.out);
   } else {
     fmt::print("{:.2f} s, peak memory {}; results in {}\n", seconds, to_string(summary.peak_memory),
                summary.out);

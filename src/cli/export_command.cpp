@@ -301,7 +301,8 @@ Result<void> ExportCommand::run_export(std::stop_token stop) {
     fmt::print("{} chunks or shards of the source are not there: read as 0\n",
                grouped(done.missing));
   if (done.was_finished) {
-    fmt::print("finished before; results in {} (--resume never does it again)\n", done.out);
+    fmt::print("finished before; results and report in {} (--resume never does it again)\n",
+               done.out);
     print_link(done);
     return {};
   }

@@ -58,8 +58,10 @@ class Signals {
                                                   : sigwaitinfo(&set_, nullptr);
       if (end.stop_requested()) return;
       if (number == SIGUSR1) {
+        if (isatty(STDERR_FILENO) != 0) say("\r\x1b[K");  // over the live line
         say(JobRuntime::status());
       } else if (number > 0 && source_.stop_requested()) {
+        say("\nspillway: stopped at once; the same command goes on from what was saved\n");
         _exit(130);
       } else if (number > 0) {
         say(fmt::format("\nspillway: {}\n", JobRuntime::stop_notice()));

@@ -80,9 +80,10 @@ void CommonOptions::add_to(CLI::App& app) {
   app.add_option("--report", job.report, "also write the report here, as JSON or as a page (.html)")
       ->type_name("FILE")
       ->group(group);
-  app.add_flag(
-         "--overwrite", job.overwrite,
-         "replace files that stand where results go and are not this job's own (never an input)")
+  app.add_flag("--overwrite", job.overwrite,
+               "replace files that stand where results go and are not this job's own (never an "
+               "input, never "
+               "a folder of another run: that is --resume never)")
       ->group(group);
   app.add_flag("--explain-memory", job.explain_memory,
                "print who would get how much memory, and the least that works; then exit")

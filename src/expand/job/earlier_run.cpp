@@ -72,10 +72,10 @@ Result<std::optional<ExpandSummary>> finished(const std::string& out,
     return fail(Code::kInvalid, other_build(out));
   }
   if (!same) {
-    return fail(
-        Code::kInvalid,
-        fmt::format("{}: holds another finished run; remove it or choose another folder with --out",
-                    out));
+    return fail(Code::kInvalid, fmt::format("{}: holds another finished run; choose another folder "
+                                            "with --out, or put this one in its "
+                                            "place with --resume never",
+                                            out));
   }
   TRY(check_result(out, text));
   ExpandSummary summary;

@@ -127,12 +127,22 @@ Result<void> write_checksums(const std::string& out, const std::string& result,
 
 Result<void> check_result(const std::string& out, const std::string& result) {
   if (!TRY(exists(out + kChecksums))) return {};
+  const auto damaged = [&](const std::string& name) {
+    return fail(Code::kCorrupt, fmt::format("{}/{}: is not there any more, or was changed "
+                                            "(SHA256SUMS); run again with --resume never",
+                                            out, name));
+  };
   const std::string lines = TRY(read_small_file(out + kChecksums, 4096));
-  if (lines.ends_with(result_line(result))) return {};
-  return fail(Code::kCorrupt,
-              out +
-                  "/result.json: does not match SHA256SUMS beside it: one of them was "
-                  "changed or damaged; run again with --resume never");
+  if (!lines.ends_with(result_line(result))) return damaged("result.json");
+  const std::string layers =
+      out + "/layers.csv";  // states may be large: they only have to be there
+  if (!TRY(exists(layers)) ||
+      !lines.starts_with(checksum_line(TRY(sha256_of_file(layers)), "layers.csv")))
+    return damaged("layers.csv");
+  if (lines.find("states/states.parquet") != std::string::npos &&
+      !TRY(exists(out + "/states/states.parquet")))
+    return damaged("states/states.parquet");
+  return {};
 }
 
 Result<ReportTable> layers_table(const SearchState& state) {

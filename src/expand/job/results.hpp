@@ -28,7 +28,7 @@ std::string result_json(const Problem& problem, const ExpandOptions& options,
 // SHA256SUMS of what a finished run leaves, but the report; `result` is what result.json will hold.
 [[nodiscard]] Result<void> write_checksums(const std::string& out, const std::string& result,
                                            const std::stop_token& stop);
-// kCorrupt when the sums, where there are any, say otherwise of `result`.
+// kCorrupt when the sums, where there are any, say otherwise of `result` or layers.csv, or states are gone.
 [[nodiscard]] Result<void> check_result(const std::string& out, const std::string& result);
 // The layers for the report: the first and the last thousand when there are more.
 [[nodiscard]] Result<ReportTable> layers_table(const SearchState& state);

@@ -62,7 +62,14 @@ std::string configuration(const ExportOptions& options, const VolumeSpec& spec, 
 Result<std::optional<ExportSummary>> finished(const ExportOptions& options) {
   if (!TRY(exists(options.out + "/manifest.json")) || TRY(exists(options.out + "/.spillway")))
     return std::nullopt;
-  const Manifest manifest = TRY(read_manifest(options.out + "/manifest.json", {}));
+  std::string gone;  // the first shard that is not as long as the manifest says
+  const Manifest manifest = TRY(read_manifest(
+      options.out + "/manifest.json", [&](const ManifestShard& shard) -> Result<void> {
+        if (!gone.empty()) return {};
+        const auto there = TRY(look_at(options.out + "/" + shard.file));
+        if (!there || there->size != shard.bytes) gone = shard.file;
+        return {};
+      }));
   const VolumeSpec spec = TRY(read_spec(options));
   const std::string mapping_sha =
       options.mapping.empty() ? "" : TRY(sha256_of_input(options.mapping));
@@ -70,8 +77,8 @@ Result<std::optional<ExportSummary>> finished(const ExportOptions& options) {
       options, spec, options.batch_size.value_or(spec.batch_size.value_or(1)), mapping_sha);
   if (manifest.options != config)
     return fail(Code::kInvalid,
-                fmt::format("{}: holds another finished run; remove it or choose another folder "
-                            "with --out",
+                fmt::format("{}: holds another finished run; choose another folder with --out, or "
+                            "put this one in its place with --resume never",
                             options.out));
   const auto changed = TRY(last_change(options.source));
   const auto written = TRY(last_change(options.out + "/manifest.json"));
@@ -81,6 +88,11 @@ Result<std::optional<ExportSummary>> finished(const ExportOptions& options) {
                 fmt::format("{}: was changed since the run that finished in {}; choose another "
                             "folder with --out, or do it again with --resume never",
                             options.source, options.out));
+  if (!gone.empty())
+    return fail(Code::kCorrupt,
+                fmt::format("{}/{}: is not there any more, or was changed; make the "
+                            "folder again with --resume never",
+                            options.out, gone));
   ExportSummary summary;
   summary.blocks_in = manifest.blocks_in;
   summary.written = manifest.written;
