@@ -119,17 +119,31 @@ int report(const Error& error) {
 int usage_error(const CLI::App& app, const std::vector<std::string>& words,
                 const CLI::ParseError& error) {
   std::string line = error.what();
-  if (!words.empty() && !words[0].starts_with("-")) {
-    std::vector<std::string> commands;
-    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
-      commands.push_back(command->get_name());
-    commands.emplace_back("help");
-    if (std::find(commands.begin(), commands.end(), words[0]) == commands.end()) {
-      const std::string near = nearest(words[0], commands);
-      line = fmt::format("unknown command '{}'{}", words[0],
-                         near.empty() ? "; see spillway --help" : "; did you mean '" + near + "'?");
-    }
-  } else if (!words.empty()) {
+  // As far as the words name commands: of which there may be more to name.
+  const CLI::App* at = &app;
+  std::string path = "spillway";
+  size_t named = 0;
+  for (; named < words.size(); ++named) {
+    const auto next = at->get_subcommands(
+        [&](const CLI::App* command) { return command->get_name() == words[named]; });
+    if (next.empty()) break;
+    at = next[0];
+    path += " " + words[named];
+  }
+  std::vector<std::string> commands;
+  for (const CLI::App* command : at->get_subcommands([](const CLI::App*) { return true; }))
+    commands.push_back(command->get_name());
+  const bool has_word = named < words.size() && !words[named].starts_with("-");
+  if (named == 0) commands.emplace_back("help");
+  if (!commands.empty() && at->get_require_subcommand_min() > 0 && named == words.size()) {
+    line = fmt::format("which command? {}; see {} --help", fmt::join(commands, ", "), path);
+  } else if (!commands.empty() && has_word &&
+             (named == 0 || at->get_require_subcommand_min() > 0)) {
+    const std::string near = nearest(words[named], commands);
+    line = fmt::format(
+        "unknown command '{}'{}", words[named],
+        near.empty() ? fmt::format("; see {} --help", path) : "; did you mean '" + near + "'?");
+  } else if (named == 0 && !words.empty()) {
     const std::vector<std::string> options{"--help", "--version"};
     const std::string near = nearest(words[0], options);
     line = fmt::format("unknown option '{}'{}", words[0],

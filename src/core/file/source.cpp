@@ -90,6 +90,7 @@ Result<void> refuse_remote(const std::string& path) {
 Result<std::unique_ptr<Source>> open_source(const std::string& path) {
   TRY(refuse_remote(path));
   const auto there = TRY(look_at(path));  // opening a pipe would wait for its writer
+  if (there && there->is_folder()) return fail(Code::kInvalid, path + ": is a folder, not a file");
   if (there && !there->is_file()) {
     return fail(Code::kInvalid,
                 path +
