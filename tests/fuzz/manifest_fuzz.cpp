@@ -5,8 +5,8 @@
 
 #include <string>
 
+#include "core/file/sha256.hpp"
 #include "export/job/manifest.hpp"
-#include "export/spec/sha256.hpp"
 #include "fuzz.hpp"
 
 using namespace spillway;
