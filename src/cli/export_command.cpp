@@ -309,6 +309,9 @@ Result<void> ExportCommand::run_export(std::stop_token stop) {
   fmt::print("{:.2f} s, {:.0f} blocks/s, {} written, peak memory {}; results in {}\n", seconds,
              static_cast<double>(done.blocks_in) / seconds, to_string(Bytes(done.bytes)),
              to_string(done.peak_memory), done.out);
+  if (done.scales_left > 0)
+    fmt::print("{} coarser scales of the source were not asked for (--scale all takes them)\n",
+               done.scales_left);
   if (done.shards_skipped > 0)
     fmt::print("{} shards stood there already\n", grouped(done.shards_skipped));
   print_link(done);

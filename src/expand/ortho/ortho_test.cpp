@@ -481,7 +481,7 @@ TEST(Ortho, WrongArgumentsGetOneLine) {
   expect({good.path(), "--rule=classic"}, Code::kUsage, "--rule=classic");
   expect({bad.path()}, Code::kInvalid, bad.path() + ": not UTF-8 at byte 2");
   expect({"/nowhere/text.txt"}, Code::kNotFound, "/nowhere/text.txt");
-  expect({testing::TempDir()}, Code::kIo, testing::TempDir());
+  expect({testing::TempDir()}, Code::kInvalid, testing::TempDir() + ": is a folder");
 }
 
 }  // namespace

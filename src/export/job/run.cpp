@@ -117,7 +117,9 @@ Result<ExportSummary> ExportJob::run(std::stop_token stop) {
                          .work = [this] { return work(); },
                          .can_resume = [this] { return can_resume(); },
                          .describe = [this](Report& report) { output_.describe(report); }}));
-  const ExportSummary summary = output_.summary();
+  ExportSummary summary = output_.summary();
+  for (uint32_t s = run_.end_scale; s < run_.spec.scales.size(); ++s)
+    summary.scales_left += TRY(run_.origin->has_scale(run_.spec, s)) ? 1 : 0;
   output_.close();
   TRY(work_.remove());
   return summary;

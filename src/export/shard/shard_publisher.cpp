@@ -104,7 +104,6 @@ Result<bool> ShardPublisher::is_done(const std::string& name, std::string* input
       entry.contains("input") == (input != nullptr) && (was_checked || TRY(is_whole(entry, {})));
   if (!is_good) {
     damaged_[name] = std::move(text);
-    ++redone_;
     return false;
   }
   if (input != nullptr) {

@@ -77,8 +77,7 @@ class ShardPublisher {
   const std::string& folder() const { return out_; }
   uint64_t shards() const { return shards_; }
   uint64_t skipped() const { return skipped_; }
-  uint64_t redone() const { return redone_; }  // the journal knew them, their files were not right
-  uint64_t bytes() const { return bytes_; }    // written by this run
+  uint64_t bytes() const { return bytes_; }  // written by this run
 
  private:
   struct Pending {
@@ -105,7 +104,7 @@ class ShardPublisher {
   Result<void> published_;  // of the thread
   std::thread thread_;
   uint64_t group_bytes_ = 0;
-  uint64_t number_ = 0, shards_ = 0, skipped_ = 0, redone_ = 0, bytes_ = 0;
+  uint64_t number_ = 0, shards_ = 0, skipped_ = 0, bytes_ = 0;
 };
 
 // A shard as the manifest tells of it.
