@@ -162,10 +162,10 @@ Result<void> Job::finish() {
     TRY(write_states(problem_, options_.states, *search_, out_ + "/states", runtime_->budget(),
                      runtime_->space(), runtime_->stop()));
   }
-  TRY(runtime_->finish_report());
   TRY(write_layers_csv(out_ + "/layers.csv", state));
   const std::string result = result_json(problem_, options_, state, sums, search_->complete());
-  TRY(write_checksums(out_, result, runtime_->stop()));
+  TRY(write_checksums(out_, result, runtime_->stop()));  // may be stopped; what follows is not
+  TRY(runtime_->finish_report());
   TRY(write_durably(out_ + "/result.json", result));
   summary_.states = sums.states;
   summary_.generated = sums.generated;
