@@ -83,7 +83,10 @@ Result<void> Job::prepare(std::stop_token stop) {
   plan_.sort_options.stop = plan_.parent_options.stop = runtime_->stop();
   read_ = TRY(runtime_->open("read"));
   TRY(look_at_inputs());
-  if (!options_.resume) TRY(work_->clear());
+  if (!options_.resume) {
+    TRY(look_at_outputs());
+    TRY(work_->clear());
+  }
   journal_.emplace(
       TRY(ApplyJournal::open(*work_, configuration_, options_.steps, chemistry_.rules.size())));
   resumed_ = journal_->has_entries();
