@@ -12,6 +12,7 @@ import time
 import unittest
 
 import exported
+import web
 from exported import numpy, pyarrow, run, tree, volumes
 
 CELL = 4  # blocks a side: preshift 3, minishard 3
@@ -359,7 +360,10 @@ class Resume(unittest.TestCase):
     def test_goes_on_and_keeps_what_is_whole(self):
         out = self.stopped("kept")
         before = {p: p.stat().st_mtime_ns for p in out.glob("s0/*")}
-        self.assertIn("3 shards stood there already", run("run", *self.words(out)))
+        report = self.folder / "kept.json"
+        self.assertIn("3 shards stood there already", run("run", *self.words(out), "--report", report))
+        kept = sum(1 for n in self.numbers if n < CELL ** 3 * 3)
+        self.assertEqual(json.loads(report.read_text())["job"]["blocks_not_made"], kept)
         self.assertEqual(tree(out), self.whole)
         self.assertEqual({p: p.stat().st_mtime_ns for p in before}, before)
 
@@ -474,6 +478,31 @@ class Resume(unittest.TestCase):
         same = [json.loads((p / "manifest.json").read_text()) for p in (whole, again)]
         self.assertEqual(same[0]["input"]["content"], same[1]["input"]["content"])
         self.assertEqual(same[0]["shards"], same[1]["shards"])
+
+    def test_resume_never_looks_at_its_inputs_before_it_removes_anything(self):
+        out, mapping = self.folder / "never.kept", self.folder / "never.map"
+        shutil.rmtree(out, ignore_errors=True)
+        source = self.folder / "never.in"
+        self.write(source)
+        run("run", *self.words(out, source))
+        inside = out / "stream"
+        self.write(inside)
+        before = tree(out)
+        mapping.write_text("1 2\nno mapping\n")
+        (self.folder / "no.info").write_text("{}")
+        with web.serve(self.folder) as server:
+            wrong = [["run", self.folder / "none", "--spec", self.folder / "info"],
+                     ["run", source, "--spec", self.folder / "none"],
+                     ["run", source, "--spec", self.folder / "no.info"],
+                     ["run", source, "--spec", self.folder / "info", "--mapping", mapping],
+                     ["run", server.address + "/none", "--spec", self.folder / "info"],
+                     ["run", self.folder / "info", "--spec", self.folder / "info"]]
+            inputs = [["run", inside, "--spec", self.folder / "info"], ["run", out, "--spec", self.folder / "info"],
+                      ["run", source, "--spec", out / "spec.json"]]
+            for words in wrong + inputs:
+                text = run(*words, "--memory", "256MiB", "--out", out, "--resume", "never", expect=(1, 2))
+                self.assertIn("lies in --out" if words in inputs else "", text)
+                self.assertEqual(tree(out), before, words)
 
     def test_resume_never_leaves_nothing_of_the_run_before(self):
         out = self.stopped("never")

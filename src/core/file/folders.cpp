@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 
 #include "core/fault.hpp"
@@ -156,6 +157,31 @@ Result<DiskInfo> disk_under(const std::string& folder) {
     return fail_errno("looking at the disk under " + folder);
   return DiskInfo{static_cast<uint64_t>(disk.f_bavail) * static_cast<uint64_t>(disk.f_frsize),
                   disk.f_type == TMPFS_MAGIC};
+}
+
+namespace {
+
+// Without links; nothing when it leads nowhere.
+Result<std::optional<std::string>> real_path(const std::string& path) {
+  struct FreeText {
+    void operator()(char* text) const { std::free(text); }
+  };
+  const std::unique_ptr<char, FreeText> real(
+      fault::fails(fault::Site::kStat) ? nullptr : ::realpath(path.c_str(), nullptr));
+  if (real) return std::optional<std::string>(real.get());
+  if (errno == ENOENT || errno == ENOTDIR) return std::optional<std::string>();
+  return fail_errno("looking at " + path);
+}
+
+}  // namespace
+
+Result<bool> is_within(const std::string& path, const std::string& folder) {
+  const auto root = TRY(real_path(folder));
+  if (!root) return false;
+  const auto inside = [&](const std::optional<std::string>& real) {
+    return real && (*real == *root || real->starts_with(*root == "/" ? *root : *root + "/"));
+  };
+  return inside(TRY(real_path(path))) || inside(TRY(real_path(folder_of(path))));
 }
 
 std::string folder_of(const std::string& path) {

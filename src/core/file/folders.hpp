@@ -54,6 +54,9 @@ struct DiskInfo {
 };
 [[nodiscard]] Result<DiskInfo> disk_under(const std::string& folder);
 
+// Whether `path`, which need not be there, leads into `folder` or lies in it, links followed.
+[[nodiscard]] Result<bool> is_within(const std::string& path, const std::string& folder);
+
 // Of `path`: "." when it has none.
 std::string folder_of(const std::string& path);
 std::string name_of(const std::string& path);  // in that folder

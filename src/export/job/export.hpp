@@ -61,7 +61,7 @@ struct ExportSummary {
   // Of all scales together; blocks_in counts those that were built, too.
   uint64_t blocks_in = 0, written = 0, empty = 0, rejected = 0, duplicates = 0;
   uint64_t shards = 0, shards_skipped = 0, bytes = 0;
-  uint64_t missing = 0;  // chunks or shards of the source that were not there: read as 0
+  uint64_t missing = 0;      // chunks or shards of the source that were not there: read as 0
   uint32_t scales_left = 0;  // that the source has beyond those that were written
   bool was_finished = false;
   Bytes peak_memory;

@@ -35,6 +35,10 @@ Result<void> ExportOutput::open() {
   publisher_.reset();
   publisher_ = TRY(ShardPublisher::open(run_.options.out, run_.work_folder, run_.config,
                                         run_.publish, run_.runtime->space()));
+  if (run_.is_arrow() && publisher_->has_noted("content"))
+    return fail(Code::kUsage, fmt::format("{}: was begun by an earlier version, which marked what "
+                                          "it read in another way; begin anew with --resume never",
+                                          run_.options.out));
   return same_input("glance", run_.glance, "its size, its beginning or its end differ");
 }
 
@@ -118,6 +122,7 @@ void ExportOutput::describe(Report& report) const {
   if (publisher_) {
     count("shards", publisher_->shards());
     count("shards_skipped", publisher_->skipped());
+    count("blocks_not_made", counts.not_made);
     count("bytes_written", publisher_->bytes());
   }
   count("threads", run_.plan.threads);

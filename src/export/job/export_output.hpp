@@ -26,6 +26,7 @@ namespace spillway::exporter {
 struct ExportCounts {
   std::atomic<uint64_t> written{0}, empty{0}, rejected{0}, duplicates{0};
   std::atomic<uint64_t> missing{0};                        // chunks or shards of the source
+  std::atomic<uint64_t> not_made{0};                       // written: of files that stood there
   std::atomic<uint64_t> merged{0};                         // rows taken from the sort
   std::atomic<uint64_t> rewritten{0}, rewritten_bytes{0};  // blocks that were not sorted
   std::atomic<uint64_t> blocks_before{0};                  // of the scales that are done
@@ -36,6 +37,11 @@ class ExportOutput {
  public:
   explicit ExportOutput(const ExportRun& run) : run_(run) {}
 
+  // Under which a journal has the mark of all blocks read. Arrow's had another meaning (over zstd frames)
+  // while it was called "content".
+  static const char* mark_name(Target target) {
+    return target == Target::kArrow ? "blocks" : "content";
+  }
   // Finds what an earlier run of the same configuration published.
   [[nodiscard]] Result<void> open();
   ShardPublisher& publisher() { return *publisher_; }

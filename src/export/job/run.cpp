@@ -11,6 +11,7 @@
 #include "export/job/export_run.hpp"
 #include "export/job/old_results.hpp"
 #include "export/job/scale_run.hpp"
+#include "export/source/precomputed_source.hpp"
 
 namespace spillway::exporter {
 namespace {
@@ -23,6 +24,7 @@ class ExportJob {
 
   Result<ExportSummary> run(std::stop_token stop);
   bool has_shards() const { return output_.has_shards(); }
+  bool has_begun() const { return has_begun_; }  // what stood there before may be gone
 
  private:
   Result<void> prepare(std::stop_token stop);
@@ -31,6 +33,7 @@ class ExportJob {
   Result<void> load_mapping();
   Result<void> work();
   Result<void> run_scales();
+  Result<void> begin_output(ScaleRun& first);
   Result<void> refuse_nothing();
   // Until the journal is open: what an earlier run left.
   bool can_resume() const { return run_.config.empty() ? was_begun_ : output_.has_shards(); }
@@ -39,7 +42,7 @@ class ExportJob {
   WorkFolder& work_;
   ExportRun run_;
   ExportOutput output_;
-  bool was_begun_ = false;
+  bool was_begun_ = false, has_begun_ = false;
   Mutex scale_mutex_;                                         // beside the progress line
   std::unique_ptr<ScaleRun> scale_ GUARDED_BY(scale_mutex_);  // the one in work
   struct Rates {
@@ -71,7 +74,7 @@ Result<void> ExportJob::prepare(std::stop_token stop) {
                                         .own_report = options.out + "/report.json",
                                         .stop = std::move(stop),
                                         .keeps = "the shards that are finished"}));
-  was_begun_ = TRY(work_.has_anchor());
+  was_begun_ = options.resume != Resume::kNever && TRY(work_.has_anchor());
   return open_accounts();
 }
 
@@ -119,7 +122,7 @@ Result<ExportSummary> ExportJob::run(std::stop_token stop) {
                          .describe = [this](Report& report) { output_.describe(report); }}));
   ExportSummary summary = output_.summary();
   for (uint32_t s = run_.end_scale; s < run_.spec.scales.size(); ++s)
-    summary.scales_left += TRY(run_.origin->has_scale(run_.spec, s)) ? 1 : 0;
+    summary.scales_left += run_.origin->has_scale(run_.spec, s).value_or(false) ? 1 : 0;
   output_.close();
   TRY(work_.remove());
   return summary;
@@ -129,7 +132,6 @@ Result<void> ExportJob::work() {
   TRY(load_mapping());
   run_.config = configuration(run_.options, run_.spec, run_.batch_rows, run_.mapping->sha256());
   run_.glance = TRY(glance_at(run_.options.source));
-  TRY(output_.open());
   if (auto done = run_scales(); !done) {
     ScaleRun* now = nullptr;
     {
@@ -148,12 +150,25 @@ Result<void> ExportJob::work() {
   return output_.finish();
 }
 
+// What an earlier run left goes when the inputs are open and are what they should be.
+Result<void> ExportJob::begin_output(ScaleRun& first) {
+  const bool anew = run_.options.resume == Resume::kNever;
+  if (anew && run_.origin->kind() == SourceKind::kBlockStream) TRY(first.read_first());
+  has_begun_ = true;
+  if (anew) {
+    TRY(remove_old_results(run_.options.out));
+    TRY(work_.clear());
+  }
+  return output_.open();
+}
+
 // Blocks in to shards written, scale by scale.
 Result<void> ExportJob::run_scales() {
   ScaleParts parts;
   for (uint32_t s = run_.first_scale; s < run_.end_scale; ++s) {
     auto scale = TRY(ScaleRun::plan(run_, s));
     TRY(scale->open(std::move(parts)));
+    if (s == run_.first_scale) TRY(begin_output(*scale));
     ScaleRun* const now = scale.get();
     {
       MutexLock lock(scale_mutex_);
@@ -221,6 +236,20 @@ ProgressSnapshot ExportJob::snapshot() {
   return now;
 }
 
+// What lies where the run writes would be read and replaced, or removed, at once.
+Result<void> refuse_inputs_within(const ExportOptions& options) {
+  const std::string source = precomputed_place(options.source).value_or(options.source);
+  for (const std::string& input : {source, options.spec, options.mapping}) {
+    if (input.empty() || input == "-" || input.find("://") != std::string::npos) continue;
+    if (TRY(is_within(input, options.out)))
+      return fail(Code::kUsage,
+                  fmt::format("{}: is read, and lies in --out {}, where this run writes; choose "
+                              "another folder, or copy it elsewhere first",
+                              input, options.out));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<ExportSummary> run(const ExportOptions& options, std::stop_token stop) {
@@ -230,16 +259,17 @@ Result<ExportSummary> run(const ExportOptions& options, std::stop_token stop) {
   if (options.resume == Resume::kAuto) {
     if (auto done = TRY(finished(options))) return *done;
   }
+  TRY(refuse_inputs_within(options));
   const bool fresh = !TRY(exists(options.out + "/.spillway"));
+  const bool had_results = TRY(exists(options.out + "/manifest.json"));
   WorkFolder work = TRY(WorkFolder::inside(options.out, "journal", "manifest.json"));
-  if (options.resume == Resume::kNever) {
-    TRY(remove_old_results(options.out));
-    TRY(work.clear());
-  }
   ExportJob job(options, work);
   auto summary = job.run(std::move(stop));
   const bool has_reasons = TRY(exists(options.out + "/rejects.csv"));
-  if (!summary && fresh && !job.has_shards() && !has_reasons) {  // nothing to resume: leave nothing
+  if (!summary && fresh && had_results && !job.has_begun()) {
+    TRY(work.remove());  // what stands there is as it was
+  } else if (!summary && fresh && !job.has_shards() &&
+             !has_reasons) {  // nothing to resume: leave nothing
     TRY(remove_old_results(options.out));
     TRY(work.leave_nothing(options.out));
   }

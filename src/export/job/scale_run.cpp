@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <utility>
 
 #include "core/flow/pipeline.hpp"
 #include "export/block/gzip.hpp"
@@ -60,6 +61,11 @@ Result<void> ScaleRun::open(ScaleParts parts) {
     source_ = TRY(run_.origin->open(run_.spec, scale_, plan_.grid, run_.read, run_.fetch,
                                     run_.runtime->space()));
   }
+  return {};
+}
+
+Result<void> ScaleRun::read_first() {
+  first_ = TRY(source_->next(run_.runtime->stop()));
   return {};
 }
 
@@ -162,14 +168,20 @@ std::optional<uint64_t> ScaleRun::file_of_name(const std::string& name) const {
   return file_of(make_place(0, g[2], g[1], g[0]), true);
 }
 
+// Files beyond the list are made again, and not written.
 Result<void> ScaleRun::look_at_finished(ExportOutput& output) {
-  finished_ = LeasedList<uint64_t>(run_.sort);
-  bool has_room = true;  // else the rest is made again, and not written
+  const ExternalSortOptions sort = sort_options();
+  const uint64_t most = std::max<uint64_t>(sort.memory.count() / 4 / sizeof(uint64_t), 1);
+  Account account = run_.sort;
+  // What the sort cannot do without is not for the list.
+  const Lease kept = TRY(account.acquire(ExternalSort::floor(sort), run_.runtime->stop()));
+  finished_ = LeasedList<uint64_t>(account);
+  bool has_room = true;
   TRY(output.publisher().check_finished(
       [&](const std::string& name) -> Result<void> {
         const auto file = file_of_name(name);
         const bool is_next = file && (finished_.empty() || finished_.back() < *file);
-        if (is_next && has_room) has_room = finished_.push_back(*file);
+        if (is_next && has_room) has_room = finished_.size() < most && finished_.push_back(*file);
         return {};
       },
       run_.runtime->stop()));
@@ -233,7 +245,7 @@ Result<void> ScaleRun::ingest() {
   auto units = pipeline.source<BlockUnit>(
       {.name = "read", .out = {.items = size_t{2} * threads}},
       [&](const std::stop_token& token) -> Result<std::optional<Unit<BlockUnit>>> {
-        auto unit = TRY(source_->next(token));
+        auto unit = first_ ? std::exchange(first_, std::nullopt) : TRY(source_->next(token));
         if (!unit) return std::optional<Unit<BlockUnit>>();
         return std::optional(Unit<BlockUnit>{std::move(*unit), Lease()});
       });
@@ -269,7 +281,8 @@ Result<void> ScaleRun::check_input(ExportOutput& output) const {
   const bool is_first = scale_ == run_.first_scale;
   if (is_first) output.content = seen_;
   TRY(same_glance(run_));
-  return output.same_input(is_first ? "content" : fmt::format("content of scale {}", scale_),
+  const std::string mark = ExportOutput::mark_name(run_.options.to);
+  return output.same_input(is_first ? mark : fmt::format("{} of scale {}", mark, scale_),
                            seen_.hex(), "its blocks differ");
 }
 
@@ -343,6 +356,7 @@ Result<void> ScaleRun::write_rows(ExportOutput& output) {
     }
     TRY(shards_->add(head, place, content));
     ++counts.written;
+    counts.not_made += head.is_done;
     output.sizes_in.add(head.block_size);
     if (taken % 4096 == 0) run_.runtime->count(taken);
   }

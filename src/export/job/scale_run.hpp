@@ -33,6 +33,8 @@ class ScaleRun {
 
   // `parts`: of this scale, when it is built from the one before.
   [[nodiscard]] Result<void> open(ScaleParts parts);
+  // The first of the source is read, and kept for run(): it is what it should be.
+  [[nodiscard]] Result<void> read_first();
   // Shards to the same shards with another mapping, each file by itself. False when the source is none
   // that can be rewritten so, or the place in it of each block makes a difference.
   [[nodiscard]] Result<bool> rewrite(ExportOutput& output);
@@ -67,6 +69,7 @@ class ScaleRun {
   LeasedList<uint64_t> finished_;  // files of earlier runs
   ScaleStep step_in_, step_out_;   // to this scale, and to the next
   std::unique_ptr<BlockSource> source_;
+  std::optional<BlockUnit> first_;
   std::unique_ptr<ExternalSort> sort_;
   std::unique_ptr<LargeRoom> large_;
   ScaleParts next_;

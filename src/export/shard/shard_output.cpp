@@ -78,12 +78,12 @@ Result<void> ShardOutput::add_made(const RowHead& head, const Place& place,
                       .frame = content.subspan(2 * table)});
 }
 
-// Not sharded: a file a chunk.
 // What was whole when the input was read no longer stands there.
 tl::unexpected<Error> ShardOutput::changed() const {
   return fail(changed_while_read(options_.publisher.folder() + "/" + open_name_));
 }
 
+// Not sharded: a file a chunk.
 Result<void> ShardOutput::add_file(const RowHead& head, const Place& place,
                                    std::span<const uint8_t> content) {
   ShardPublisher& publisher = options_.publisher;

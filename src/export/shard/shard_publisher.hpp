@@ -46,6 +46,8 @@ class ShardPublisher {
   [[nodiscard]] Result<void> same_as_before(const std::string& name, const std::string& value,
                                             const std::string& refusal);
 
+  bool has_noted(const std::string& name) const { return noted_.contains(name); }
+
   // Whether the next shard, in the order of all runs, stands there already and is whole. With `input`
   // only shards count that were added with an `input`, which is told; without it only others.
   [[nodiscard]] Result<bool> is_done(const std::string& name, std::string* input = nullptr);
