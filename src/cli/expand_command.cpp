@@ -138,6 +138,10 @@ Result<void> ExpandCommand::run(const std::vector<std::string>& after_dashes, bo
   options.checkpoint = *checkpoint;
   options.resume = resume_ == "never" ? expand::Resume::kNever : expand::Resume::kAuto;
 
+  for (const std::string& word : words) {
+    options.inputs.push_back(word);
+    options.inputs.push_back(word.substr(word.find('=') + 1));  // of --option=FILE
+  }
   const auto problem = TRY(expand::make_problem(problem_, words, {options.job.memory, stop}));
   if (options.job.explain_memory) {
     fmt::print("{}", TRY(expand::explain_memory(*problem, options)));

@@ -36,22 +36,25 @@ Result<void> check_folder(const OutputName& output) {
   return {};
 }
 
-Result<void> check_output(const OutputName& output, std::span<const std::string> inputs,
-                          bool overwrite) {
+Result<void> check_output(const OutputName& output, const OutputRules& rules) {
   TRY(check_folder(output));
-  const auto there = TRY(look_at(output.path));
-  if (!there) return {};
   const auto refuse = [&](std::string_view why) {
     return fail(Code::kUsage, fmt::format("{} {}: {}", output.option, output.path, why));
   };
-  for (const std::string& input : inputs) {
+  for (const std::string& own : rules.own) {
+    if (TRY(is_same_name(output.path, own)) || TRY(is_within(output.path, own)))
+      return refuse(fmt::format("this run writes {} by itself; choose another name", own));
+  }
+  const auto there = TRY(look_at(output.path));
+  if (!there) return {};
+  for (const std::string& input : rules.inputs) {
     const auto read = TRY(look_at(input));
     if (read && read->is_same_file(*there))
       return refuse(fmt::format("is the input {}; choose another name", input));
   }
   if (there->is_folder()) return refuse("is a folder; a file is written here");
   if (!there->is_file()) return refuse("is not a regular file");
-  if (overwrite || (output.is_own && output.is_own(output.path))) return {};
+  if (rules.overwrite || (output.is_own && output.is_own(output.path))) return {};
   return refuse(
       "stands there and is not an earlier result of this job; choose another name, or give "
       "--overwrite");
@@ -59,11 +62,10 @@ Result<void> check_output(const OutputName& output, std::span<const std::string>
 
 }  // namespace
 
-Result<void> check_outputs(std::span<const OutputName> outputs, std::span<const std::string> inputs,
-                           bool overwrite) {
+Result<void> check_outputs(std::span<const OutputName> outputs, const OutputRules& rules) {
   for (size_t i = 0; i < outputs.size(); ++i) {
     if (outputs[i].path.empty()) continue;
-    TRY(check_output(outputs[i], inputs, overwrite));
+    TRY(check_output(outputs[i], rules));
     for (size_t k = 0; k < i; ++k) {
       if (!outputs[k].path.empty() && TRY(is_same_name(outputs[i].path, outputs[k].path)))
         return fail(Code::kUsage, fmt::format("{} and {} name the same file, {}", outputs[k].option,

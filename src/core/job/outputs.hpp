@@ -1,15 +1,17 @@
 // A look, before any work, at the names a job will write to: what would fail at its end fails at
 // its start, and no file goes that is not the job's own.
 //
-// Refused  A name that is one of the inputs, whatever the options; two outputs of one name; a file
-//          that stands there and is not the job's own earlier result, unless `overwrite`; a
-//          folder, device or pipe; a folder to write in that is not there or not writable.
+// Refused  A name that is one of the inputs, or one that the job writes by itself, whatever the
+//          options; two outputs of one name; a file that stands there and is not the job's own
+//          earlier result, unless `overwrite`; a folder, device or pipe; a folder to write in that
+//          is not there or not writable.
 // Threads  One. Cost: some stat calls, and is_own() where a file stands.
 #pragma once
 
 #include <functional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/result.hpp"
 
@@ -23,8 +25,14 @@ struct OutputName {
   std::string made_folder;  // a folder that the job makes when it is missing
 };
 
+struct OutputRules {
+  std::vector<std::string> inputs;  // what is read; names that lead nowhere do not matter
+  std::vector<std::string> own;     // files and folders that the job writes by itself
+  bool overwrite = false;
+};
+
 [[nodiscard]] Result<void> check_outputs(std::span<const OutputName> outputs,
-                                         std::span<const std::string> inputs, bool overwrite);
+                                         const OutputRules& rules);
 
 // An earlier report of ours, JSON or page.
 bool is_own_report(const std::string& path);

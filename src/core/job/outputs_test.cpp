@@ -20,7 +20,7 @@ class Outputs : public ::testing::Test {
   std::string name(const std::string& name) const { return folder_.path() + "/" + name; }
   static std::string refusal(const OutputName& output, const std::vector<std::string>& inputs = {},
                              bool overwrite = false) {
-    const auto checked = check_outputs({&output, 1}, inputs, overwrite);
+    const auto checked = check_outputs({&output, 1}, {inputs, {}, overwrite});
     return checked ? "" : checked.error().message();
   }
   TestFolder folder_;
@@ -69,10 +69,26 @@ TEST_F(Outputs, MayBeInTheFolderThatTheJobMakes) {
 
 TEST_F(Outputs, HaveNamesOfTheirOwn) {
   const std::vector<OutputName> outputs{{"--out", name("a")}, {"--rejects", name("./a")}};
-  const auto checked = check_outputs(outputs, {}, true);
+  const auto checked = check_outputs(outputs, {.inputs = {}, .own = {}, .overwrite = true});
   ASSERT_FALSE(checked);
   EXPECT_NE(checked.error().message().find("--out and --rejects name the same file"),
             std::string::npos);
+}
+
+TEST_F(Outputs, AreNotWhatTheJobWritesByItself) {
+  std::filesystem::create_directory(name("work"));
+  std::filesystem::create_directory_symlink(name("work"), name("link"));
+  const OutputRules rules{
+      .inputs = {}, .own = {name("result.json"), name("work")}, .overwrite = true};
+  for (const char* const path :
+       {"result.json", "./result.json", "work/r.json", "link/r.json", "work"}) {
+    const OutputName output{"--report", name(path)};
+    const auto checked = check_outputs({&output, 1}, rules);
+    ASSERT_FALSE(checked) << path;
+    EXPECT_NE(checked.error().message().find("writes"), std::string::npos);
+  }
+  const OutputName other{"--report", name("results.json")};
+  EXPECT_TRUE(check_outputs({&other, 1}, rules));
 }
 
 TEST_F(Outputs, KnowReportsOfOurs) {

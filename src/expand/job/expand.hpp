@@ -26,6 +26,7 @@ struct ExpandOptions {
   std::optional<uint32_t> max_depth;
   std::chrono::milliseconds checkpoint{60000};
   Resume resume = Resume::kAuto;
+  std::vector<std::string> inputs;  // words of the problem: those that are files are not written to
   JobOptions job;
 };
 

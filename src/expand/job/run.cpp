@@ -197,7 +197,10 @@ Result<ExpandSummary> run(Problem& problem, const ExpandOptions& options, std::s
   }
   const std::string out = out_folder(problem, options);
   const OutputName report{"--report", options.job.report, is_own_report, out};
-  TRY(check_outputs({&report, 1}, {}, options.job.overwrite));
+  std::vector<std::string> own;
+  for (const char* const name : {"result.json", "layers.csv", "SHA256SUMS", "states", ".spillway"})
+    own.push_back(out + "/" + name);
+  TRY(check_outputs({&report, 1}, {options.inputs, own, options.job.overwrite}));
   if (options.resume == Resume::kAuto) {
     if (auto done = TRY(finished(out, configuration(problem, options)))) {
       if (TRY(exists(out + "/.spillway"))) TRY(TRY(work_folder(out)).remove());

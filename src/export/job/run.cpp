@@ -254,8 +254,12 @@ Result<void> refuse_inputs_within(const ExportOptions& options) {
 
 Result<ExportSummary> run(const ExportOptions& options, std::stop_token stop) {
   const OutputName report{"--report", options.job.report, is_own_report, options.out};
-  const std::vector<std::string> inputs{options.source, options.spec, options.mapping};
-  TRY(check_outputs({&report, 1}, inputs, options.job.overwrite));
+  std::vector<std::string> own;
+  for (const char* const name : {"manifest.json", "spec.json", "info", "rejects.csv", ".spillway"})
+    own.push_back(options.out + "/" + name);
+  TRY(check_outputs({&report, 1}, {.inputs = {options.source, options.spec, options.mapping},
+                                   .own = own,
+                                   .overwrite = options.job.overwrite}));
   if (options.resume == Resume::kAuto) {
     if (auto done = TRY(finished(options))) return *done;
   }

@@ -142,11 +142,14 @@ Result<void> Job::look_at_outputs() const {
   };
   std::vector<std::string> read = inputs_.paths;
   read.insert(read.end(), options_.known.begin(), options_.known.end());
+  read.push_back(chemistry_.rules_source);
   const std::vector<OutputName> outputs{{"--out", options_.out, is_own},
                                         {"--rejects", options_.rejects, is_own_rejects},
                                         {"--report", options_.job.report, is_own_report},
                                         {"the report", report_beside(options_.out), is_own_report}};
-  return check_outputs(outputs, read, options_.job.overwrite);
+  return check_outputs(outputs, {.inputs = std::move(read),
+                                 .own = {work_->path()},
+                                 .overwrite = options_.job.overwrite});
 }
 
 Result<ApplySummary> Job::run(std::stop_token stop) {

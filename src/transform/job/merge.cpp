@@ -105,7 +105,9 @@ class Merge {
         {"--out", options_.out, is_own},
         {"--report", options_.job.report, is_own_report},
         {"the report", report_beside(options_.out), is_own_report}};
-    TRY(check_outputs(outputs, options_.inputs, options_.job.overwrite));
+    TRY(check_outputs(outputs, {.inputs = options_.inputs,
+                                .own = {work_->path()},
+                                .overwrite = options_.job.overwrite}));
     if (!is_marked) TRY(work_->clear());
     keep_work_ = is_marked;
     return {};

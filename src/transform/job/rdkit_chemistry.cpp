@@ -8,6 +8,7 @@ Result<Chemistry> rdkit_chemistry(std::shared_ptr<const RuleSet> selection,
   for (const Rule& rule : selection->rules())
     chemistry.rules.push_back({rule.name, rule.family, static_cast<uint16_t>(rule.position)});
   chemistry.rules_sha256 = selection->sha256();
+  chemistry.rules_source = selection->source();
   chemistry.make = [selection, options] { return Transformer::create(selection, options); };
   chemistry.is_smiles = [](std::string_view text) { return is_smiles(text); };
   chemistry.smiles_of_record = [](std::string_view record) { return smiles_of_sdf_record(record); };
