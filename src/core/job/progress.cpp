@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
+#include "core/json.hpp"
 #include "core/mutex.hpp"
 #include "core/say.hpp"
 #include "core/ticker.hpp"
@@ -32,8 +32,8 @@ double share_of(const ProgressSnapshot& now) {
   return now.fraction >= 0 ? std::min(1.0, now.fraction) : -1;
 }
 
-std::string dumped(const nlohmann::ordered_json& json) {
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+std::string dumped(const OrderedJson& json) {
+  return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 // Every line goes out in one call, so that those of two threads never mix.
@@ -149,7 +149,7 @@ std::string ProgressLines::text(const ProgressSnapshot& now) {
 }
 
 std::string ProgressLines::json(const ProgressSnapshot& now) const {
-  nlohmann::ordered_json json;
+  OrderedJson json;
   json["seconds"] = std::round(seconds() * 10) / 10;
   json["phase"] = now.phase;
   json["fraction"] = std::round(share_of(now) * 1e4) / 1e4;
@@ -159,14 +159,14 @@ std::string ProgressLines::json(const ProgressSnapshot& now) const {
   const ProcessCounts counts = process_counts();
   json["descriptors"] = counts.descriptors;
   json["threads"] = counts.threads;
-  const auto own = nlohmann::ordered_json::parse("{" + now.json + "}", nullptr, false);
+  const auto own = OrderedJson::parse("{" + now.json + "}", nullptr, false);
   DCHECK(own.is_object());
   if (own.is_object()) json.update(own);
   return dumped(json);
 }
 
 std::string ProgressLines::json_note(std::string_view note) {
-  return dumped(nlohmann::ordered_json{{"note", note}});
+  return dumped(OrderedJson{{"note", note}});
 }
 
 std::string ProgressLines::fitted(std::string_view line, size_t columns) {

@@ -6,17 +6,15 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "core/job/report_page.hpp"
+#include "core/json.hpp"
 #include "core/mutex.hpp"
 #include "core/ticker.hpp"
 
 namespace spillway {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr size_t kMaxSamples = 2000;
 
@@ -109,14 +107,14 @@ class Sampler final : public Report {
 
   std::string json() const override {
     MutexLock lock(mutex_);
-    Json json;
+    OrderedJson json;
     json["program"] = "spillway " SPILLWAY_VERSION;
     json["command"] = data_.command;
     json["seconds"] = data_.seconds;
-    json["job"] = Json::object();
+    json["job"] = OrderedJson::object();
     for (const auto& [key, value] : data_.facts) {
-      Json parsed = Json::parse(value, nullptr, false);
-      json["job"][key] = parsed.is_discarded() ? Json(value) : std::move(parsed);
+      OrderedJson parsed = OrderedJson::parse(value, nullptr, false);
+      json["job"][key] = parsed.is_discarded() ? OrderedJson(value) : std::move(parsed);
     }
     json["memory"] = {{"limit", data_.limit.count()},
                       {"limit_source", options_.memory_source},
@@ -125,7 +123,7 @@ class Sampler final : public Report {
                       {"peak_file", data_.peak.file.count()},
                       {"peak_accounted", data_.accounted_peak.count()},
                       {"peak_unaccounted", data_.peak_unaccounted.count()}};
-    json["accounts"] = Json::array();
+    json["accounts"] = OrderedJson::array();
     for (const AccountUsage& account : data_.accounts) {
       json["accounts"].push_back({{"name", account.name},
                                   {"rank", account.rank},
@@ -140,12 +138,12 @@ class Sampler final : public Report {
                        {"processors", ::sysconf(_SC_NPROCESSORS_ONLN)}};
     json["process"] = {{"peak_descriptors", data_.most.descriptors},
                        {"peak_threads", data_.most.threads}};
-    json["tables"] = Json::array();
+    json["tables"] = OrderedJson::array();
     for (const ReportTable& table : data_.tables) {
       json["tables"].push_back(
           {{"title", table.title}, {"columns", table.columns}, {"rows", table.rows}});
     }
-    json["ledger"] = Json::array();
+    json["ledger"] = OrderedJson::array();
     for (const ReportSample& sample : data_.samples) {
       json["ledger"].push_back({{"seconds", sample.seconds},
                                 {"anonymous", sample.anonymous},
@@ -154,7 +152,7 @@ class Sampler final : public Report {
                                 {"done", sample.units}});
     }
     // A name may hold bytes that are not UTF-8.
-    return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+    return json.dump(1, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
   }
 
   std::string html() const override {

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "core/file/output.hpp"
+#include "core/json.hpp"
 
 namespace spillway {
 namespace {
@@ -14,7 +14,6 @@ Mutex running_mutex;
 JobRuntime* running GUARDED_BY(running_mutex) = nullptr;  // one a process
 
 std::string json_text(std::string_view text) {
-  using Json = nlohmann::json;
   return Json(text).dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 

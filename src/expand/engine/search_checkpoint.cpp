@@ -2,9 +2,9 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "core/file/folders.hpp"
+#include "core/json.hpp"
 #include "expand/engine/search_of.hpp"
 
 namespace spillway::expand {
@@ -25,13 +25,13 @@ bool is_ours(std::string_view file) {
 
 // Puts the blob on disk for good; it stays there until a later checkpoint no longer names it.
 // `fresh` gets those that no checkpoint had named.
-Result<nlohmann::json> describe(Blob& blob, std::set<std::string>& named, std::vector<Blob*>& fresh,
-                                const std::stop_token& stop) {
+Result<Json> describe(Blob& blob, std::set<std::string>& named, std::vector<Blob*>& fresh,
+                      const std::stop_token& stop) {
   TRY(blob.persist(stop));
   if (!blob.is_kept()) fresh.push_back(&blob);
   blob.keep();
   named.insert(file_of(blob));
-  return nlohmann::json{{"file", file_of(blob)}, {"size", blob.size()}};
+  return Json{{"file", file_of(blob)}, {"size", blob.size()}};
 }
 
 }  // namespace
@@ -53,10 +53,10 @@ Result<std::string> SearchOf<K>::checkpoint(std::vector<Blob*>& described) {
   const std::stop_token stop = too_late_.token();
   TRY(on_seen([&](auto& set) { return set.flush_recent(stop); }));
   named_.clear();
-  const auto layers = [&](const Layer& layer) -> Result<nlohmann::json> {
-    nlohmann::json list = nlohmann::json::array();
+  const auto layers = [&](const Layer& layer) -> Result<Json> {
+    Json list = Json::array();
     for (const auto& segment : layer) {
-      nlohmann::json entry;  // filled line by line: gcc leaks a braced list that TRY returns from
+      Json entry;  // filled line by line: gcc leaks a braced list that TRY returns from
       entry["states"] = TRY(describe(segment->states(), named_, described, stop));
       if (segment->mask() != nullptr)
         entry["mask"] = TRY(describe(*segment->mask(), named_, described, stop));
@@ -64,12 +64,12 @@ Result<std::string> SearchOf<K>::checkpoint(std::vector<Blob*>& described) {
     }
     return list;
   };
-  nlohmann::json json;
+  Json json;
   json["current"] = TRY(layers(current_));
   json["next"] = TRY(layers(next_));
   if (keeping_) TRY(kept_.back()->finish());
   json["kept"] = TRY(layers(kept_));
-  json["runs"] = nlohmann::json::array();
+  json["runs"] = Json::array();
   TRY(on_seen([&](auto& set) -> Result<void> {
     for (const auto& run : set.runs())
       json["runs"].push_back(TRY(describe(run->blob(), named_, described, stop)));
@@ -98,8 +98,8 @@ Result<void> SearchOf<K>::restore(const std::string& text, const std::stop_token
                     options_.work_folder, what));
   };
   try {
-    const nlohmann::json json = nlohmann::json::parse(text);
-    const auto open_blob = [&](const nlohmann::json& entry) -> Result<std::unique_ptr<Blob>> {
+    const Json json = Json::parse(text);
+    const auto open_blob = [&](const Json& entry) -> Result<std::unique_ptr<Blob>> {
       const auto file = entry.at("file").get<std::string>();
       if (!is_ours(file) || !named_.insert(file).second) return corrupt("it names a strange file");
       auto blob = Blob::open(options_.work_folder + "/" + file, entry.at("size"), space_);
@@ -107,7 +107,7 @@ Result<void> SearchOf<K>::restore(const std::string& text, const std::stop_token
         return corrupt("it names a missing file");
       return blob;
     };
-    const auto open_layer = [&](const nlohmann::json& list) -> Result<Layer> {
+    const auto open_layer = [&](const Json& list) -> Result<Layer> {
       Layer layer;
       for (const auto& entry : list) {
         auto states = TRY(open_blob(entry.at("states")));

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <atomic>
-#include <nlohmann/json.hpp>
 
 #include "core/bytes.hpp"
+#include "core/json.hpp"
 #include "core/memory/procstat.hpp"
 #include "core/nearest.hpp"
 #include "expand/foreign/pipe_copies.hpp"
@@ -166,9 +166,9 @@ class PipeProblem final : public Problem {
 
   std::string name() const override { return "pipe"; }
   std::string arguments_json() const override {
-    const nlohmann::ordered_json json{{"command", options().command},
-                                      {"format", is_json() ? "json" : "frames"}};
-    return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    const OrderedJson json{{"command", options().command},
+                           {"format", is_json() ? "json" : "frames"}};
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
   }
   ProblemTraits traits() const override {
     return {.form = StateForm::kBytes,

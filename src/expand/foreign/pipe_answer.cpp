@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "core/bytes.hpp"
+#include "core/json.hpp"
 
 namespace spillway::expand {
 namespace {
@@ -228,7 +228,7 @@ class JsonDecoder final : public AnswerDecoder {
 // Writes the canonical text while nlohmann's parser reads; a false return stops it.
 class Canonical {
  public:
-  using Parser = nlohmann::json;
+  using Parser = Json;
 
   bool null() { return value("null"); }
   bool boolean(bool is) { return value(is ? "true" : "false"); }
@@ -315,7 +315,7 @@ class Canonical {
 
 Result<std::string> canonical_json(std::string_view text) {
   Canonical canonical;
-  if (nlohmann::json::sax_parse(text.begin(), text.end(), &canonical)) return canonical.text();
+  if (Json::sax_parse(text.begin(), text.end(), &canonical)) return canonical.text();
   return fail(Code::kInvalid, canonical.fault().empty()
                                   ? fmt::format("text that is not JSON: '{}'", shown(text))
                                   : canonical.fault());

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "core/bytes.hpp"
+#include "core/json.hpp"
 #include "expand/foreign/plugin_library.hpp"
 
 namespace spillway::expand {
@@ -142,7 +142,7 @@ class PluginProblem final : public Problem {
   bool has_score() const override { return library_->has_score(); }
   Score score(const StateView& state) const override { return library_->score(state.bytes); }
   std::string best_json(const StateView& state, const Score& score) const override {
-    nlohmann::ordered_json json{{"score", score}, {"state", hex(state.bytes)}};
+    OrderedJson json{{"score", score}, {"state", hex(state.bytes)}};
     if (library_->has_describe()) json["text"] = library_->text(state.bytes);
     json["id"] = fmt::format("{}", id(state));
     return text_of(json);
@@ -162,8 +162,8 @@ class PluginProblem final : public Problem {
   }
 
  private:
-  static std::string text_of(const nlohmann::ordered_json& json) {
-    return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  static std::string text_of(const OrderedJson& json) {
+    return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
   }
   Library library_;
 };

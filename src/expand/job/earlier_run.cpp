@@ -2,22 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "core/file/folders.hpp"
 #include "core/file/source.hpp"
+#include "core/json.hpp"
 #include "expand/engine/checkpoint.hpp"
 #include "expand/job/results.hpp"
 
 namespace spillway::expand {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 // Whether two configurations differ in nothing but the build of the problem.
-bool is_other_build(Json a, Json b) {
-  const auto build = [](Json& json) {
-    const Json taken = json.is_object() ? json.value("build", Json()) : Json();
+bool is_other_build(OrderedJson a, OrderedJson b) {
+  const auto build = [](OrderedJson& json) {
+    const OrderedJson taken = json.is_object() ? json.value("build", OrderedJson()) : OrderedJson();
     if (json.is_object()) json.erase("build");
     return taken;
   };
@@ -45,14 +42,14 @@ Result<std::optional<Checkpoint>> stored_checkpoint(const WorkFolder& work) {
 }  // namespace
 
 std::string configuration(const Problem& problem, const ExpandOptions& options) {
-  Json json;
+  OrderedJson json;
   json["format"] = 1;
   json["problem"] = problem.name();
-  json["arguments"] = Json::parse(problem.arguments_json());
+  json["arguments"] = OrderedJson::parse(problem.arguments_json());
   if (const std::string build = problem.build(); !build.empty()) json["build"] = build;
   json["identity"] = name_of(options.identity);
   json["states"] = name_of(options.states);
-  json["max_depth"] = options.max_depth ? Json(*options.max_depth) : Json(nullptr);
+  json["max_depth"] = options.max_depth ? OrderedJson(*options.max_depth) : OrderedJson(nullptr);
   return json.dump();
 }
 
@@ -60,15 +57,16 @@ Result<std::optional<ExpandSummary>> finished(const std::string& out,
                                               const std::string& configured) {
   if (!TRY(exists(out + "/result.json"))) return std::nullopt;
   if (TRY(exists(out + "/.spillway/checkpoint.json"))) return std::nullopt;
-  const Json report =
-      Json::parse(TRY(read_small_file(out + "/report.json", uint64_t{1} << 30)), nullptr, false);
+  const OrderedJson report = OrderedJson::parse(
+      TRY(read_small_file(out + "/report.json", uint64_t{1} << 30)), nullptr, false);
   const std::string text = TRY(read_small_file(out + "/result.json", uint64_t{1} << 30));
-  const Json result = Json::parse(text, nullptr, false);
+  const OrderedJson result = OrderedJson::parse(text, nullptr, false);
   const bool same = report.is_object() && report.contains("job") &&
                     report["job"].contains("configuration") &&
                     report["job"]["configuration"].dump() == configured && result.is_object();
   if (!same && report.is_object() && report.contains("job") && report["job"].is_object() &&
-      is_other_build(report["job"].value("configuration", Json()), Json::parse(configured))) {
+      is_other_build(report["job"].value("configuration", OrderedJson()),
+                     OrderedJson::parse(configured))) {
     return fail(Code::kInvalid, other_build(out));
   }
   if (!same) {
@@ -94,7 +92,7 @@ Result<std::string> read_checkpoint(const WorkFolder& work, const std::string& c
                                     const std::string& out) {
   const auto stored = TRY(stored_checkpoint(work));
   if (!stored) return std::string();
-  if (is_other_build(Json::parse(stored->configuration), Json::parse(configured)))
+  if (is_other_build(OrderedJson::parse(stored->configuration), OrderedJson::parse(configured)))
     return fail(Code::kInvalid, other_build(out));
   if (stored->configuration != configured) {
     return fail(

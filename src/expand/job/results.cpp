@@ -3,17 +3,15 @@
 #include <fmt/format.h>
 
 #include <cstring>
-#include <nlohmann/json.hpp>
 
 #include "core/file/folders.hpp"
 #include "core/file/output.hpp"
 #include "core/file/sha256.hpp"
 #include "core/file/source.hpp"
+#include "core/json.hpp"
 
 namespace spillway::expand {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr size_t kShownLayers = 1000;  // at either end
 
@@ -83,9 +81,9 @@ Result<void> write_layers_csv(const std::string& path, const SearchState& state)
 
 std::string result_json(const Problem& problem, const ExpandOptions& options,
                         const SearchState& state, const Sums& sums, bool complete) {
-  Json json;
+  OrderedJson json;
   json["problem"] = problem.name();
-  json["arguments"] = Json::parse(problem.arguments_json());
+  json["arguments"] = OrderedJson::parse(problem.arguments_json());
   json["identity"] = name_of(options.identity);
   json["states"] = sums.states;
   json["generated"] = sums.generated;
@@ -98,7 +96,7 @@ std::string result_json(const Problem& problem, const ExpandOptions& options,
   json["best"] = nullptr;
   if (state.has_best) {
     const StateView best = view_of(problem.traits().form, state.best);
-    json["best"] = Json::parse(problem.best_json(best, state.best_score));
+    json["best"] = OrderedJson::parse(problem.best_json(best, state.best_score));
   }
   return json.dump(2) + "\n";
 }

@@ -1,12 +1,11 @@
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "core/disk/work_folder.hpp"
 #include "core/file/folders.hpp"
 #include "core/file/output.hpp"
 #include "core/job/outputs.hpp"
 #include "core/job/runtime.hpp"
+#include "core/json.hpp"
 #include "expand/engine/checkpoint.hpp"
 #include "expand/engine/search.hpp"
 #include "expand/job/earlier_run.hpp"
@@ -17,8 +16,6 @@
 
 namespace spillway::expand {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 // One search from start or checkpoint to its end; kOverflow asks for another go.
 class Job {
@@ -141,7 +138,7 @@ Result<void> Job::work() {
 void Job::describe(Report& report) const {
   const Sums sums = sum_up(search_->state());
   report.fact("configuration", configured_);
-  report.fact("problem", Json(problem_.name()).dump());
+  report.fact("problem", OrderedJson(problem_.name()).dump());
   report.fact("arguments", problem_.arguments_json());
   report.fact("states", fmt::format("{}", sums.states));
   report.fact("generated", fmt::format("{}", sums.generated));

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <bit>
-#include <nlohmann/json.hpp>
 
 #include "core/disk/corrupt.hpp"
+#include "core/json.hpp"
 #include "expand/ortho/ortho_forms.hpp"
 #include "expand/ortho/ortho_text.hpp"
 
@@ -358,12 +358,12 @@ class OrthoProblem final : public Problem {
 };
 
 std::string OrthoProblem::arguments_json() const {
-  const nlohmann::ordered_json json = {
+  const OrderedJson json = {
       {"files", files_},
       {"rules", tables_->rules == OrthoRules::kCurrent ? "current" : "classic"},
       {"words", tables_->words.size()},
       {"phrases", tables_->index.fingerprint(tables_->words)}};
-  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
 
 Result<std::unique_ptr<Expander>> OrthoProblem::expander() const {
@@ -445,14 +445,12 @@ std::vector<uint32_t> OrthoProblem::payload(const StateView& state) const {
 
 std::string OrthoProblem::best_json(const StateView& state, const Score&) const {
   const Form& box = form(state);
-  nlohmann::ordered_json json = {{"score", Score{box.volume, word_count(state)}},
-                                 {"dims", box.shape.dims()}};
+  OrderedJson json = {{"score", Score{box.volume, word_count(state)}}, {"dims", box.shape.dims()}};
   json["up_axis"] = nullptr;
   if (box.up_axis) json["up_axis"] = *box.up_axis;
-  auto& cells = json["cells"] = nlohmann::ordered_json::array();
+  auto& cells = json["cells"] = OrderedJson::array();
   for (const uint32_t word : payload(state)) {
-    cells.push_back(word == kEmptyCell ? nlohmann::ordered_json(nullptr)
-                                       : nlohmann::ordered_json(tables_->words[word]));
+    cells.push_back(word == kEmptyCell ? OrderedJson(nullptr) : OrderedJson(tables_->words[word]));
   }
   json["id"] = std::to_string(id(state));
   return json.dump();

@@ -5,8 +5,8 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "core/json.hpp"
 #include "core/printable.hpp"
 
 namespace spillway::expand {
@@ -17,7 +17,7 @@ uint64_t bytes_of(const std::vector<T>& table) {
   return table.capacity() * sizeof(T);
 }
 
-std::string quoted(std::string_view text) { return nlohmann::json(text).dump(); }
+std::string quoted(std::string_view text) { return Json(text).dump(); }
 
 }  // namespace
 

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <bit>
-#include <nlohmann/json.hpp>
 
+#include "core/json.hpp"
 #include "expand/petri/firing.hpp"
 #include "expand/petri/pnml.hpp"
 
@@ -56,10 +56,10 @@ class PetriProblem final : public Problem {
   std::string name() const override { return "petri"; }
   std::string arguments_json() const override {
     // The net itself, not its file: another text of the same net is the same search.
-    return nlohmann::ordered_json{{"net", net_.id},
-                                  {"places", net_.places()},
-                                  {"transitions", net_.transitions()},
-                                  {"fingerprint", net_.fingerprint}}
+    return OrderedJson{{"net", net_.id},
+                       {"places", net_.places()},
+                       {"transitions", net_.transitions()},
+                       {"fingerprint", net_.fingerprint}}
         .dump();
   }
   ProblemTraits traits() const override {

@@ -2,11 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "core/file/folders.hpp"
 #include "core/file/sha256.hpp"
 #include "core/file/source.hpp"
+#include "core/json.hpp"
 #include "export/block/gzip.hpp"
 #include "export/job/checks.hpp"
 #include "export/job/manifest.hpp"
@@ -16,8 +15,6 @@
 
 namespace spillway::exporter {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 const char* name_of(Duplicates duplicates) {
   return duplicates == Duplicates::kError   ? "error"
@@ -40,13 +37,13 @@ std::string configuration(const ExportOptions& options, const VolumeSpec& spec, 
                           const std::string& mapping_sha) {
   Sha256 hash;
   hash.add({reinterpret_cast<const uint8_t*>(spec.json.data()), spec.json.size()});
-  Json json;
+  OrderedJson json;
   json["version"] = SPILLWAY_VERSION;
   json["to"] = options.to == Target::kArrow ? "arrow" : "precomputed";
   json["source"] = net::identity(options.source);
   json["spec_sha256"] = hash.hex();
-  json["mapping_sha256"] = mapping_sha.empty() ? Json(nullptr) : Json(mapping_sha);
-  json["scale"] = options.all_scales ? Json("all") : Json(options.scale);
+  json["mapping_sha256"] = mapping_sha.empty() ? OrderedJson(nullptr) : OrderedJson(mapping_sha);
+  json["scale"] = options.all_scales ? OrderedJson("all") : OrderedJson(options.scale);
   if (options.to == Target::kArrow) json["batch_size"] = batch_rows;
   if (options.to == Target::kPrecomputed && writes_gzip(options, spec))
     json["gzip_level"] = options.gzip_level.value_or(Gzip::kFastest);

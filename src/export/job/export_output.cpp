@@ -3,16 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <tuple>
 
 #include "core/file/folders.hpp"
+#include "core/json.hpp"
 #include "export/job/neuroglancer_link.hpp"
 
 namespace spillway::exporter {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 std::string page_of(const NeuroglancerLink& link) {
   std::string url, serve;
@@ -62,19 +60,19 @@ std::string ExportOutput::other_input(const char* how) const {
 }
 
 Result<void> ExportOutput::write_info() const {
-  Json info = Json::parse(run_.spec.json);
+  OrderedJson info = OrderedJson::parse(run_.spec.json);
   info.erase("batch_size");
   info.erase("num_scales");
   if (!info.contains("@type")) info["@type"] = "neuroglancer_multiscale_volume";
   info["type"] = "segmentation";
   info["data_type"] = "uint64";
   info["num_channels"] = 1;
-  for (Json& scale : info["scales"]) {
+  for (OrderedJson& scale : info["scales"]) {
     scale["encoding"] = "compressed_segmentation";
     scale["compressed_segmentation_block_size"] = {8, 8, 8};
     if (scale.contains("sharding") && scale["sharding"].is_null()) scale.erase("sharding");
   }
-  Json kept = Json::array();  // only the scales that are written
+  OrderedJson kept = OrderedJson::array();  // only the scales that are written
   for (uint32_t s = run_.first_scale; s < run_.end_scale; ++s) kept.push_back(info["scales"][s]);
   info["scales"] = kept;
   return write_durably(run_.options.out + "/info", info.dump(2) + "\n");

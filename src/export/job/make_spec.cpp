@@ -4,11 +4,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <nlohmann/json.hpp>
+
+#include "core/json.hpp"
 
 namespace spillway::exporter {
-
-using Json = nlohmann::ordered_json;
 
 Result<std::string> make_spec(const SpecOptions& options) {
   const VoxelLayout layout =
@@ -17,12 +16,12 @@ Result<std::string> make_spec(const SpecOptions& options) {
   std::array<double, 3> resolution =
       options.resolution.value_or(layout.resolution.value_or(std::array<double, 3>{1, 1, 1}));
   std::array<int64_t, 3> size = layout.size;
-  Json info;
+  OrderedJson info;
   info["@type"] = "neuroglancer_multiscale_volume";
   info["type"] = "segmentation";
   info["data_type"] = "uint64";
   info["num_channels"] = 1;
-  info["scales"] = Json::array();
+  info["scales"] = OrderedJson::array();
   for (unsigned s = 0; s < options.scales; ++s) {
     unsigned bits = 0;
     for (const int64_t side : size) {
@@ -33,7 +32,7 @@ Result<std::string> make_spec(const SpecOptions& options) {
     const uint64_t chunks = std::max<uint64_t>(options.target_shard.count() / 4096, 1);
     const unsigned in_shard = std::min(bits, static_cast<unsigned>(std::bit_width(chunks)) - 1);
     const unsigned minishard = std::min(6u, in_shard / 3), preshift = in_shard - minishard;
-    Json scale;
+    OrderedJson scale;
     scale["key"] = fmt::format("{}_{}_{}", resolution[0], resolution[1], resolution[2]);
     scale["size"] = size;
     scale["resolution"] = resolution;

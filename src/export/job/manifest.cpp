@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <istream>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <streambuf>
 #include <vector>
@@ -12,12 +11,11 @@
 #include "core/file/folders.hpp"
 #include "core/file/output.hpp"
 #include "core/file/sha256.hpp"
+#include "core/json.hpp"
 #include "export/spec/input_stream.hpp"
 
 namespace spillway::exporter {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr size_t kMostLine = size_t{1} << 20;
 constexpr size_t kMostFiles = 16;
@@ -30,7 +28,7 @@ std::span<const uint8_t> bytes_of(std::string_view text) {
 
 // A member that must be there and of this kind; kind by the default's type.
 template <class T>
-bool take_member(const Json& json, const char* key, T& out) {
+bool take_member(const OrderedJson& json, const char* key, T& out) {
   const auto at = json.find(key);
   if (at == json.end()) return false;
   if constexpr (std::is_same_v<T, std::string>) {
@@ -44,7 +42,7 @@ bool take_member(const Json& json, const char* key, T& out) {
   return true;
 }
 
-bool take_shard(const Json& json, ManifestShard& shard) {
+bool take_shard(const OrderedJson& json, ManifestShard& shard) {
   if (!json.is_object() || !take_member(json, "file", shard.file) ||
       !take_member(json, "rows", shard.rows) || !take_member(json, "bytes", shard.bytes) ||
       !take_member(json, "sha256", shard.sha256))
@@ -56,25 +54,25 @@ bool take_shard(const Json& json, ManifestShard& shard) {
 }
 
 // None, or which part is missing.
-std::optional<std::string> take_head(const Json& json, Manifest& manifest) {
-  const auto part = [&](const char* name) -> const Json& {
-    static const Json kNone = Json::object();
+std::optional<std::string> take_head(const OrderedJson& json, Manifest& manifest) {
+  const auto part = [&](const char* name) -> const OrderedJson& {
+    static const OrderedJson kNone = OrderedJson::object();
     const auto at = json.find(name);
     return at != json.end() && at->is_object() ? *at : kNone;
   };
-  const Json& options = part("options");
+  const OrderedJson& options = part("options");
   manifest.options = options.dump();
   if (!take_member(options, "to", manifest.to) ||
       !take_member(options, "spec_sha256", manifest.spec_sha256) ||
       !take_member(options, "keep_empty", manifest.keep_empty))
     return "options";
   (void)take_member(options, "mapping_sha256", manifest.mapping_sha256);  // null: none
-  const Json& input = part("input");
+  const OrderedJson& input = part("input");
   if (!take_member(input, "glance", manifest.glance) ||
       !take_member(input, "content", manifest.content))
     return "input";
   (void)take_member(input, "missing", manifest.missing);  // only where any is
-  const Json& totals = part("totals");
+  const OrderedJson& totals = part("totals");
   if (!take_member(totals, "blocks_in", manifest.blocks_in) ||
       !take_member(totals, "written", manifest.written) ||
       !take_member(totals, "empty", manifest.empty) ||
@@ -84,7 +82,7 @@ std::optional<std::string> take_head(const Json& json, Manifest& manifest) {
     return "totals";
   if (json.contains("scales")) {
     if (!json["scales"].is_array()) return "scales";
-    for (const Json& entry : json["scales"]) {
+    for (const OrderedJson& entry : json["scales"]) {
       ScaleSummary scale;
       uint64_t number = 0;
       if (!take_member(entry, "scale", number) ||
@@ -101,7 +99,7 @@ std::optional<std::string> take_head(const Json& json, Manifest& manifest) {
   }
   if (json.contains("files")) {
     if (!json["files"].is_array() || json["files"].size() > kMostFiles) return "files";
-    for (const Json& entry : json["files"]) {
+    for (const OrderedJson& entry : json["files"]) {
       ManifestFile file;
       if (!entry.is_object() || !take_member(entry, "file", file.file) ||
           !take_member(entry, "bytes", file.bytes) || !take_member(entry, "sha256", file.sha256))
@@ -162,8 +160,8 @@ class SourceBuffer final : public std::streambuf {
 };
 
 // What stands beside the manifest, for its "files".
-Result<Json> other_results(const std::string& folder) {
-  Json files = Json::array();
+Result<OrderedJson> other_results(const std::string& folder) {
+  OrderedJson files = OrderedJson::array();
   for (const char* const name : {"info", "spec.json", "rejects.csv"}) {
     const std::string path = folder + "/" + name;
     const auto there = TRY(look_at(path));
@@ -184,9 +182,10 @@ Result<Manifest> read_manifest(const std::string& path, const TakeShard& take) {
   std::optional<Error> first;
   std::string member;  // of the manifest, that is being read
   // A shard's entry is an object at this depth; it is dropped once it was taken.
-  const auto each = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    if (depth == 1 && event == Json::parse_event_t::key) member = parsed.get<std::string>();
-    if (member != "shards" || depth != 2 || event != Json::parse_event_t::object_end) return true;
+  const auto each = [&](int depth, OrderedJson::parse_event_t event, OrderedJson& parsed) {
+    if (depth == 1 && event == OrderedJson::parse_event_t::key) member = parsed.get<std::string>();
+    if (member != "shards" || depth != 2 || event != OrderedJson::parse_event_t::object_end)
+      return true;
     ManifestShard shard;
     if (!take_shard(parsed, shard)) {
       if (!first)
@@ -197,7 +196,7 @@ Result<Manifest> read_manifest(const std::string& path, const TakeShard& take) {
     }
     return false;
   };
-  const Json json = Json::parse(file, each, false);
+  const OrderedJson json = OrderedJson::parse(file, each, false);
   if (buffer.error()) return fail(std::move(*buffer.error()));
   if (first) return fail(std::move(*first));
   if (!json.is_object()) return fail(Code::kInvalid, path + ": is no JSON object");
@@ -220,16 +219,16 @@ Result<void> write_manifest(const std::string& path, const Manifest& head, const
     hash.add(bytes_of(text));
     return file->append(text);
   };
-  Json input{{"glance", head.glance}, {"content", head.content}};
+  OrderedJson input{{"glance", head.glance}, {"content", head.content}};
   if (head.missing > 0) input["missing"] = head.missing;
-  const Json totals{{"blocks_in", head.blocks_in},   {"written", head.written},
-                    {"empty", head.empty},           {"rejected", head.rejected},
-                    {"duplicates", head.duplicates}, {"shards", head.shards}};
+  const OrderedJson totals{{"blocks_in", head.blocks_in},   {"written", head.written},
+                           {"empty", head.empty},           {"rejected", head.rejected},
+                           {"duplicates", head.duplicates}, {"shards", head.shards}};
   TRY(append(fmt::format("{{\n\"options\": {},\n\"input\": {},\n\"totals\": {},\n\"files\": {}",
                          head.options, input.dump(), totals.dump(),
                          TRY(other_results(folder_of(path))).dump())));
   if (!head.scales.empty()) {
-    Json scales = Json::array();
+    OrderedJson scales = OrderedJson::array();
     for (const ScaleSummary& scale : head.scales) {
       scales.push_back({{"scale", scale.scale},
                         {"key", spec.scales[scale.scale].key},

@@ -4,12 +4,11 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <nlohmann/json.hpp>
+
+#include "core/json.hpp"
 
 namespace spillway::exporter {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr const char* kViewer = "https://neuroglancer-demo.appspot.com/#!";
 constexpr int kPort = 9000;
@@ -39,10 +38,10 @@ std::string shell_quoted(const std::string& text) {
 NeuroglancerLink neuroglancer_link(const std::string& folder, const Scale& scale) {
   std::error_code error;
   const std::string name = std::filesystem::absolute(folder, error).filename().string();
-  Json state;
+  OrderedJson state;
   double longest = 1;
   const double finest = *std::min_element(scale.resolution.begin(), scale.resolution.end());
-  Json position = Json::array();
+  OrderedJson position = OrderedJson::array();
   for (size_t d = 0; d < 3; ++d) {
     state["dimensions"][std::string(1, "xyz"[d])] = {scale.resolution[d] / 1e9, "m"};
     position.push_back(static_cast<double>(scale.voxel_offset[d]) +
@@ -52,15 +51,15 @@ NeuroglancerLink neuroglancer_link(const std::string& folder, const Scale& scale
   state["position"] = position;
   state["crossSectionScale"] = longest / 400;
   state["projectionScale"] = longest * 1.5;
-  Json layer;
+  OrderedJson layer;
   layer["type"] = "segmentation";
   layer["source"] = fmt::format("precomputed://http://localhost:{}", kPort);
   layer["name"] = name.empty() ? "volume" : name;
-  state["layers"] = Json::array();
+  state["layers"] = OrderedJson::array();
   state["layers"].push_back(layer);
   state["layout"] = "4panel";
   NeuroglancerLink link;
-  link.state = state.dump(-1, ' ', true, Json::error_handler_t::replace);
+  link.state = state.dump(-1, ' ', true, OrderedJson::error_handler_t::replace);
   link.url = kViewer + percent_encoded(link.state);
   link.serve = fmt::format("npx http-server {} -p {} --cors", shell_quoted(folder), kPort);
   return link;

@@ -3,18 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "core/file/folders.hpp"
 #include "core/file/output.hpp"
 #include "core/file/sha256.hpp"
+#include "core/json.hpp"
 
 namespace spillway::exporter {
-namespace {
-
-using Json = nlohmann::ordered_json;
-
-}  // namespace
+namespace {}  // namespace
 
 Bytes ShardOutput::room(Target target, uint64_t batch_rows, unsigned threads) {
   if (target == Target::kArrow) return ArrowShardWriter::room(batch_rows);
@@ -100,7 +96,8 @@ Result<void> ShardOutput::add_file(const RowHead& head, const Place& place,
   TRY(std::move(*file).leave());
   Sha256 hash;
   hash.add(content);
-  const Json entry{{"file", name}, {"rows", 1}, {"bytes", content.size()}, {"sha256", hash.hex()}};
+  const OrderedJson entry{
+      {"file", name}, {"rows", 1}, {"bytes", content.size()}, {"sha256", hash.hex()}};
   return publisher.add({number, name, {""}, entry.dump(), content.size(), ""});
 }
 

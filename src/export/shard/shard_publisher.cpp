@@ -2,17 +2,15 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "core/file/file.hpp"
 #include "core/file/folders.hpp"
 #include "core/file/sha256.hpp"
+#include "core/json.hpp"
 
 namespace spillway::exporter {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr size_t kGroupShards = 512;
 constexpr uint64_t kGroupBytes = uint64_t{512} << 20;
@@ -32,7 +30,7 @@ void forget_pages(const std::string& path) {
 // The shard's line of the manifest, and what the manifest does not tell.
 std::string journal_entry(const ShardPublisher::Finished& shard) {
   if (shard.input.empty()) return shard.entry;
-  Json entry = Json::parse(shard.entry);
+  OrderedJson entry = OrderedJson::parse(shard.entry);
   entry["input"] = shard.input;
   return entry.dump();
 }
@@ -52,7 +50,7 @@ Result<std::unique_ptr<ShardPublisher>> ShardPublisher::open(std::string out, st
   publisher->entries_ = TRY(SpillQueue::create(queue_options(), account, space));
   auto journal = TRY(Journal::open(
       publisher->work_ + "/journal", configuration, [&](std::string_view line) -> Result<void> {
-        const Json json = Json::parse(line, nullptr, false);
+        const OrderedJson json = OrderedJson::parse(line, nullptr, false);
         if (json.is_object()) {
           for (const auto& [name, value] : json.items())
             publisher->noted_[name] = value.is_string() ? value.get<std::string>() : "";
@@ -60,7 +58,7 @@ Result<std::unique_ptr<ShardPublisher>> ShardPublisher::open(std::string out, st
         }
         if (!json.is_array()) return fail(Code::kCorrupt, "a line of the journal is no list");
         publisher->has_shards_ = true;
-        for (const Json& entry : json) {
+        for (const OrderedJson& entry : json) {
           const std::string text = entry.dump();
           TRY(publisher->known_->push(
               {reinterpret_cast<const uint8_t*>(text.data()), text.size()}));
@@ -81,7 +79,7 @@ Result<void> ShardPublisher::same_as_before(const std::string& name, const std::
   if (noted != noted_.end() && has_shards_) return fail(Code::kUsage, refusal);
   TRY(wait());
   noted_[name] = value;
-  return journal_->append(Json{{name, value}}.dump());
+  return journal_->append(OrderedJson{{name, value}}.dump());
 }
 
 std::string ShardPublisher::part(uint64_t number, const std::string& extension) const {
@@ -94,7 +92,7 @@ Result<bool> ShardPublisher::is_done(const std::string& name, std::string* input
     if (!record) return false;
     next_known_.assign(reinterpret_cast<const char*>(record->data()), record->size());
   }
-  Json entry = Json::parse(next_known_, nullptr, false);
+  OrderedJson entry = OrderedJson::parse(next_known_, nullptr, false);
   const std::string file = entry.is_object() ? entry.value("file", "") : "";
   const std::string stem = file == name ? file : file.substr(0, file.rfind('.'));
   if (stem != name) return false;
@@ -115,7 +113,7 @@ Result<bool> ShardPublisher::is_done(const std::string& name, std::string* input
   return true;
 }
 
-Result<bool> ShardPublisher::is_whole(const Json& entry, const std::stop_token& stop) const {
+Result<bool> ShardPublisher::is_whole(const OrderedJson& entry, const std::stop_token& stop) const {
   const auto matches = [&](const std::string& path, const char* key) -> Result<bool> {
     auto hash = sha256_of_file(path, stop);
     if (!hash && hash.error().code() == Code::kNotFound) return false;
@@ -132,7 +130,7 @@ Result<void> ShardPublisher::check_finished(
   for (uint64_t left = known_->size(); left > 0; --left) {
     const auto record = TRY(known_->pop());
     std::string text(reinterpret_cast<const char*>(record->data()), record->size());
-    Json entry = Json::parse(text, nullptr, false);
+    OrderedJson entry = OrderedJson::parse(text, nullptr, false);
     if (entry.is_object() && !entry.contains("input")) {
       if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while looking at shards");
       if (!entry.contains(kChecked) && TRY(is_whole(entry, stop))) {
@@ -216,7 +214,7 @@ Result<void> ShardPublisher::publish(const std::vector<Pending>& group) {
 Result<void> ShardPublisher::retract() {
   TRY(flush());
   TRY(entries([&](std::string_view entry) -> Result<void> {
-    const std::string file = Json::parse(entry).value("file", "");
+    const std::string file = OrderedJson::parse(entry).value("file", "");
     const std::string stem = out_ + "/" + file.substr(0, file.rfind('.'));
     for (const std::string& path : {out_ + "/" + file, stem + ".csv"}) TRY(remove_file(path));
     return {};
@@ -235,7 +233,7 @@ Result<void> ShardPublisher::entries(const std::function<Result<void>(std::strin
 ShardPublisher::Finished finished_shard(uint64_t number, const std::string& name, Target target,
                                         const ShardFigures& figures) {
   const bool is_arrow = target == Target::kArrow;
-  Json entry;
+  OrderedJson entry;
   entry["file"] = name + (is_arrow ? ".arrow" : ".shard");
   entry["rows"] = figures.rows;
   if (is_arrow) entry["batches"] = figures.batches;

@@ -17,7 +17,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <nlohmann/json_fwd.hpp>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -26,6 +25,7 @@
 #include "core/disk/journal.hpp"
 #include "core/disk/scratch.hpp"
 #include "core/file/file.hpp"
+#include "core/json_fwd.hpp"
 #include "core/memory/budget.hpp"
 #include "core/records/spill_queue.hpp"
 #include "export/shard/arrow_shard.hpp"
@@ -90,7 +90,7 @@ class ShardPublisher {
   Result<void> publish(const std::vector<Pending>& group);
   Result<void> wait();  // for the group that is being published
   // Whether the files of a journal's entry stand there and have their hashes.
-  Result<bool> is_whole(const nlohmann::ordered_json& entry, const std::stop_token& stop) const;
+  Result<bool> is_whole(const OrderedJson& entry, const std::stop_token& stop) const;
   Result<void> remember(std::string_view entry);
 
   std::string out_, work_;

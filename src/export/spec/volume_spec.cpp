@@ -6,13 +6,12 @@
 #include <algorithm>
 #include <bit>
 #include <charconv>
-#include <nlohmann/json.hpp>
 #include <set>
+
+#include "core/json.hpp"
 
 namespace spillway::exporter {
 namespace {
-
-using Json = nlohmann::json;
 
 constexpr int64_t kBlock = 64;
 constexpr int64_t kMostVoxels = int64_t{1} << 37;  // a side: block coordinates are 32 bits

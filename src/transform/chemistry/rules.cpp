@@ -7,13 +7,13 @@
 #include <array>
 #include <filesystem>
 #include <iterator>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 
 #include "core/file/file.hpp"
 #include "core/file/folders.hpp"
 #include "core/file/sha256.hpp"
+#include "core/json.hpp"
 #include "transform/chemistry/smirks.hpp"
 
 namespace spillway::transform {
@@ -146,7 +146,7 @@ Result<int32_t> max_sites_of(std::string_view source, const YAML::Node& defaults
   return value;
 }
 
-nlohmann::json json_of(const Rule& rule) {
+Json json_of(const Rule& rule) {
   return {{"name", rule.name},
           {"label", rule.label},
           {"family", rule.family},
@@ -244,8 +244,7 @@ Result<std::shared_ptr<const RuleSet>> RuleSet::select(
 }
 
 Result<void> RuleSet::seal() {
-  nlohmann::json json = {{"defaults", {{"max_sites_per_mol", max_sites_per_mol_}}},
-                         {"rules", nlohmann::json::array()}};
+  Json json = {{"defaults", {{"max_sites_per_mol", max_sites_per_mol_}}}, {"rules", Json::array()}};
   for (const Rule& rule : rules_) json["rules"].push_back(json_of(rule));
   try {
     canonical_json_ = json.dump();

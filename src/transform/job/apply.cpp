@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "core/disk/work_folder.hpp"
 #include "core/file/folders.hpp"
 #include "core/job/outputs.hpp"
 #include "core/job/runtime.hpp"
+#include "core/json.hpp"
 #include "core/printable.hpp"
 #include "format/parquet/parquet_footer.hpp"
 #include "transform/job/apply_journal.hpp"
@@ -147,9 +146,9 @@ Result<void> Job::look_at_outputs() const {
                                         {"--rejects", options_.rejects, is_own_rejects},
                                         {"--report", options_.job.report, is_own_report},
                                         {"the report", report_beside(options_.out), is_own_report}};
-  return check_outputs(outputs, {.inputs = std::move(read),
-                                 .own = {work_->path()},
-                                 .overwrite = options_.job.overwrite});
+  return check_outputs(
+      outputs,
+      {.inputs = std::move(read), .own = {work_->path()}, .overwrite = options_.job.overwrite});
 }
 
 Result<ApplySummary> Job::run(std::stop_token stop) {
@@ -202,7 +201,7 @@ void Job::describe(Report& report) const {
   report.fact("configuration", configuration_);
   transform::describe(report, chemistry_, options_, counts_, output_->examples());
   if (!options_.rejects.empty())
-    report.fact("rejects", nlohmann::json(printable(options_.rejects, kMostPath)).dump());
+    report.fact("rejects", Json(printable(options_.rejects, kMostPath)).dump());
   report.fact("resumed", resumed_ ? "true" : "false");
   report.fact("known_unread", fmt::format("{}", steps_->known_unread()));
 }

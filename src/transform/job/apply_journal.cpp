@@ -3,18 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "core/disk/corrupt.hpp"
 #include "core/file/folders.hpp"
+#include "core/json.hpp"
 
 namespace spillway::transform {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-Json run_json(const DurableRun& run) { return {run.file, run.bytes, run.frames, run.records}; }
-DurableRun run_of(const Json& json) {
+OrderedJson run_json(const DurableRun& run) {
+  return {run.file, run.bytes, run.frames, run.records};
+}
+DurableRun run_of(const OrderedJson& json) {
   return {json.at(0).get<std::string>(), json.at(1), json.at(2), json.at(3)};
 }
 
@@ -54,11 +54,11 @@ Result<ApplyJournal> ApplyJournal::open(const WorkFolder& work, const std::strin
 
 Result<void> ApplyJournal::replay(std::string_view entry) {
   try {
-    const Json json = Json::parse(entry);
+    const OrderedJson json = OrderedJson::parse(entry);
     if (json.contains("output")) return {};
     const unsigned step = json.at("step");
     if (json.contains("done")) {
-      const Json& from = json.at("done");
+      const OrderedJson& from = json.at("done");
       StepFiles files;
       files.molecules = run_of(from.at(0));
       files.refusals = run_of(from.at(1));
@@ -71,7 +71,7 @@ Result<void> ApplyJournal::replay(std::string_view entry) {
     StepState& state = at->second;
     if (fresh) state.counts = Counts(rules_);
     if (json.contains("run")) state.runs.push_back(run_of(json.at("run")));
-    for (const Json& range : json.at("batches")) state.batches.add(range.at(0), range.at(1));
+    for (const OrderedJson& range : json.at("batches")) state.batches.add(range.at(0), range.at(1));
     state.counts.add(TRY(Counts::from_json(json.at("counts").dump(), rules_)));
   } catch (const std::exception& problem) {
     return fail_corrupt(fmt::format("{}: {}", anchor_, problem.what()));
@@ -88,24 +88,24 @@ StepState ApplyJournal::under_way(unsigned step) const {
 
 Result<void> ApplyJournal::add_run(unsigned step, const DurableRun* run, const RangeSet& batches,
                                    const Counts& counts) {
-  Json line;
+  OrderedJson line;
   line["step"] = step;
   if (run != nullptr) line["run"] = run_json(*run);
   line["batches"] = batches.ranges();
-  line["counts"] = Json::parse(counts.to_json());
+  line["counts"] = OrderedJson::parse(counts.to_json());
   return journal_->append(line.dump());
 }
 
 Result<void> ApplyJournal::begin_output() {
-  return journal_->append(Json{{"output", true}}.dump());
+  return journal_->append(OrderedJson{{"output", true}}.dump());
 }
 
 Result<void> ApplyJournal::finish_step(unsigned step, StepFiles files, bool keep) {
   if (keep) {
-    Json line;
+    OrderedJson line;
     line["step"] = step;
     line["done"] = {run_json(files.molecules), run_json(files.refusals), run_json(files.inputs)};
-    line["counts"] = Json::parse(files.counts.to_json());
+    line["counts"] = OrderedJson::parse(files.counts.to_json());
     TRY(journal_->append(line.dump()));
   }
   done_[step] = std::move(files);

@@ -2,12 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "core/disk/work_folder.hpp"
 #include "core/file/output.hpp"
 #include "core/job/outputs.hpp"
 #include "core/job/runtime.hpp"
+#include "core/json.hpp"
 #include "format/parquet/parquet_footer.hpp"
 #include "transform/job/merge_side.hpp"
 #include "transform/job/run_texts.hpp"
@@ -17,7 +16,6 @@
 namespace spillway::transform {
 namespace {
 
-using Json = nlohmann::ordered_json;
 struct MergePlan {
   MemoryPlan memory;
 };
@@ -81,7 +79,7 @@ class Merge {
   Result<void> look_at_inputs() {
     const auto budget = Budget::create(options_.job.memory);
     const Account look = TRY(budget->open({"look", 0, Bytes(0), std::nullopt}));
-    Json inputs = Json::array();
+    OrderedJson inputs = OrderedJson::array();
     for (const std::string& path : options_.inputs) {
       if (!format::RowReader::is_parquet(path))
         return fail(Code::kUsage, path + ": merge wants Parquet files");
@@ -89,7 +87,7 @@ class Merge {
       const std::string identity = TRY(open_source(path))->identity();
       inputs.push_back({path, identity});
     }
-    configuration_ = Json{{"version", SPILLWAY_VERSION}, {"merge", inputs}}.dump();
+    configuration_ = OrderedJson{{"version", SPILLWAY_VERSION}, {"merge", inputs}}.dump();
     return {};
   }
 
@@ -105,9 +103,9 @@ class Merge {
         {"--out", options_.out, is_own},
         {"--report", options_.job.report, is_own_report},
         {"the report", report_beside(options_.out), is_own_report}};
-    TRY(check_outputs(outputs, {.inputs = options_.inputs,
-                                .own = {work_->path()},
-                                .overwrite = options_.job.overwrite}));
+    TRY(check_outputs(
+        outputs,
+        {.inputs = options_.inputs, .own = {work_->path()}, .overwrite = options_.job.overwrite}));
     if (!is_marked) TRY(work_->clear());
     keep_work_ = is_marked;
     return {};
@@ -168,13 +166,13 @@ class Merge {
       open[least] = TRY(advance(side));
       if (runtime_->stop().stop_requested()) return fail(Code::kCancelled, "stopped");
     }
-    Json counts = {{"rows_in", rows_in_.load()},
-                   {"unique", rows_out_.load()},
-                   {"duplicates", rows_in_ - rows_out_}};
+    OrderedJson counts = {{"rows_in", rows_in_.load()},
+                          {"unique", rows_out_.load()},
+                          {"duplicates", rows_in_ - rows_out_}};
     writer->metadata("spillway.version", SPILLWAY_VERSION);
     writer->metadata("spillway.order", "key");
     writer->metadata("spillway.key", "xxh3-128/1");
-    writer->metadata("spillway.options", Json{{"merge", options_.inputs.size()}}.dump());
+    writer->metadata("spillway.options", OrderedJson{{"merge", options_.inputs.size()}}.dump());
     writer->metadata("spillway.counts", counts.dump());
     TRY(write_durably(work_->anchor(), configuration_));
     keep_work_ = true;

@@ -3,20 +3,18 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <nlohmann/json.hpp>
 
 #include "core/file/file.hpp"
 #include "core/file/source.hpp"
+#include "core/json.hpp"
 #include "core/printable.hpp"
 
 namespace spillway::transform {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
-Json options_json(const Chemistry& chemistry, const ApplyOptions& options) {
-  Json json;
-  Json rules = Json::array();
+OrderedJson options_json(const Chemistry& chemistry, const ApplyOptions& options) {
+  OrderedJson json;
+  OrderedJson rules = OrderedJson::array();
   for (const Chemistry::RuleName& rule : chemistry.rules) rules.push_back(rule.name);
   json["rules"] = std::move(rules);
   json["steps"] = options.steps;
@@ -28,19 +26,19 @@ Json options_json(const Chemistry& chemistry, const ApplyOptions& options) {
   json["order"] = options.order == OutputOrder::kKey ? "key" : "input";
   json["smiles_columns"] = options.rows.text_columns;
   json["header"] = options.rows.header;
-  json["carry"] = options.rows.carry_all ? Json("all") : Json(options.rows.carry);
+  json["carry"] = options.rows.carry_all ? OrderedJson("all") : OrderedJson(options.rows.carry);
   return json;
 }
 
-Json failed_json(const std::array<uint64_t, kReasonCount>& failed) {
-  Json json = Json::object();
+OrderedJson failed_json(const std::array<uint64_t, kReasonCount>& failed) {
+  OrderedJson json = OrderedJson::object();
   for (size_t i = 0; i < kReasonCount; ++i) {
     if (failed[i] > 0) json[std::string(name(static_cast<Reason>(i)))] = failed[i];
   }
   return json;
 }
 
-Json tally_json(const RuleTally& tally) {
+OrderedJson tally_json(const RuleTally& tally) {
   return {{"sites", tally.sites},
           {"products", tally.products},
           {"sites_failed", failed_json(tally.failed)},
@@ -49,17 +47,17 @@ Json tally_json(const RuleTally& tally) {
           {"known", tally.known}};
 }
 
-Json counts_json(const Chemistry& chemistry, const Counts& counts) {
-  Json json;
+OrderedJson counts_json(const Chemistry& chemistry, const Counts& counts) {
+  OrderedJson json;
   json["rows_in"] = counts.rows_in;
   json["rows_ok"] = counts.rows_ok;
   json["rows_no_site"] = counts.rows_no_site;
   json["rows_failed"] = counts.rows_failed;
   json["rows_failed_by_reason"] = failed_json(counts.rows_failed_by);
   json.update(tally_json(counts.total()));
-  Json rules = Json::object();
+  OrderedJson rules = OrderedJson::object();
   for (size_t i = 0; i < chemistry.rules.size(); ++i) {
-    Json rule = tally_json(counts.rules[i]);
+    OrderedJson rule = tally_json(counts.rules[i]);
     rule["rows"] = counts.rules[i].rows;
     rules[chemistry.rules[i].name] = std::move(rule);
   }
@@ -76,28 +74,28 @@ std::string range_text(size_t index) {
 
 // What the report beside `out` says of a finished run of this configuration; null when it says no such
 // thing.
-Json finished_report(const std::string& out, const std::string& configuration) {
+OrderedJson finished_report(const std::string& out, const std::string& configuration) {
   constexpr uint64_t kMostReport = uint64_t{16} << 20;
   const auto text = read_small_file(report_beside(out), kMostReport);
   if (!text) return {};
-  const Json report = Json::parse(*text, nullptr, false);
-  const Json job = report.is_object() ? report.value("job", Json()) : Json();
+  const OrderedJson report = OrderedJson::parse(*text, nullptr, false);
+  const OrderedJson job = report.is_object() ? report.value("job", OrderedJson()) : OrderedJson();
   const bool is_it = job.is_object() && job.value("ended", "") == "finished" &&
-                     job.value("configuration", Json()).dump() == configuration;
-  return is_it ? job : Json();
+                     job.value("configuration", OrderedJson()).dump() == configuration;
+  return is_it ? job : OrderedJson();
 }
 
 }  // namespace
 
 std::string configuration_text(const Chemistry& chemistry, const ApplyOptions& options,
                                const InputFiles& inputs, const std::vector<std::string>& known) {
-  Json json;
+  OrderedJson json;
   json["format"] = 1;
   json["version"] = SPILLWAY_VERSION;
   json["rules_sha256"] = chemistry.rules_sha256;
   json["options"] = options_json(chemistry, options);
   json["rejects"] = !options.rejects.empty();
-  Json files = Json::array();
+  OrderedJson files = OrderedJson::array();
   for (size_t i = 0; i < inputs.paths.size(); ++i)
     files.push_back({inputs.paths[i], inputs.identities[i]});
   json["inputs"] = std::move(files);
@@ -117,7 +115,7 @@ bool is_result_of(const std::string& out, const std::string& configuration) {
 
 bool is_rejects_of(const std::string& out, const std::string& configuration,
                    const std::string& rejects) {
-  const Json report = finished_report(out, configuration);
+  const OrderedJson report = finished_report(out, configuration);
   return report.is_object() && report.value("rejects", "") == printable(rejects, kMostPath);
 }
 
@@ -135,8 +133,8 @@ std::vector<std::pair<std::string, std::string>> footer_texts(const Chemistry& c
 void describe(Report& report, const Chemistry& chemistry, const ApplyOptions& options,
               const Counts& counts, const std::map<size_t, RuleExampleRow>& examples) {
   report.fact("options", options_json(chemistry, options).dump());
-  report.fact("rules_sha256", Json(chemistry.rules_sha256).dump());
-  const Json all = counts_json(chemistry, counts);
+  report.fact("rules_sha256", OrderedJson(chemistry.rules_sha256).dump());
+  const OrderedJson all = counts_json(chemistry, counts);
   for (const auto& [key, value] : all.items()) report.fact(key, value.dump());
   ReportTable rules{
       "Products by rule",

@@ -4,8 +4,8 @@
 
 #include <array>
 #include <map>
-#include <nlohmann/json.hpp>
 
+#include "core/json.hpp"
 #include "core/printable.hpp"
 #include "format/parquet/parquet_footer.hpp"
 #include "format/rows/row_reader.hpp"
@@ -30,7 +30,7 @@ std::string table_of(const std::string& title,
 }
 
 std::string refusals_text(const std::string& counts) {
-  const auto json = nlohmann::json::parse(counts, nullptr, false);
+  const auto json = Json::parse(counts, nullptr, false);
   if (!json.is_object()) return "";
   std::vector<std::pair<std::string, uint64_t>> rows;
   for (const char* key : {"rows_in", "rows_ok", "rows_no_site", "rows_failed", "sites", "products",

@@ -2,8 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
+#include "core/json.hpp"
 #include "format/parquet/parquet_footer.hpp"
 #include "format/parquet/parquet_verify.hpp"
 #include "format/rows/row_reader.hpp"
@@ -62,9 +61,7 @@ Result<std::string> verify_text(const std::string& path, Bytes memory,
                  : "  the rows are in order of the input: whether one is there twice was not "
                    "looked at\n";
   const auto counts = metadata.find("spillway.counts");
-  const auto json = counts == metadata.end()
-                        ? nlohmann::json()
-                        : nlohmann::json::parse(counts->second, nullptr, false);
+  const auto json = counts == metadata.end() ? Json() : Json::parse(counts->second, nullptr, false);
   if (!json.is_object() || !json.contains("unique") || json["unique"] != rows) {
     return fail(Code::kCorrupt,
                 fmt::format("{}: holds {} rows, which is not what its footer counted", path, rows));

@@ -2,14 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "core/disk/corrupt.hpp"
+#include "core/json.hpp"
 
 namespace spillway::transform {
 namespace {
-
-using Json = nlohmann::json;
 
 void add_to(RuleTally& sum, const RuleTally& tally) {
   sum.rows += tally.rows;
