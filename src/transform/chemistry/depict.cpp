@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "transform/chemistry/molecule_size.hpp"
 #include "transform/chemistry/rdkit_quiet.hpp"
 #include "transform/chemistry/transformer.hpp"
 
@@ -19,7 +20,9 @@ namespace {
 using Mol = std::unique_ptr<RDKit::RWMol>;
 
 Mol drawable(std::string_view smiles) {
-  Mol mol(RDKit::SmilesToMol(std::string(smiles)));
+  const std::string text(smiles);
+  refuse_large_smiles(text);
+  Mol mol(RDKit::SmilesToMol(text));
   if (!mol) return nullptr;
   for (auto* atom : mol->atoms()) atom->setAtomMapNum(0);
   return mol;
@@ -60,7 +63,9 @@ Result<std::string> draw_pair(const Depiction& depiction) {
 Result<std::string> smiles_of_sdf_record(std::string_view record) {
   const QuietRdkit quiet;
   try {
-    const Mol mol(RDKit::MolBlockToMol(std::string(record)));
+    const std::string text(record);
+    refuse_large_record(text);
+    const Mol mol(RDKit::MolBlockToMol(text));
     if (!mol) return fail(Code::kInvalid, "no molecule in this SDF record");
     return RDKit::MolToSmiles(*mol);
   } catch (const std::exception& error) {

@@ -12,6 +12,7 @@
 #include <set>
 #include <vector>
 
+#include "transform/chemistry/molecule_size.hpp"
 #include "transform/chemistry/rdkit_quiet.hpp"
 
 namespace spillway::transform {
@@ -22,6 +23,15 @@ using Mol = std::unique_ptr<RDKit::ROMol>;
 Mol parse_smarts(const std::string& smarts) {
   try {
     return Mol(RDKit::SmartsToMol(smarts));
+  } catch (const std::exception&) {
+    return nullptr;
+  }
+}
+
+Mol parse_example(const std::string& smiles) {
+  try {
+    refuse_large_smiles(smiles);
+    return Mol(RDKit::SmilesToMol(smiles));
   } catch (const std::exception&) {
     return nullptr;
   }
@@ -147,7 +157,7 @@ Result<void> check_query(const std::string& query, const std::string& smirks,
     return wrong(1, fmt::format("it has {} atoms and the left side of the SMIRKS has {}",
                                 asked->getNumAtoms(), reactant->getNumAtoms()));
   if (example.empty()) return {};
-  const Mol mol(RDKit::SmilesToMol(example));
+  const Mol mol = parse_example(example);
   if (!mol) return {};
   RDKit::SubstructMatchParameters parameters;
   parameters.uniquify = false;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "transform/chemistry/edit_plan.hpp"
+#include "transform/chemistry/molecule_size.hpp"
 #include "transform/chemistry/rdkit_quiet.hpp"
 #include "transform/chemistry/reaction.hpp"
 #include "transform/chemistry/smirks.hpp"
@@ -87,6 +88,7 @@ std::unique_ptr<RWMol> parse(std::string_view text) {
   parameters.allowCXSMILES = false;
   parameters.parseName = false;
   const std::string smiles(text);
+  refuse_large_smiles(smiles);
   auto mol = parse_flat(smiles, parameters);
   if (!mol) mol.reset(RDKit::SmilesToMol(smiles, parameters));
   if (!mol) return nullptr;
@@ -411,6 +413,5 @@ bool is_smiles(std::string_view text) {
 }
 
 bool has_inchi() { return false; }
-
 
 }  // namespace spillway::transform

@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "transform/chemistry/depict.hpp"
+#include "transform/chemistry/molecule_size.hpp"
 
 namespace spillway::transform {
 namespace {
@@ -215,11 +216,11 @@ TEST(Transformer, SitesAboveTheLimitAreCounted) {
 }
 
 TEST(Transformer, AThousandSitesAreNotTheMost) {
-  // 400 rings that no symmetry makes equal: 1,600 sites and more, above RDKit's bound of 1,000.
-  std::string smiles = "C";
-  for (int i = 0; i < 400; ++i) smiles += "Cc1ccc(O)cc1.C";
+  // Above RDKit's bound of 1,000.
+  std::string smiles = "Cc1ccc(O)cc1";
+  for (int i = 1; i < 255; ++i) smiles += ".Cc1ccc(O)cc1";
   const Ran ran = run("R1_F", smiles);
-  EXPECT_EQ(ran.counts[0].sites, 1600u);
+  EXPECT_EQ(ran.counts[0].sites, 1020u);
   EXPECT_EQ(ran.counts[0].sites, ran.counts[0].products);
 }
 
@@ -284,6 +285,27 @@ TEST(Transformer, ReadsAnSdfRecord) {
   ASSERT_TRUE(smiles) << smiles.error().message();
   EXPECT_EQ(*smiles, "CO");
   EXPECT_FALSE(smiles_of_sdf_record("nothing\n"));
+}
+
+TEST(Transformer, RefusesMoleculesThatAreTooLarge) {
+  const std::string most(kMostAtoms, 'C');
+  EXPECT_TRUE(is_smiles(most));
+  EXPECT_FALSE(is_smiles(most + "C"));
+  EXPECT_FALSE(is_smiles(std::string(16000, 'C')));
+  std::string record =
+      "chain\n\n\n  0  0  0     0  0            999 V3000\nM  V30 BEGIN CTAB\n"
+      "M  V30 COUNTS 20000 19999 0 0 0\nM  V30 BEGIN ATOM\n";
+  for (int i = 1; i <= 20000; ++i) record += "M  V30 " + std::to_string(i) + " C 0 0 0 0\n";
+  record += "M  V30 END ATOM\nM  V30 BEGIN BOND\n";
+  for (int i = 1; i < 20000; ++i) {
+    record += "M  V30 " + std::to_string(i) + " 1 " + std::to_string(i) + " " +
+              std::to_string(i + 1) + "\n";
+  }
+  record += "M  V30 END BOND\nM  V30 END CTAB\nM  END\n";
+  const auto refused = smiles_of_sdf_record(record);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("20,000 atoms, more than the 2,048"), std::string::npos)
+      << refused.error().message();
 }
 
 TEST(Depict, DrawsBothMoleculesInOneSvg) {

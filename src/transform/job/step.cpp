@@ -65,6 +65,7 @@ class Step::Sink final : public ProductSink {
       : step_(step), worker_(worker), molecule_(molecule), text_(text) {}
 
   Result<void> product(const Product& product) override {
+    TRY(step_.go_on());
     ProductData data;
     data.file = molecule_.file;
     data.source_row = molecule_.source_row;
@@ -88,6 +89,7 @@ class Step::Sink final : public ProductSink {
   }
 
   Result<void> failure(const Failure& failure) override {
+    TRY(step_.go_on());
     if (!step_.options_.keep_refusals) return {};
     const bool of_rule = failure.rule != Failure::kNoRule;
     const Ordinal ordinal = ordinal_of(of_rule ? failure.rule : 0, 0);
@@ -126,6 +128,7 @@ Result<void> Step::run(MoleculeSource& source, StepState done, std::stop_token s
   for (const DurableRun& run : done.runs) live_.to_merge += run.records;
   ExternalSortOptions sort_options = options_.sort;
   sort_options.inputs = options_.threads;
+  stop_ = stop;
   saving_.emplace(kSavingGrace).follow(stop);
   sort_options.stop = saving_->token();
   sort_options.fold = [](std::span<uint8_t> kept, Record next) {
@@ -196,10 +199,20 @@ void Step::save_what_is_done() {
   }
 }
 
+// A batch, and one molecule with a thousand sites, can take minutes. What is made of a part of a batch
+// is made again, and dropped as equal.
+Result<void> Step::go_on() const {
+  if (stop_.stop_requested()) return fail(Code::kCancelled, "stopped while applying the rules");
+  return {};
+}
+
 Result<void> Step::apply_batch(Worker& worker, const MoleculeBatch& batch) {
   worker.current = Counts(chemistry_.rules.size());
   const uint64_t before = worker.records;
-  for (size_t i = 0; i < batch.size(); ++i) TRY(apply_one(worker, batch.at(i)));
+  for (size_t i = 0; i < batch.size(); ++i) {
+    TRY(go_on());
+    TRY(apply_one(worker, batch.at(i)));
+  }
   live_.molecules += batch.size();
   live_.products += worker.current.total().products;
   live_.to_merge += worker.records - before;

@@ -79,6 +79,7 @@ class Step {
   struct Worker;
   class Sink;
   void save_what_is_done();
+  Result<void> go_on() const;
   Result<void> apply_batch(Worker& worker, const MoleculeBatch& batch);
   Result<void> apply_one(Worker& worker, const Molecule& molecule);
   Result<void> on_run(size_t input, const DurableRun& run);
@@ -87,6 +88,7 @@ class Step {
   const Chemistry& chemistry_;
   StepOptions options_;
   LiveCounts& live_;
+  std::stop_token stop_;         // of run()
   std::optional<Grace> saving_;  // the sort's stop
   std::unique_ptr<ExternalSort> sort_;
   std::vector<std::unique_ptr<Worker>> workers_;
