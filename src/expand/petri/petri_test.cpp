@@ -131,6 +131,22 @@ TEST(Petri, SaysWhatIsWrongAndWhere) {
       {net_of("<place id='a'/><transition id='t'/><arc id='x' source='t' target='a' "
               "type='inhibitor'/>"),
        "goes from a place to a transition only"},
+      {net_of("<place id='a'/><transition id='t'/><arc id='x' source='a' target='t' type='normal'>"
+              "<type value='inhibitor'/></arc>"),
+       "the arc 'x' is of two kinds"},
+      {net_of(
+           "<place id='a'><initialMarking><text>1</text><text>2</text></initialMarking></place>"),
+       "the place 'a' has an element with two values"},
+      {net_of("<place id='a'><initialMarking>1<text>2</text></initialMarking></place>"),
+       "two values"},
+      {net_of("<place id='a'><initialMarking><text>2</text>1</initialMarking></place>"),
+       "two values"},
+      {"<!DOCTYPE pnml [<!ENTITY n SYSTEM 'other'>]>" +
+           net_of("<place id='a'><initialMarking><text>1&n;</text></initialMarking></place>"),
+       "the entity 'n' is not declared here, or stands for another file"},
+      {"<!DOCTYPE pnml SYSTEM 'pnml.dtd'>" +
+           net_of("<place id='a'><initialMarking><text>1&zero;</text></initialMarking></place>"),
+       "the entity 'zero'"},
       {net_of("<place id='a'/><transition id='t'/><flowArc id='x' source='t' target='a'/>"),
        "the element 'flowArc'"},
       {net_of("<place id='a'><initialMarking><text>" + std::string(300, '0') +

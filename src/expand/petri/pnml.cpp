@@ -118,8 +118,23 @@ class Reader {
           static_cast<Reader*>(self)->guard([](Reader& reader) { return reader.end(); });
         });
     XML_SetCharacterDataHandler(parser_.get(), [](void* self, const char* text, int size) {
-      static_cast<Reader*>(self)->characters({text, static_cast<size_t>(size)});
+      static_cast<Reader*>(self)->guard([&](Reader& reader) {
+        return reader.characters({text, static_cast<size_t>(size)});
+      });
     });
+    // What stands for text that is not in the document would be left out.
+    XML_SetSkippedEntityHandler(parser_.get(), [](void* self, const char* name, int) {
+      static_cast<Reader*>(self)->guard([&](Reader& reader) { return reader.entity(name); });
+    });
+    XML_SetExternalEntityRefHandlerArg(parser_.get(), this);
+    XML_SetExternalEntityRefHandler(
+        parser_.get(),
+        [](XML_Parser self, const char* context, const char*, const char*, const char*) -> int {
+          reinterpret_cast<Reader*>(self)->guard([&](Reader& reader) {
+            return reader.entity(context != nullptr ? context : "of the document type");
+          });
+          return XML_STATUS_ERROR;
+        });
   }
 
   Result<void> feed(std::span<const uint8_t> piece, bool last) {
@@ -211,7 +226,7 @@ class Reader {
       case In::kKind:
         if (stack_.back() == In::kKind && kind_of_tool_) return enter(In::kSkipped);
         if (name == "text" || name == "value") {
-          holder_->text.clear();
+          if (in_part_ || !holder_->text.empty()) return two_values();
           in_part_ = true;
           return enter(In::kText);
         }
@@ -238,7 +253,8 @@ class Reader {
     if (left == In::kKind && holder_ != nullptr) {
       const std::string word(trimmed(holder_->text));
       const auto kind = arc_kind(word);
-      if (kind && *kind != ArcKind::kNormal) TRY(set_kind(*kind));
+      const bool is_told = !kind_of_tool_ && !word.empty();
+      if (kind && (is_told || *kind != ArcKind::kNormal)) TRY(set_kind(*kind));
       if (!kind && !kind_of_tool_) return wrong_kind(word);
     }
     if (left == In::kHolder || left == In::kKind) holder_ = nullptr;
@@ -247,15 +263,27 @@ class Reader {
     return {};
   }
 
-  void characters(std::string_view text) {
-    if (holder_ == nullptr) return;
+  Result<void> characters(std::string_view text) {
+    if (holder_ == nullptr) return {};
     const In in = stack_.back();
-    const bool direct = (in == In::kHolder || in == In::kKind) && !in_part_;
-    if (in != In::kText && !direct) return;
+    const bool direct = in == In::kHolder || in == In::kKind;
+    if (in != In::kText && !direct) return {};
     std::string& held = holder_->text;
+    if (direct && in_part_)
+      return without_leading_blanks(text).empty() ? Result<void>() : two_values();
     if (held.empty()) text = without_leading_blanks(text);
     // One more than is taken for a number or word: it is seen to be too long.
     held.append(text.substr(0, kMostText + 1 - std::min(kMostText + 1, held.size())));
+    return {};
+  }
+  tl::unexpected<Error> two_values() const {
+    return wrong(owner_ + " has an element with two values, or with one beside its <text>");
+  }
+  Result<void> entity(std::string_view name) const {
+    return wrong(
+        fmt::format("the entity '{}' is not declared here, or stands for another file; "
+                    "put in what it stands for (xmllint --noent)",
+                    printable(name)));
   }
 
   Result<void> enter(In in) {
@@ -371,12 +399,13 @@ class Reader {
     target_ = attribute(attributes, "target");
     at_ = here();
     kind_ = kind;
+    has_kind_ = kind != ArcKind::kNormal;
     weight_ = {};
     for (const std::string_view word : kKindWords) {
       const std::string_view value = attribute(attributes, word);
       const auto named = arc_kind(value);
       if (!named) return wrong_kind(value);
-      if (*named != ArcKind::kNormal) TRY(set_kind(*named));
+      if (!value.empty()) TRY(set_kind(*named));
     }
     return enter(In::kArc);
   }
@@ -391,7 +420,8 @@ class Reader {
   }
 
   Result<void> set_kind(ArcKind kind) {
-    if (kind_ != ArcKind::kNormal && kind_ != kind) return wrong(owner_ + " is of two kinds");
+    if (has_kind_ && kind_ != kind) return wrong(owner_ + " is of two kinds");
+    has_kind_ = true;
     kind_ = kind;
     return {};
   }
@@ -486,6 +516,7 @@ class Reader {
   TextPlace at_;
   std::string id_, ref_, source_, target_;
   ArcKind kind_ = ArcKind::kNormal;
+  bool has_kind_ = false;  // its element or an attribute says so
   Holder tokens_, capacity_, priority_, timed_, weight_, kind_holder_;
   Holder* holder_ = nullptr;   // that text belongs to
   bool in_part_ = false;       // its text was in a <text> or <value>
