@@ -59,7 +59,8 @@ Result<void> decode_segmentation(const ChunkFormat& format, std::span<const uint
   constexpr size_t kLabelWords = sizeof(Label) / 4;
   if (bytes.size() % 4 != 0 || bytes.size() < 4) return bad("length is no multiple of 4");
   const size_t base = value_at<uint32_t>(bytes.data());
-  if (base > bytes.size() / 4) return bad("the channel begins beyond the end");
+  if (base == 0 || base > bytes.size() / 4)
+    return bad("the channel begins within its own offset or beyond the end");
   const uint8_t* const from = bytes.data() + 4 * base;
   const size_t words = bytes.size() / 4 - base;
   const Extent& block = format.segmentation_block;
@@ -76,6 +77,7 @@ Result<void> decode_segmentation(const ChunkFormat& format, std::span<const uint
       return bad("values beyond the end");
     const size_t entries = table < words ? (words - table) / kLabelWords : 0;
     if (entries == 0) return bad("a table beyond the end");
+    if (table < 2 * count) return bad("a table within the headers");  // zero bytes, most likely
     const uint8_t* const labels = from + 4 * table;
     const uint32_t mask = width == 32 ? ~uint32_t{0} : (uint32_t{1} << width) - 1;
     const std::array<size_t, 3> at{b % blocks[0] * block[0], b / blocks[0] % blocks[1] * block[1],

@@ -74,6 +74,12 @@ TEST(ChunkFormat, ReadsLabelsOf32BitsInBlocksOfAnyShape) {
   EXPECT_GE(format.bound({3, 2, 1}), bytes.size());
   for (size_t less = 0; less < bytes.size(); ++less)
     EXPECT_FALSE(decode_chunk(format, std::span(bytes).first(less), {3, 2, 1}, {3, 2, 1}, out));
+  // Zero bytes, as a file system leaves them after a crash, are no empty chunk.
+  for (size_t kept : {size_t{0}, sizeof(uint32_t)}) {
+    std::vector<uint8_t> zeroed = bytes;
+    std::fill(zeroed.begin() + static_cast<ptrdiff_t>(kept), zeroed.end(), uint8_t{0});
+    EXPECT_FALSE(decode_chunk(format, zeroed, {3, 2, 1}, {3, 2, 1}, out)) << kept;
+  }
 }
 
 // A reader over `bytes`, the one shard of a volume of 4 x 4 x 4 chunks.

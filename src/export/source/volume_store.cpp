@@ -171,6 +171,10 @@ Result<std::unique_ptr<VolumeStore>> VolumeStore::open(const std::string& place,
                                                        std::shared_ptr<Marks> marks) {
   if (net::is_http(place)) {
     TRY(net::check_address(place));
+    if (place.find_first_of("?#") != std::string::npos)
+      return fail(Code::kUsage, net::redacted(place) +
+                                    ": the address of a volume is that of a folder and has no "
+                                    "query; a signature of one file opens no other");
     return std::unique_ptr<VolumeStore>(std::make_unique<HttpStore>(place, std::move(marks)));
   }
   return std::unique_ptr<VolumeStore>(std::make_unique<LocalStore>(place));
