@@ -310,8 +310,9 @@ Result<void> ExportCommand::run_export(std::stop_token stop) {
              static_cast<double>(done.blocks_in) / seconds, to_string(Bytes(done.bytes)),
              to_string(done.peak_memory), done.out);
   if (done.scales_left > 0)
-    fmt::print("{} coarser scales of the source were not asked for (--scale all takes them)\n",
-               done.scales_left);
+    fmt::print(
+        "coarser scales of the source that were not asked for: {} (--scale all takes them)\n",
+        done.scales_left);
   if (done.shards_skipped > 0)
     fmt::print("{} shards stood there already\n", grouped(done.shards_skipped));
   print_link(done);

@@ -19,6 +19,7 @@
 #include "cli/transform_command.hpp"
 #include "core/job/runtime.hpp"
 #include "core/nearest.hpp"
+#include "core/printable.hpp"
 #include "core/say.hpp"
 #include "expand/problem/problem.hpp"
 
@@ -76,6 +77,16 @@ class Signals {
   std::stop_source source_;
   std::jthread thread_;
 };
+
+// RDKit's recursion over a molecule takes some 700 bytes an atom; `ulimit -s` decides otherwise, and
+// where it is unlimited a thread gets 2 MiB.
+void give_threads_stack() {
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return;
+  if (pthread_attr_setstacksize(&attributes, size_t{8} << 20) == 0)
+    (void)pthread_setattr_default_np(&attributes);
+  pthread_attr_destroy(&attributes);
+}
 
 // Failures are results, all but two: no memory or no thread from the system, within a ulimit say. Then
 // the process ends at once, as by kill -9, which every job survives, but says why.
@@ -152,7 +163,7 @@ int usage_error(const CLI::App& app, const std::vector<std::string>& words,
   for (char& c : line) {
     if (c == '\n') c = ' ';
   }
-  fmt::print(stderr, "spillway: {}\n", line);
+  say(fmt::format("spillway: {}\n", without_controls(without_secrets(line))));
   return 2;
 }
 
@@ -195,6 +206,7 @@ int run(std::vector<std::string> words) {
   transform.add_to(app);
   ExportCommand export_command;
   export_command.add_to(app);
+  if (auto checked = check_utf8(words); !checked) return report(checked.error());
   if (!words.empty() && words[0] == "help") return help_text(app, words);
 
   std::vector<std::string> after;
@@ -213,6 +225,7 @@ int run(std::vector<std::string> words) {
     return usage_error(app, words, error);
   }
   if (auto checked = check_empty_values(app, words); !checked) return report(checked.error());
+  give_threads_stack();
   Signals signals;
   const auto run_chosen = [&] {
     if (transform.chosen()) return transform.run(signals.token());

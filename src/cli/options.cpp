@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/printable.hpp"
 #include "core/say.hpp"
 
 namespace spillway::cli {
@@ -130,6 +131,18 @@ void say_memory_limit(const JobOptions& job) {
   say(fmt::format("spillway: memory limit {} ({})\n", to_string(job.memory), job.memory_source));
 }
 
+Result<void> check_utf8(const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
+    if (is_utf8(word)) continue;
+    return fail(
+        Code::kUsage,
+        fmt::format("'{}': byte {} is not UTF-8, as words and names of files have to be here "
+                    "(they stand in journals and reports); rename the file",
+                    printable(word), utf8_length(word)));
+  }
+  return {};
+}
+
 Result<void> check_empty_values(const CLI::App& app, const std::vector<std::string>& words) {
   std::vector<std::string> options;
   for (const auto& [name, command] : commands_of(app, "")) {
@@ -142,7 +155,10 @@ Result<void> check_empty_values(const CLI::App& app, const std::vector<std::stri
     const std::string& word = words[i];
     const bool ends_empty = word.ends_with('=') && is_option(word.substr(0, word.size() - 1));
     const bool is_empty = word.empty() && i > 0 && is_option(words[i - 1]);
-    if (!ends_empty && !is_empty) continue;
+    if (!ends_empty && !word.empty()) continue;
+    if (!ends_empty && !is_empty)
+      return fail(Code::kUsage,
+                  fmt::format("word {} is empty; a variable of the shell that is not set?", i + 1));
     return fail(Code::kUsage,
                 fmt::format("{}: has an empty value; give one or leave the option out",
                             ends_empty ? word.substr(0, word.size() - 1) : words[i - 1]));

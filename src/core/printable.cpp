@@ -52,14 +52,17 @@ void escape(char c, std::string& out) {
 
 }  // namespace
 
-bool is_utf8(std::string_view text) {
-  for (size_t at = 0; at < text.size();) {
+size_t utf8_length(std::string_view text) {
+  size_t at = 0;
+  while (at < text.size()) {
     const size_t length = first_of(text.substr(at)).length;
-    if (length == 0) return false;
+    if (length == 0) break;
     at += length;
   }
-  return true;
+  return at;
 }
+
+bool is_utf8(std::string_view text) { return utf8_length(text) == text.size(); }
 
 std::string printable(std::string_view bytes, size_t most) {
   std::string out;
@@ -75,6 +78,34 @@ std::string printable(std::string_view bytes, size_t most) {
   }
   if (at < bytes.size()) out += "... (" + grouped(bytes.size()) + " bytes)";
   return out;
+}
+
+std::string without_secrets(std::string_view text) {
+  constexpr std::string_view kScheme = "://";
+  std::string out;
+  while (true) {
+    const size_t scheme = text.find(kScheme);
+    if (scheme == std::string_view::npos) return out + std::string(text);
+    out += text.substr(0, scheme + kScheme.size());
+    text.remove_prefix(scheme + kScheme.size());
+    std::string_view address = text.substr(0, text.find_first_of(" \t\r\n'\"<>"));
+    text.remove_prefix(address.size());
+    const size_t end = address.find_last_not_of(":;,)");  // of the sentence around it
+    const std::string_view behind = address.substr(end == std::string_view::npos ? 0 : end + 1);
+    address.remove_suffix(behind.size());
+    const size_t host = std::min(address.find_first_of("/?#"), address.size());
+    const size_t user = address.substr(0, host).rfind('@');
+    const bool has_inner = address.find(kScheme) < address.find('?');  // precomputed://https://...
+    if (has_inner) {
+      out += without_secrets(address);
+    } else {
+      if (user != std::string_view::npos) address.remove_prefix(user + 1);
+      const size_t query = address.find('?');
+      out += address.substr(0, query);
+      if (query != std::string_view::npos) out += "?...";
+    }
+    out += behind;
+  }
 }
 
 std::string without_controls(std::string text) {

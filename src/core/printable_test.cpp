@@ -31,6 +31,24 @@ TEST(Printable, TellsUtf8) {
     EXPECT_FALSE(is_utf8(wrong)) << wrong;
 }
 
+TEST(Printable, NoErrorTellsASecret) {
+  for (const char* const scheme : {"http", "HTTPS", "s3", "precomputed://https"}) {
+    const std::string begin = std::string(scheme) + "://";
+    EXPECT_EQ(without_secrets("reading " + begin + "me:secret@host/a@b?sig=secret&x=1: not found"),
+              "reading " + begin + "host/a@b?...: not found");
+    EXPECT_EQ(without_secrets(begin + "host/a?..."), begin + "host/a?...");
+    EXPECT_EQ(
+        without_secrets("'" + begin + "host?secret' or '" + begin + "s@b', (" + begin + "c?s)"),
+        "'" + begin + "host?...' or '" + begin + "b', (" + begin + "c?...)");
+    EXPECT_EQ(Error(Code::kIo, begin + "host/a?secret").message(), begin + "host/a?...");
+    EXPECT_EQ(Error(Code::kIo, "no").with(begin + "host/a?secret").message(),
+              begin + "host/a?...: no");
+  }
+  EXPECT_EQ(without_secrets("is it there? a@b"), "is it there? a@b");
+  EXPECT_EQ(without_secrets("http://a?u=http://b?s"), "http://a?...");
+  EXPECT_EQ(without_secrets("://"), "://");
+}
+
 TEST(Printable, NoErrorCarriesControlBytesOrABook) {
   const Error error(Code::kInvalid, "bad \x1b]0;title\x07 name\nledger");
   EXPECT_EQ(error.message(), "bad \\x1b]0;title\\x07 name\nledger");

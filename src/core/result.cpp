@@ -10,14 +10,14 @@
 namespace spillway {
 namespace {
 
-// Whatever a message was put together from, it cannot drive a terminal or fill a disk.
+// Whatever a message was put together from, it cannot drive a terminal, fill a disk or tell a password.
 std::string fit_to_print(std::string message) {
   constexpr size_t kMost = size_t{16} << 10;
   if (message.size() > kMost) {
     message.resize(kMost);
     message += "...";
   }
-  return without_controls(std::move(message));
+  return without_controls(without_secrets(message));
 }
 
 Code code_of(int system_errno) {
@@ -110,7 +110,7 @@ Error Error::from_errno(std::string_view what, int system_errno) {
 }
 
 Error Error::with(std::string_view context) && {
-  rep_->message = without_controls(std::string(context)) + ": " + rep_->message;
+  rep_->message = without_controls(without_secrets(context)) + ": " + rep_->message;
   return std::move(*this);
 }
 

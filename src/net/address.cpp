@@ -73,7 +73,8 @@ bool signs(std::string_view parameter) {
 }  // namespace
 
 bool is_http(std::string_view address) {
-  return address.starts_with("http://") || address.starts_with("https://");
+  const std::string scheme = lower(address.substr(0, std::string_view("https://").size()));
+  return scheme.starts_with("http://") || scheme == "https://";
 }
 
 Result<void> check_address(const std::string& address) {

@@ -12,7 +12,7 @@
 
 namespace spillway::net {
 
-bool is_http(std::string_view address);  // begins with http:// or https://
+bool is_http(std::string_view address);  // begins with http:// or https://, in either case
 // kUsage: no http address, no host, or a user in it.
 [[nodiscard]] Result<void> check_address(const std::string& address);
 

@@ -28,6 +28,7 @@ TEST(Address, IsTheSameThingWhenItIsSignedAnew) {
 
 TEST(Address, OnesThatCannotBeReadAreRefusedWithoutTheirSecrets) {
   EXPECT_TRUE(check_address("http://host:81/a?b=c").has_value());
+  EXPECT_TRUE(check_address("HTTPS://host/a").has_value());
   for (const char* const bad : {"ftp://host/a?sig=secret", "http://me:secret@host/a", "http:///a",
                                 "http://host/a b?sig=secret", "http://host/a\r\nX: secret"}) {
     const auto checked = check_address(bad);

@@ -19,7 +19,8 @@ Result<std::shared_ptr<ScratchSpace>> ScratchSpace::create(Options options) {
   }
   auto space = std::shared_ptr<ScratchSpace>(new ScratchSpace);
   space->folder_ = options.folder;
-  space->limit_ = options.limit > Bytes(0) ? options.limit : Bytes(disk.free / 10 * 9);
+  space->has_own_limit_ = options.limit > Bytes(0);
+  space->limit_ = space->has_own_limit_ ? options.limit : Bytes(disk.free / 10 * 9);
   return space;
 }
 
@@ -27,11 +28,14 @@ Result<void> ScratchSpace::reserve(Bytes bytes) {
   const uint64_t used = used_.fetch_add(bytes.count(), std::memory_order_relaxed) + bytes.count();
   if (used > limit_.count()) {
     used_.fetch_sub(bytes.count(), std::memory_order_relaxed);
+    const char* const why =
+        has_own_limit_ ? "is full: raise --scratch-limit"
+                       : "has taken nine tenths of what was free on its disk: make room, or choose "
+                         "another folder with --scratch";
     return fail(
         Code::kScratchFull,
-        fmt::format("scratch in {} is full: raise --scratch-limit (used {} of {}, needed {} more)",
-                    folder_, to_string(Bytes(used - bytes.count())), to_string(limit_),
-                    to_string(bytes)));
+        fmt::format("scratch in {} {} (used {} of {}, needed {} more)", folder_, why,
+                    to_string(Bytes(used - bytes.count())), to_string(limit_), to_string(bytes)));
   }
   written_.fetch_add(bytes.count(), std::memory_order_relaxed);
   uint64_t peak = peak_.load(std::memory_order_relaxed);

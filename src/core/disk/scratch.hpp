@@ -54,6 +54,7 @@ class ScratchSpace : public std::enable_shared_from_this<ScratchSpace> {
   friend class ScratchFile;
   ScratchSpace() = default;
   std::string folder_;
+  bool has_own_limit_ = false;  // else of the disk
   Bytes limit_;
   std::atomic<uint64_t> used_{0}, peak_{0}, written_{0};
 };

@@ -8,6 +8,7 @@
 
 #include "core/bytes.hpp"
 #include "core/file/folders.hpp"
+#include "core/printable.hpp"
 
 namespace spillway {
 namespace {
@@ -80,6 +81,16 @@ std::vector<std::string> files_of_glob(const std::string& pattern) {
   return found;
 }
 
+// Names stand in journals and reports, whose text is UTF-8.
+Result<void> check_names(std::span<const std::string> paths) {
+  for (const std::string& path : paths) {
+    if (!is_utf8(path))
+      return fail(Code::kUsage,
+                  printable(path, path.size()) + ": the name is not UTF-8; rename the file");
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> refuse_remote(const std::string& path) {
@@ -143,6 +154,7 @@ Result<std::vector<std::string>> expand_paths(const std::vector<std::string>& wo
       return fail(Code::kNotFound, fmt::format("{}: no such file", word));
     }
   }
+  TRY(check_names(files));
   return files;
 }
 
