@@ -238,6 +238,7 @@ ProgressSnapshot ExportJob::snapshot() {
 
 // What lies where the run writes would be read and replaced, or removed, at once.
 Result<void> refuse_inputs_within(const ExportOptions& options) {
+  if (!TRY(is_folder(options.out))) return {};
   const std::string source = precomputed_place(options.source).value_or(options.source);
   for (const std::string& input : {source, options.spec, options.mapping}) {
     if (input.empty() || input == "-" || input.find("://") != std::string::npos) continue;
