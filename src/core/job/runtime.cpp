@@ -53,7 +53,6 @@ Result<void> JobRuntime::run(const Body& body) {
     body_ = &body;
     progress_ = Progress::start(options_.job.progress, options_.job.memory, body.snapshot);
   }
-  if (!body.resuming.empty()) note(body.resuming);
   auto governor = std::make_unique<Governor>(
       *budget_,
       Governor::Options{.limit = options_.job.memory,

@@ -61,7 +61,6 @@ class JobRuntime {
     std::function<Result<void>()> work;
     std::function<bool()> can_resume = [] { return false; };
     std::function<void(Report&)> describe = [](Report&) {};  // facts, before any report
-    std::string resuming;  // a note at the start: "resuming X at depth 9"
   };
   // The work, watched. Once.
   [[nodiscard]] Result<void> run(const Body& body);

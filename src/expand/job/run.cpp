@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <atomic>
+
 #include "core/disk/work_folder.hpp"
 #include "core/file/folders.hpp"
 #include "core/file/output.hpp"
@@ -50,6 +52,7 @@ class Job {
   Rate rate_;  // the progress thread's, once that runs
   bool resumed_ = false;
   bool has_checkpoint_ = false;
+  std::atomic<bool> has_begun_{false};  // the search has its state
   ExpandSummary summary_;
 };
 
@@ -73,7 +76,7 @@ Result<void> Job::prepare(std::stop_token stop) {
   options.work_folder = work_.path();
   options.on_round = [this] { runtime_->count(search_->progress().generated); };
   search_ = TRY(Search::create(problem_, options, runtime_->budget(), runtime_->space()));
-  return begin();
+  return {};
 }
 
 // From the checkpoint that is there, or from nothing.
@@ -81,10 +84,15 @@ Result<void> Job::begin() {
   const std::string checkpoint = TRY(read_checkpoint(work_, configured_, out_));
   if (checkpoint.empty() || checkpoint == "null") {
     TRY(work_.clear());
-    return save("null");
+    TRY(save("null"));
+  } else {
+    has_checkpoint_ = true;
+    TRY(search_->restore(checkpoint, runtime_->stop()));
+    resumed_ = true;
+    runtime_->note(
+        fmt::format("resuming {} at depth {}", out_, search_->state().layers.size() - 1));
   }
-  TRY(search_->restore(checkpoint, runtime_->stop()));
-  resumed_ = has_checkpoint_ = true;
+  has_begun_ = true;
   return {};
 }
 
@@ -94,9 +102,14 @@ Result<void> Job::save(const std::string& search) const {
 }
 
 ProgressSnapshot Job::snapshot() {
+  ProgressSnapshot snapshot;
+  if (!has_begun_) {
+    snapshot.phase = "begin";
+    snapshot.text = "looking at what an earlier run left";
+    return snapshot;
+  }
   const SearchProgress now = search_->progress();
   runtime_->count(now.generated);
-  ProgressSnapshot snapshot;
   snapshot.phase = fmt::format("depth {} {}", now.depth, now.phase);
   snapshot.text =
       fmt::format("{} states  {} M/s generated  frontier {}", grouped(now.states),
@@ -113,21 +126,17 @@ ProgressSnapshot Job::snapshot() {
 
 Result<ExpandSummary> Job::run(std::stop_token stop) {
   TRY(prepare(std::move(stop)));
-  rate_.per_second(search_->progress().generated);  // what earlier runs did does not count
-  std::string resuming;
-  if (resumed_)
-    resuming = fmt::format("resuming {} at depth {}", out_, search_->state().layers.size() - 1);
   TRY(runtime_->run({.snapshot = [this] { return snapshot(); },
                      .work = [this] { return work(); },
                      .can_resume = [this] { return has_checkpoint_; },
-                     .describe = [this](Report& report) { describe(report); },
-                     .resuming = std::move(resuming)}));
+                     .describe = [this](Report& report) { describe(report); }}));
   search_.reset();
   TRY(work_.remove());
   return summary_;
 }
 
 Result<void> Job::work() {
+  TRY(begin());
   TRY(search_->run(runtime_->stop(), [&](const std::string& text) {
     has_checkpoint_ = true;
     return save(text);
@@ -136,10 +145,11 @@ Result<void> Job::work() {
 }
 
 void Job::describe(Report& report) const {
-  const Sums sums = sum_up(search_->state());
   report.fact("configuration", configured_);
   report.fact("problem", OrderedJson(problem_.name()).dump());
   report.fact("arguments", problem_.arguments_json());
+  if (!has_begun_) return;
+  const Sums sums = sum_up(search_->state());
   report.fact("states", fmt::format("{}", sums.states));
   report.fact("generated", fmt::format("{}", sums.generated));
   report.fact("duplicates", fmt::format("{}", sums.duplicates));

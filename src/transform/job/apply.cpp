@@ -4,6 +4,7 @@
 
 #include "core/disk/work_folder.hpp"
 #include "core/file/folders.hpp"
+#include "core/file/sha256.hpp"
 #include "core/job/outputs.hpp"
 #include "core/job/runtime.hpp"
 #include "core/json.hpp"
@@ -28,8 +29,11 @@ class Job {
 
  private:
   Result<void> prepare(std::stop_token stop);
+  Result<void> begin();
   Result<void> look_at_inputs();
   Result<void> look_at_outputs() const;
+  std::vector<OutputName> reports() const;
+  OutputRules output_rules() const;
   Result<void> work();
   RecordShape shape() const {
     return {options_.transform.descriptors, options_.transform.inchikey};
@@ -48,7 +52,7 @@ class Job {
   std::unique_ptr<JobRuntime> runtime_;
   Account read_;
   InputFiles inputs_;
-  std::string configuration_;
+  std::string configuration_, rejects_sha256_;
   std::optional<ApplyJournal> journal_;
   std::optional<ApplyOutput> output_;
   std::unique_ptr<ApplySteps> steps_;
@@ -81,6 +85,12 @@ Result<void> Job::prepare(std::stop_token stop) {
                                     .keeps = "the last durable run"}));
   plan_.sort_options.stop = plan_.parent_options.stop = runtime_->stop();
   read_ = TRY(runtime_->open("read"));
+  inputs_.paths = TRY(expand_paths(options_.inputs, format::RowReader::suffixes()));
+  return check_outputs(reports(), output_rules());  // they are written at every end
+}
+
+// The inputs as they are, and what an earlier run left.
+Result<void> Job::begin() {
   TRY(look_at_inputs());
   if (!options_.resume) {
     TRY(look_at_outputs());
@@ -116,13 +126,14 @@ Result<void> Job::prepare(std::stop_token stop) {
                                    .live = live_,
                                    .read = read_,
                                    .steps = steps}));
+  if (resumed_) runtime_->note(fmt::format("resuming {} from {}", options_.out, work_->path()));
   return {};
 }
 
 // What the output depends on.
 Result<void> Job::look_at_inputs() {
-  inputs_ = TRY(
-      survey_inputs(options_.inputs, options_.rows, read_, chemistry_.is_smiles, runtime_->stop()));
+  inputs_ = TRY(survey_inputs(std::move(inputs_.paths), options_.rows, read_, chemistry_.is_smiles,
+                              runtime_->stop()));
   std::vector<std::string> known;
   for (const std::string& path : options_.known)
     known.push_back(path + " " + TRY(open_source(path))->identity());
@@ -139,27 +150,30 @@ Result<void> Job::look_at_outputs() const {
   const auto is_own_rejects = [this](const std::string& path) {
     return resumed_ || is_rejects_of(options_.out, configuration_, path);
   };
+  std::vector<OutputName> outputs{{"--out", options_.out, is_own},
+                                  {"--rejects", options_.rejects, is_own_rejects}};
+  for (OutputName& report : reports()) outputs.push_back(std::move(report));
+  return check_outputs(outputs, output_rules());
+}
+
+std::vector<OutputName> Job::reports() const {
+  return {{"--report", options_.job.report, is_own_report},
+          {"the report", report_beside(options_.out), is_own_report}};
+}
+
+OutputRules Job::output_rules() const {
   std::vector<std::string> read = inputs_.paths;
   read.insert(read.end(), options_.known.begin(), options_.known.end());
   read.push_back(chemistry_.rules_source);
-  const std::vector<OutputName> outputs{{"--out", options_.out, is_own},
-                                        {"--rejects", options_.rejects, is_own_rejects},
-                                        {"--report", options_.job.report, is_own_report},
-                                        {"the report", report_beside(options_.out), is_own_report}};
-  return check_outputs(
-      outputs,
-      {.inputs = std::move(read), .own = {work_->path()}, .overwrite = options_.job.overwrite});
+  return {.inputs = std::move(read), .own = {work_->path()}, .overwrite = options_.job.overwrite};
 }
 
 Result<ApplySummary> Job::run(std::stop_token stop) {
   TRY(prepare(std::move(stop)));
-  std::string resuming;
-  if (resumed_) resuming = fmt::format("resuming {} from {}", options_.out, work_->path());
   const auto done = runtime_->run({.snapshot = [this] { return snapshot(); },
                                    .work = [this] { return work(); },
                                    .can_resume = [this] { return can_resume(); },
-                                   .describe = [this](Report& report) { describe(report); },
-                                   .resuming = std::move(resuming)});
+                                   .describe = [this](Report& report) { describe(report); }});
   if (!done) {
     is_over_ = done.error().code() == Code::kInternal;  // it would only be met again
     return fail(done.error().clone());
@@ -175,6 +189,7 @@ Result<ApplySummary> Job::run(std::stop_token stop) {
 }
 
 Result<void> Job::work() {
+  TRY(begin());
   for (unsigned step = 1; step <= options_.steps; ++step) {
     live_.step = step;
     if (!journal_->is_done(step)) TRY(steps_->run(step));
@@ -184,7 +199,10 @@ Result<void> Job::work() {
     TRY(journal_->begin_output());
     TRY(output_->write_table(journal_->all_done(), counts_));
   }
-  if (!options_.rejects.empty()) TRY(output_->write_refusals(journal_->all_done()));
+  if (!options_.rejects.empty()) {
+    TRY(output_->write_refusals(journal_->all_done()));
+    rejects_sha256_ = TRY(sha256_of_file(options_.rejects, runtime_->stop()));
+  }
   auto reported = runtime_->finish_report();
   if (reported) return {};
   return fail(std::move(reported).error().with(options_.out + " is whole, but its report is not"));
@@ -198,10 +216,12 @@ ProgressSnapshot Job::snapshot() {
 }
 
 void Job::describe(Report& report) const {
+  if (!steps_) return;  // it ended before it began
   report.fact("configuration", configuration_);
   transform::describe(report, chemistry_, options_, counts_, output_->examples());
   if (!options_.rejects.empty())
     report.fact("rejects", Json(printable(options_.rejects, kMostPath)).dump());
+  if (!rejects_sha256_.empty()) report.fact("rejects_sha256", Json(rejects_sha256_).dump());
   report.fact("resumed", resumed_ ? "true" : "false");
   report.fact("known_unread", fmt::format("{}", steps_->known_unread()));
 }

@@ -52,7 +52,7 @@ struct Chemistry {
     std::string name, family;
     uint16_t position = 0;  // in the rules' file
   };
-  std::vector<RuleName> rules;  // of the selection, by position
+  std::vector<RuleName> rules;             // of the selection, by position
   std::string rules_sha256, rules_source;  // source: the file's name
   std::function<Result<std::unique_ptr<Transformer>>()> make;
   std::function<bool(std::string_view)> is_smiles;

@@ -142,12 +142,12 @@ Result<void> check_carried(const std::vector<format::ColumnSpec>& first, const s
 
 }  // namespace
 
-Result<InputFiles> survey_inputs(const std::vector<std::string>& words,
-                                 const format::RowOptions& options, Account account,
+Result<InputFiles> survey_inputs(std::vector<std::string> paths, const format::RowOptions& options,
+                                 Account account,
                                  const std::function<bool(std::string_view)>& is_smiles,
                                  const std::stop_token& stop) {
   InputFiles files;
-  files.paths = TRY(expand_paths(words, format::RowReader::suffixes()));
+  files.paths = std::move(paths);
   for (size_t i = 0; i < files.paths.size(); ++i) {
     if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while looking at the inputs");
     const std::string& path = files.paths[i];

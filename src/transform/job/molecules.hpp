@@ -78,7 +78,7 @@ struct InputFiles {
 // Opens each once and checks that they can be read together. A CSV whose first line is a molecule
 // where names should stand is refused: `is_smiles` tells.
 [[nodiscard]] Result<InputFiles> survey_inputs(
-    const std::vector<std::string>& words, const format::RowOptions& options, Account account,
+    std::vector<std::string> paths, const format::RowOptions& options, Account account,
     const std::function<bool(std::string_view)>& is_smiles, const std::stop_token& stop = {});
 
 std::unique_ptr<MoleculeSource> rows_of(const InputFiles& files, format::RowOptions options,

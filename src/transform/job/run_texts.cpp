@@ -72,16 +72,19 @@ std::string range_text(size_t index) {
   return fmt::format("{} to {}", ranges[index - 1] + 1, ranges[index]);
 }
 
-// What the report beside `out` says of a finished run of this configuration; null when it says no such
-// thing.
-OrderedJson finished_report(const std::string& out, const std::string& configuration) {
+// What the report beside `out` says of a finished run; null when it says no such thing.
+OrderedJson finished_report(const std::string& out) {
   constexpr uint64_t kMostReport = uint64_t{16} << 20;
   const auto text = read_small_file(report_beside(out), kMostReport);
   if (!text) return {};
   const OrderedJson report = OrderedJson::parse(*text, nullptr, false);
   const OrderedJson job = report.is_object() ? report.value("job", OrderedJson()) : OrderedJson();
-  const bool is_it = job.is_object() && job.value("ended", "") == "finished" &&
-                     job.value("configuration", OrderedJson()).dump() == configuration;
+  return job.is_object() && job.value("ended", OrderedJson()) == "finished" ? job : OrderedJson();
+}
+OrderedJson finished_report(const std::string& out, const std::string& configuration) {
+  OrderedJson job = finished_report(out);
+  const bool is_it =
+      !job.is_null() && job.value("configuration", OrderedJson()).dump() == configuration;
   return is_it ? job : OrderedJson();
 }
 
@@ -116,7 +119,17 @@ bool is_result_of(const std::string& out, const std::string& configuration) {
 bool is_rejects_of(const std::string& out, const std::string& configuration,
                    const std::string& rejects) {
   const OrderedJson report = finished_report(out, configuration);
-  return report.is_object() && report.value("rejects", "") == printable(rejects, kMostPath);
+  return !report.is_null() &&
+         report.value("rejects", OrderedJson()) == printable(rejects, kMostPath);
+}
+
+std::optional<RejectsMark> rejects_mark(const std::string& out) {
+  const OrderedJson report = finished_report(out);
+  if (report.is_null()) return std::nullopt;
+  const OrderedJson path = report.value("rejects", OrderedJson());
+  const OrderedJson sha256 = report.value("rejects_sha256", OrderedJson());
+  if (!path.is_string() || !sha256.is_string()) return std::nullopt;
+  return RejectsMark{path, sha256};
 }
 
 std::vector<std::pair<std::string, std::string>> footer_texts(const Chemistry& chemistry,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +33,12 @@ bool is_result_of(const std::string& out, const std::string& configuration);
 // Whether the run of this configuration that wrote `out` wrote its refusals to `rejects`.
 bool is_rejects_of(const std::string& out, const std::string& configuration,
                    const std::string& rejects);
+
+// What the report beside `out` says of the rejects file of the run that wrote it.
+struct RejectsMark {
+  std::string path, sha256;
+};
+std::optional<RejectsMark> rejects_mark(const std::string& out);
 
 // spillway.version, .order, .key, .rules_sha256, .options, .counts: nothing that differs between two
 // runs of the same job.

@@ -2,11 +2,14 @@
 
 #include <fmt/format.h>
 
+#include "core/file/folders.hpp"
+#include "core/file/sha256.hpp"
 #include "core/json.hpp"
 #include "format/parquet/parquet_footer.hpp"
 #include "format/parquet/parquet_verify.hpp"
 #include "format/rows/row_reader.hpp"
 #include "transform/job/plan.hpp"
+#include "transform/job/run_texts.hpp"
 #include "transform/records/name_stream.hpp"
 
 namespace spillway::transform {
@@ -38,6 +41,18 @@ Result<uint64_t> read_rows(const std::string& path, bool by_key, const Account& 
   return rows;
 }
 
+// The file of rows that were refused, where the run that wrote `path` left word of it.
+Result<std::string> rejects_text(const std::string& path, const std::stop_token& stop) {
+  const auto mark = rejects_mark(path);
+  if (!mark) return std::string();
+  if (!TRY(is_file(mark->path)))
+    return fmt::format("  {}, its refused rows, is not there: not looked at\n", mark->path);
+  if (TRY(sha256_of_file(mark->path, stop)) != mark->sha256)
+    return fail(Code::kCorrupt, fmt::format("{}: is not as the run that made {} left it (by {})",
+                                            mark->path, path, report_beside(path)));
+  return fmt::format("  {}, its refused rows, is as it was written\n", mark->path);
+}
+
 }  // namespace
 
 Result<std::string> verify_text(const std::string& path, Bytes memory,
@@ -66,7 +81,8 @@ Result<std::string> verify_text(const std::string& path, Bytes memory,
     return fail(Code::kCorrupt,
                 fmt::format("{}: holds {} rows, which is not what its footer counted", path, rows));
   }
-  return text + "  as many rows as were counted\n";
+  text += "  as many rows as were counted\n";
+  return text + TRY(rejects_text(path, stop));
 }
 
 }  // namespace spillway::transform
