@@ -8,6 +8,7 @@
 #include "core/memory/procstat.hpp"
 
 #ifdef SPILLWAY_HAVE_RDKIT
+#include "transform/chemistry/rule_examples.hpp"
 #include "transform/job/apply.hpp"
 #include "transform/job/merge.hpp"
 #include "transform/job/rdkit_chemistry.hpp"
@@ -251,7 +252,9 @@ Result<void> TransformCommand::rules() {
   const Words& words = *words_;
   if (!words.check.empty()) {
     const auto checked = TRY(transform::RuleSet::load(words.check));
-    fmt::print("{}: {} rules, all right\n", words.check, checked->rules().size());
+    const size_t examples = TRY(transform::check_examples(*checked));
+    fmt::print("{}: {} rules, all right; {} examples give what they say\n", words.check,
+               checked->rules().size(), examples);
     return {};
   }
   const std::string file =

@@ -93,7 +93,8 @@ bool EditPlan::read_product(const RDKit::ChemicalReaction& reaction) {
   std::vector<bool> survives(reactant_->getNumAtoms());
   for (const auto* atom : product->atoms()) {
     const auto* original = templ->getAtomWithIdx(atom->getIdx());
-    if (atom->getAtomicNum() <= 0 || atom->getChiralTag() != Atom::CHI_UNSPECIFIED) return false;
+    // A hydrogen atom is taken off again: which one of several, the reaction decides.
+    if (atom->getAtomicNum() <= 1 || atom->getChiralTag() != Atom::CHI_UNSPECIFIED) return false;
     if (original->hasProp(props::_MolFileAtomQuery)) return false;
     const auto found = place_of.find(original->getAtomMapNum());
     Atom model(*atom);
@@ -191,6 +192,14 @@ bool EditPlan::fits(const ROMol& mol, const MatchVectType& match) const {
     const auto* atom = mol.getAtomWithIdx(atom_of(match, place));
     if (atom->getDegree() != reactant_->getAtomWithIdx(static_cast<unsigned>(place))->getDegree())
       return false;
+  }
+  // A double bond at an aromatic atom: whether the ring can still be aromatic is to be found.
+  for (const NewBond& made : new_bonds_) {
+    for (const End& end : {made.a, made.b}) {
+      if (made.type != Bond::SINGLE && end.kept &&
+          mol.getAtomWithIdx(atom_of(match, kept_[end.index].place))->getIsAromatic())
+        return false;
+    }
   }
   const auto as_expected = [&](const OldBond& old) {
     const auto* bond = mol.getBondBetweenAtoms(atom_of(match, old.a), atom_of(match, old.b));

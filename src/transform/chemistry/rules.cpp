@@ -182,7 +182,11 @@ Result<std::shared_ptr<const RuleSet>> RuleSet::parse(std::string_view yaml,
   set->source_ = std::string(source);
   const Place place{source, ""};
   try {
-    const YAML::Node root = YAML::Load(std::string(yaml));
+    const std::vector<YAML::Node> documents = YAML::LoadAll(std::string(yaml));
+    if (documents.size() > 1)
+      return place.wrong(documents[1],
+                         "a second document begins behind '---'; put all rules in one");
+    const YAML::Node root = documents.empty() ? YAML::Node() : documents[0];
     if (!root.IsMap()) return place.wrong(root, "a map with the key 'rules' is expected");
     TRY(check_keys(place, root, "the file", {"defaults", "rules"}));
     set->max_sites_per_mol_ = TRY(max_sites_of(source, root["defaults"]));

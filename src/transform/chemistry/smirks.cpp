@@ -90,6 +90,20 @@ Result<void> check_side(const std::string& smirks, size_t from, size_t size) {
   return wrong(from + position, describe(side, position));
 }
 
+// Molecules are read without hydrogen atoms: a plain one on the left side is never found.
+Result<void> check_hydrogens(const std::string& smirks, const RDKit::ROMol& reactant) {
+  for (const auto* atom : reactant.atoms()) {
+    if (atom->getAtomicNum() != 1 || atom->getIsotope() != 0 || atom->getFormalCharge() != 0)
+      continue;
+    const size_t at = std::min(smirks.find("[H"), smirks.find("[#1"));
+    return wrong(
+        at == std::string::npos ? 1 : at + 1,
+        "a hydrogen atom on the left side matches nothing: molecules have none here; count "
+        "them at their neighbour ([OX2H], [NH2])");
+  }
+  return {};
+}
+
 Result<void> check_maps(const std::string& smirks, const RDKit::ChemicalReaction& reaction) {
   const size_t right = smirks.find(">>") + 2;
   const auto left_numbers = map_numbers(*reaction.getReactants()[0]);
@@ -134,6 +148,7 @@ Result<void> check_smirks(const std::string& smirks) {
     if (reaction->getNumProductTemplates() != 1)
       return wrong(arrow + 3, "more than one molecule stands on the right side");
     TRY(check_maps(smirks, *reaction));
+    TRY(check_hydrogens(smirks, *reaction->getReactants()[0]));
     reaction->initReactantMatchers(true);
     unsigned warnings = 0, errors = 0;
     if (!reaction->validate(warnings, errors, true))

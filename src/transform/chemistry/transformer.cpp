@@ -9,12 +9,15 @@
 #include <RDGeneral/Invariant.h>
 #include <RDGeneral/RDLog.h>
 #include <RDGeneral/versions.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <map>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
+#include "core/printable.hpp"
 #include "transform/chemistry/edit_plan.hpp"
 #include "transform/chemistry/molecule_size.hpp"
 #include "transform/chemistry/rdkit_quiet.hpp"
@@ -83,7 +86,18 @@ std::unique_ptr<RWMol> parse_flat(const std::string& smiles, RDKit::SmilesParser
   return mol;
 }
 
+// RDKit's parser ends at a zero byte and at some that are not ASCII: C with a long dash would be methane.
+void refuse_other_bytes(std::string_view text) {
+  const auto is_other = [](char c) { return c < ' ' || c > '~'; };
+  const auto found = std::find_if(text.begin(), text.end(), is_other);
+  if (found == text.end()) return;
+  const auto at = static_cast<size_t>(found - text.begin());
+  throw std::invalid_argument(
+      fmt::format("byte {}, {}, is in no SMILES", at, printable(text.substr(at, 4))));
+}
+
 std::unique_ptr<RWMol> parse(std::string_view text) {
+  refuse_other_bytes(text);
   RDKit::SmilesParserParams parameters;
   parameters.allowCXSMILES = false;
   parameters.parseName = false;
@@ -133,6 +147,35 @@ struct Source {
     return symmetry;
   }
 };
+
+// The symmetry class of the first atom of a match, and how each further atom hangs on one before it:
+// the only neighbour of its class over a bond of its type. Of two matches with equal ways, the symmetry
+// that leads one first atom to the other leads all of one match to the other. Nothing where an atom
+// hangs on none so: classes of a tuple's atoms do not tell its orbit (of the two pairs of neighbours in
+// a spiro ring, say, that are on one side or on both).
+std::optional<std::vector<unsigned>> symmetric_way(Source& source, const MatchVectType& match) {
+  const std::vector<unsigned>& classes = source.ranks();
+  const auto atom_at = [&](size_t place) { return static_cast<unsigned>(match[place].second); };
+  std::vector<unsigned> way{classes[atom_at(0)]};
+  for (size_t place = 1; place < match.size(); ++place) {
+    const unsigned own = classes[atom_at(place)];
+    size_t from = 0;
+    for (; from < place; ++from) {
+      const auto* bond = source.mol->getBondBetweenAtoms(atom_at(from), atom_at(place));
+      if (bond == nullptr) continue;
+      unsigned alike = 0;
+      for (const auto* other : source.mol->atomBonds(source.mol->getAtomWithIdx(atom_at(from)))) {
+        alike += classes[other->getOtherAtomIdx(atom_at(from))] == own &&
+                 other->getBondType() == bond->getBondType();
+      }
+      if (alike > 1) continue;
+      way.insert(way.end(), {static_cast<unsigned>(from), own, bond->getBondType()});
+      break;
+    }
+    if (from == place) return std::nullopt;
+  }
+  return way;
+}
 
 // Adds the fragments of the source that the match does not touch.
 void add_untouched(const Source& source, const MatchVectType& match, RWMol& product) {
@@ -200,7 +243,7 @@ class RdkitTransformer final : public Transformer {
   Paths paths() const override { return paths_; }
 
  private:
-  // What became of the first site of a symmetry class.
+  // What became of the first site of those that a symmetry leads to each other.
   using Outcome = std::optional<Refusal>;
   using Classes = std::map<std::vector<unsigned>, Outcome>;
 
@@ -299,12 +342,14 @@ Result<void> RdkitTransformer::apply_rule(Source& source, size_t rule, ProductSi
       TRY(apply_site(source, rule, site, matches[i], sink));
       continue;
     }
-    std::vector<unsigned> key;
-    for (const auto& [place, atom] : matches[i])
-      key.push_back(source.symmetry[static_cast<size_t>(atom)]);
-    const auto seen = classes.find(key);
+    auto way = symmetric_way(source, matches[i]);
+    if (!way) {
+      TRY(apply_site(source, rule, site, matches[i], sink));
+      continue;
+    }
+    const auto seen = classes.find(*way);
     if (seen == classes.end()) {
-      classes.emplace(std::move(key), TRY(apply_site(source, rule, site, matches[i], sink)));
+      classes.emplace(std::move(*way), TRY(apply_site(source, rule, site, matches[i], sink)));
     } else if (seen->second) {
       TRY(site_failed(rule, site, *seen->second, sink));
     } else {

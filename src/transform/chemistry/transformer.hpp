@@ -1,10 +1,10 @@
 // Applies the rules of a selection to one molecule at a time.
 //
 // A site is one match of a rule's reactant, in GetSubstructMatches(uniquify=false) order;
-// site_index counts them before anything is skipped. A site whose matched atoms, in template order,
-// have the same symmetry classes (chirality and isotopes included) as an earlier one of the same
-// rule makes the same product: it is counted as a product and a duplicate, and not handed to the
-// sink.
+// site_index counts them before anything is skipped. A site that a symmetry of the molecule
+// (chirality and isotopes included) leads to an earlier one of the same rule makes the same product:
+// it is counted as a product and a duplicate, and not handed to the sink. Where that is not proven
+// (its atoms are not each the only neighbour of their class of one before) it is made.
 //
 // Order    Sites reach the sink by (rule position in the file, site_index).
 // Threads  One Transformer a thread; they share nothing that changes.

@@ -287,6 +287,13 @@ TEST(Transformer, ReadsAnSdfRecord) {
   EXPECT_FALSE(smiles_of_sdf_record("nothing\n"));
 }
 
+TEST(Transformer, RefusesTextThatRdkitReadsInPart) {
+  EXPECT_FALSE(is_smiles("C\xe2\x80\x93"
+                         "CO"));
+  EXPECT_FALSE(is_smiles(std::string_view("CCO\0CCN", 7)));
+  EXPECT_FALSE(is_smiles("CCO\x7f"));
+}
+
 TEST(Transformer, RefusesMoleculesThatAreTooLarge) {
   const std::string most(kMostAtoms, 'C');
   EXPECT_TRUE(is_smiles(most));
