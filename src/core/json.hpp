@@ -7,6 +7,7 @@
 #include <cmath>
 #include <concepts>
 #include <nlohmann/json.hpp>
+#include <string_view>
 #include <utility>
 
 #include "core/json_fwd.hpp"
@@ -40,5 +41,32 @@ requires(!std::same_as<T, bool>) struct ExactNumbers<T, void> : nlohmann::adl_se
         406, "the number " + json.dump() + " does not fit where it stands", &json);
   }
 };
+
+// Of a text from outside: discarded (is_discarded()) when it is no JSON, or is nested deeper than
+// anything of ours: the library's dump(), copies and comparisons recurse.
+inline bool nests_too_deep(std::string_view text) {
+  constexpr int kMostDepth = 64;
+  int depth = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quoted) {
+      if (c == '\\') ++i;
+      quoted = c != '"';
+    } else if (c == '"') {
+      quoted = true;
+    } else if (c == '[' || c == '{') {
+      if (++depth > kMostDepth) return true;
+    } else if (c == ']' || c == '}') {
+      --depth;
+    }
+  }
+  return false;
+}
+template <class AnyJson = Json>
+AnyJson parse_json(std::string_view text) {
+  return nests_too_deep(text) ? AnyJson(AnyJson::value_t::discarded)
+                              : AnyJson::parse(text, nullptr, false);
+}
 
 }  // namespace spillway

@@ -38,5 +38,14 @@ TEST(Json, NoNumberBecomesAnother) {
                nlohmann::json::exception);
 }
 
+TEST(Json, IsNotNestedWithoutEnd) {
+  for (const size_t deep : {size_t{64}, size_t{65}, size_t{400'000}}) {
+    const std::string text = std::string(deep, '[') + std::string(deep, ']');
+    EXPECT_EQ(parse_json(text).is_discarded(), deep > 64) << deep;
+  }
+  EXPECT_EQ(parse_json(R"({"a":"[[\"[","b":[1]})").at("b").at(0), 1);
+  EXPECT_TRUE(parse_json("{").is_discarded());
+}
+
 }  // namespace
 }  // namespace spillway

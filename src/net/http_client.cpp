@@ -17,10 +17,15 @@ struct Refusal {
 Refusal refusal_of(const ReplyHead& head) {
   const unsigned status = head.status;
   if (status >= 300 && status < 400) {
-    const std::string_view place = head.header("Location");
+    // Whatever it is, what may be a password or a signature is not told.
+    const std::string_view location = head.header("Location");
+    const bool is_address = is_http(location) && location.find("://") != std::string_view::npos;
+    const std::string place =
+        is_address ? redacted(location)
+                   : printable(location.substr(0, location.find_first_of("?#@")), 1024);
     return {Code::kInvalid,
             fmt::format("it moved to {}; give that address (only https to https is followed)",
-                        place.empty() ? "another place" : redacted(place))};
+                        place.empty() ? "another place" : place)};
   }
   if (status == 404 || status == 410) return {Code::kNotFound, "no such thing"};
   if (status == 401 || status == 403 || status == 407)

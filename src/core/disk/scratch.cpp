@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "core/file/folders.hpp"
@@ -46,6 +47,8 @@ Result<void> ScratchSpace::reserve(Bytes bytes) {
 
 Error ScratchSpace::explain(Error error, const std::string& folder) const {
   if (error.code() != Code::kDiskFull) return error;
+  if (error.system_errno() == EFBIG)  // the disk has room
+    return Error(Code::kScratchFull, error.message(), EFBIG);
   const char* const how = folder == folder_ ? " or choose another folder with --scratch" : "";
   return Error(Code::kScratchFull,
                fmt::format("the disk under {} is full (we use {} for scratch); make room{}", folder,

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <string_view>
+#include <utility>
 
 #include "core/file/file.hpp"
 #include "core/file/folders.hpp"
@@ -73,6 +74,24 @@ Result<void> check_outputs(std::span<const OutputName> outputs, const OutputRule
     }
   }
   return {};
+}
+
+Result<StandingFile> StandingFile::look(std::string path) {
+  StandingFile standing;
+  if (!path.empty()) standing.before_ = TRY(look_at(path));
+  standing.path_ = std::move(path);
+  return standing;
+}
+
+Result<void> StandingFile::must_be_as_it_was() const {
+  if (path_.empty()) return {};
+  const auto now = TRY(look_at(path_));
+  const bool same = now && before_ && must_be_unchanged(path_, *before_).has_value();
+  if (!now || same) return {};
+  return fail(Code::kConflict,
+              path_ +
+                  ": was written by somebody else while this run worked, and is not replaced; "
+                  "move it away and give the same command again");
 }
 
 bool is_own_report(const std::string& path) {

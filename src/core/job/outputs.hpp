@@ -9,10 +9,12 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "core/file/file.hpp"
 #include "core/result.hpp"
 
 namespace spillway {
@@ -33,6 +35,18 @@ struct OutputRules {
 
 [[nodiscard]] Result<void> check_outputs(std::span<const OutputName> outputs,
                                          const OutputRules& rules);
+
+// What stood at a name when the job began. The job replaces that, and nothing that came there since.
+class StandingFile {
+ public:
+  [[nodiscard]] static Result<StandingFile> look(std::string path);
+  // To be asked just before the name is given to a result. kConflict.
+  [[nodiscard]] Result<void> must_be_as_it_was() const;
+
+ private:
+  std::string path_;
+  std::optional<FileInfo> before_;
+};
 
 // An earlier report of ours, JSON or page.
 bool is_own_report(const std::string& path);

@@ -30,6 +30,7 @@ Result<std::unique_ptr<JobRuntime>> JobRuntime::start(Options options) {
   runtime->space_ = TRY(ScratchSpace::create(
       {.folder = given.job.scratch.empty() ? given.scratch_folder : given.job.scratch,
        .limit = given.job.scratch_limit.value_or(Bytes(0))}));
+  runtime->standing_report_ = TRY(StandingFile::look(given.job.report));
   runtime->report_ = Report::start(given.command, given.job, *runtime->budget_);
   runtime->forward_.emplace(given.stop, [self = runtime.get()] { self->ending_.request_stop(); });
   MutexLock lock(running_mutex);
@@ -128,6 +129,7 @@ Result<void> JobRuntime::write_reports(bool own) {
   };
   if (own && !options_.own_report.empty()) TRY(write(options_.own_report));
   if (options_.job.report.empty()) return {};
+  TRY(standing_report_.must_be_as_it_was());
   return write(options_.job.report);
 }
 

@@ -21,6 +21,7 @@
 
 #include "core/disk/scratch.hpp"
 #include "core/job/memory_plan.hpp"
+#include "core/job/outputs.hpp"
 #include "core/job/progress.hpp"
 #include "core/job/report.hpp"
 #include "core/memory/budget.hpp"
@@ -88,7 +89,8 @@ class JobRuntime {
   std::unique_ptr<Budget> budget_;
   std::shared_ptr<ScratchSpace> space_;
   std::unique_ptr<Report> report_;
-  const Body* body_ = nullptr;  // while it runs, as the governor
+  StandingFile standing_report_;  // at --report
+  const Body* body_ = nullptr;    // while it runs, as the governor
   Governor* governor_ = nullptr;
   Governor::PressureCounts pressed_{};
   bool reported_ = false;

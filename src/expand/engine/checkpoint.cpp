@@ -31,7 +31,7 @@ Result<Checkpoint> parse_checkpoint(std::string_view text) {
   if (body.empty() || text.substr(body.size()) != ending(body))
     return fail(Code::kCorrupt, "does not match its checksum");
   // Ordered, so that the texts come out as they went in.
-  const auto json = OrderedJson::parse(text, nullptr, false);
+  const auto json = parse_json<OrderedJson>(text);
   if (!json.is_object() || !json.contains("configuration") || !json.contains("search") ||
       !json.contains("packing") || !json["packing"].is_string()) {
     return fail(Code::kCorrupt, "is not a checkpoint");

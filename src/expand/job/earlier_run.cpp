@@ -57,10 +57,10 @@ Result<std::optional<ExpandSummary>> finished(const std::string& out,
                                               const std::string& configured) {
   if (!TRY(exists(out + "/result.json"))) return std::nullopt;
   if (TRY(exists(out + "/.spillway/checkpoint.json"))) return std::nullopt;
-  const OrderedJson report = OrderedJson::parse(
-      TRY(read_small_file(out + "/report.json", uint64_t{1} << 30)), nullptr, false);
+  const OrderedJson report =
+      parse_json<OrderedJson>(TRY(read_small_file(out + "/report.json", uint64_t{1} << 30)));
   const std::string text = TRY(read_small_file(out + "/result.json", uint64_t{1} << 30));
-  const OrderedJson result = OrderedJson::parse(text, nullptr, false);
+  const OrderedJson result = parse_json<OrderedJson>(text);
   const bool same = report.is_object() && report.contains("job") &&
                     report["job"].contains("configuration") &&
                     report["job"]["configuration"].dump() == configured && result.is_object();

@@ -183,6 +183,10 @@ Result<Manifest> read_manifest(const std::string& path, const TakeShard& take) {
   std::string member;  // of the manifest, that is being read
   // A shard's entry is an object at this depth; it is dropped once it was taken.
   const auto each = [&](int depth, OrderedJson::parse_event_t event, OrderedJson& parsed) {
+    if (depth > 16) {  // nothing of ours is; what is skipped here is not built
+      if (!first) first.emplace(Code::kInvalid, path + ": is nested too deep to be a manifest");
+      return false;
+    }
     if (depth == 1 && event == OrderedJson::parse_event_t::key) member = parsed.get<std::string>();
     if (member != "shards" || depth != 2 || event != OrderedJson::parse_event_t::object_end)
       return true;

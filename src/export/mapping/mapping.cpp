@@ -430,8 +430,9 @@ Result<std::unique_ptr<Table>> load_table(const Mapping::Options& options, const
   const uint64_t guess = options.format == MappingFormat::kBinary ? input.size() / sizeof(Pair) : 0;
   auto table = TRY(make(std::bit_ceil(std::max<uint64_t>((guess + 1) * 3 / 2, 4096))));
   if (!table) return table;
-  bool gave_up = false;
+  bool gave_up = false, any = false;
   const auto take = [&](Pair pair) -> Result<void> {
+    any = true;
     if (!table->has_room()) {
       auto larger = TRY(make(2 * table->slots()));
       gave_up = !larger;
@@ -445,6 +446,11 @@ Result<std::unique_ptr<Table>> load_table(const Mapping::Options& options, const
   auto read = input.read(take, stop);
   if (gave_up) return std::unique_ptr<Table>();
   if (!read) return fail(std::move(read).error());
+  if (!any)
+    return fail(Code::kInvalid,
+                options.path +
+                    ": is a mapping without a pair: it may be cut, or the program that "
+                    "writes it failed; without --mapping no label is changed");
   return table;
 }
 

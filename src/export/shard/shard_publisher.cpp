@@ -50,7 +50,7 @@ Result<std::unique_ptr<ShardPublisher>> ShardPublisher::open(std::string out, st
   publisher->entries_ = TRY(SpillQueue::create(queue_options(), account, space));
   auto journal = TRY(Journal::open(
       publisher->work_ + "/journal", configuration, [&](std::string_view line) -> Result<void> {
-        const OrderedJson json = OrderedJson::parse(line, nullptr, false);
+        const OrderedJson json = parse_json<OrderedJson>(line);
         if (json.is_object()) {
           for (const auto& [name, value] : json.items())
             publisher->noted_[name] = value.is_string() ? value.get<std::string>() : "";
@@ -92,7 +92,7 @@ Result<bool> ShardPublisher::is_done(const std::string& name, std::string* input
     if (!record) return false;
     next_known_.assign(reinterpret_cast<const char*>(record->data()), record->size());
   }
-  OrderedJson entry = OrderedJson::parse(next_known_, nullptr, false);
+  OrderedJson entry = parse_json<OrderedJson>(next_known_);
   const std::string file = entry.is_object() ? entry.value("file", "") : "";
   const std::string stem = file == name ? file : file.substr(0, file.rfind('.'));
   if (stem != name) return false;
@@ -130,7 +130,7 @@ Result<void> ShardPublisher::check_finished(
   for (uint64_t left = known_->size(); left > 0; --left) {
     const auto record = TRY(known_->pop());
     std::string text(reinterpret_cast<const char*>(record->data()), record->size());
-    OrderedJson entry = OrderedJson::parse(text, nullptr, false);
+    OrderedJson entry = parse_json<OrderedJson>(text);
     if (entry.is_object() && !entry.contains("input")) {
       if (stop.stop_requested()) return fail(Code::kCancelled, "stopped while looking at shards");
       if (!entry.contains(kChecked) && TRY(is_whole(entry, stop))) {

@@ -235,6 +235,7 @@ struct NiftiHeader {
     return is_2 ? at<double>(104 + 8 * i) : double{at<float>(76 + 4 * i)};
   }
   int16_t datatype() const { return at<int16_t>(is_2 ? 12 : 70); }
+  int16_t bitpix() const { return at<int16_t>(is_2 ? 14 : 72); }
   double vox_offset() const {
     return is_2 ? static_cast<double>(at<int64_t>(168)) : double{at<float>(108)};
   }
@@ -307,13 +308,16 @@ Result<VoxelLayout> nifti_layout(ByteStream& source) {
   }
   layout.resolution = resolution;
   const double offset = head.vox_offset();
-  if (!(offset >= (head.is_2 ? 540 : 348) && offset < 1e9))
+  if (!(offset >= (head.is_2 ? 540 : 348) && offset < 1e9 && std::trunc(offset) == offset))
     return bad("has an impossible vox_offset");
   layout.data_offset = static_cast<uint64_t>(offset);
   const double slope = head.slope(), inter = head.intercept();
   if (slope != 0 && !std::isnan(slope) && (slope != 1 || inter != 0))
     return bad(fmt::format("its values are scaled ({} x + {}), labels are not", slope, inter));
   layout.type = TRY(nifti_type(head.datatype(), source.name()));
+  if (head.bitpix() != 8 * static_cast<int>(bytes_of(layout.type)))
+    return bad(fmt::format("its datatype {} does not have the {} bits a voxel that it says",
+                           head.datatype(), head.bitpix()));
   return layout;
 }
 

@@ -221,7 +221,11 @@ Result<void> VolumeSpec::must_be_writable(const std::string& where) const {
   return {};
 }
 
-Result<VolumeSpec> VolumeSpec::parse(std::string_view text, const std::string& where, Use use) {
+namespace {
+
+// But for numbers that do not fit.
+Result<VolumeSpec> parse_numbers(std::string_view text, const std::string& where,
+                                 VolumeSpec::Use use) {
   const Json json = TRY(parse_bounded(text, where));
   VolumeSpec spec;
   spec.json = text;
@@ -236,7 +240,7 @@ Result<VolumeSpec> VolumeSpec::parse(std::string_view text, const std::string& w
       return fail(Code::kUsage,
                   fmt::format("{}: two scales have the key {}", where, spec.scales.back().key));
   }
-  if (use == Use::kSource) {
+  if (use == VolumeSpec::Use::kSource) {
     const Json type = json.value("data_type", Json());
     if (type != "uint8" && type != "uint16" && type != "uint32" && type != "uint64")
       return keys.wrong("data_type", "\"uint8\", \"uint16\", \"uint32\" or \"uint64\": labels");
@@ -254,6 +258,16 @@ Result<VolumeSpec> VolumeSpec::parse(std::string_view text, const std::string& w
   spec.batch_size = TRY(keys.count("batch_size"));
   spec.num_scales = TRY(keys.count("num_scales"));
   return spec;
+}
+
+}  // namespace
+
+Result<VolumeSpec> VolumeSpec::parse(std::string_view text, const std::string& where, Use use) {
+  try {
+    return parse_numbers(text, where, use);
+  } catch (const nlohmann::json::exception& problem) {
+    return fail(Code::kUsage, fmt::format("{}: {}", where, problem.what()));
+  }
 }
 
 uint64_t murmur_low64(uint64_t value) {

@@ -14,6 +14,7 @@ inline constexpr size_t kMostAtoms = 2048;
 // To be called before RDKit reads the text whole, within what catches its exceptions: std::length_error
 // says how many atoms there are when they are more.
 void refuse_large_smiles(const std::string& smiles);
+// Of a record also what it announces: counts, lists, and lines that are longer than any molecule needs.
 void refuse_large_record(const std::string& sdf_record);
 
 }  // namespace spillway::transform

@@ -90,6 +90,21 @@ Result<void> check_side(const std::string& smirks, size_t from, size_t size) {
   return wrong(from + position, describe(side, position));
 }
 
+// RDKit's parser and its queries recurse; of 100,000 alternatives in a bracket they overflow the stack.
+Result<void> check_size(const std::string& pattern) {
+  constexpr size_t kMost = 4096;
+  constexpr int kMostNested = 16;
+  if (pattern.size() > kMost)
+    return wrong(kMost + 1, fmt::format("the pattern has more than {} characters", kMost));
+  int nested = 0;
+  for (size_t i = 0; i < pattern.size(); ++i) {
+    nested += pattern[i] == '(' ? 1 : pattern[i] == ')' ? -1 : 0;
+    if (nested > kMostNested)
+      return wrong(i + 1, fmt::format("parentheses are nested deeper than {}", kMostNested));
+  }
+  return {};
+}
+
 // Molecules are read without hydrogen atoms: a plain one on the left side is never found.
 Result<void> check_hydrogens(const std::string& smirks, const RDKit::ROMol& reactant) {
   for (const auto* atom : reactant.atoms()) {
@@ -127,6 +142,7 @@ Result<void> check_maps(const std::string& smirks, const RDKit::ChemicalReaction
 
 Result<void> check_smarts(const std::string& smarts) {
   const QuietRdkit quiet;
+  TRY(check_size(smarts));
   if (smarts.empty()) return wrong(1, "the pattern is empty");
   if (parse_smarts(smarts)) return {};
   const size_t position = position_of_error(smarts);
@@ -135,6 +151,7 @@ Result<void> check_smarts(const std::string& smarts) {
 
 Result<void> check_smirks(const std::string& smirks) {
   const QuietRdkit quiet;
+  TRY(check_size(smirks));
   const size_t arrow = smirks.find(">>");
   if (arrow == std::string::npos) return wrong(smirks.size() + 1, "there is no '>>'");
   TRY(check_side(smirks, 0, arrow));

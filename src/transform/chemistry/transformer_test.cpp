@@ -288,8 +288,9 @@ TEST(Transformer, ReadsAnSdfRecord) {
 }
 
 TEST(Transformer, RefusesTextThatRdkitReadsInPart) {
-  EXPECT_FALSE(is_smiles("C\xe2\x80\x93"
-                         "CO"));
+  EXPECT_FALSE(
+      is_smiles("C\xe2\x80\x93"
+                "CO"));
   EXPECT_FALSE(is_smiles(std::string_view("CCO\0CCN", 7)));
   EXPECT_FALSE(is_smiles("CCO\x7f"));
 }
@@ -311,8 +312,32 @@ TEST(Transformer, RefusesMoleculesThatAreTooLarge) {
   record += "M  V30 END BOND\nM  V30 END CTAB\nM  END\n";
   const auto refused = smiles_of_sdf_record(record);
   ASSERT_FALSE(refused);
-  EXPECT_NE(refused.error().message().find("20,000 atoms, more than the 2,048"), std::string::npos)
+  EXPECT_NE(refused.error().message().find("COUNTS says 20,000; a molecule may have 2,048 atoms"),
+            std::string::npos)
       << refused.error().message();
+}
+
+TEST(Transformer, RefusesRecordsThatAnnounceMoreThanTheyHold) {
+  const std::string begin = "m\n\n\n  0  0  0     0  0            999 V3000\nM  V30 BEGIN CTAB\n";
+  const std::string end = "M  V30 END CTAB\nM  END\n";
+  const std::string atoms =
+      "M  V30 COUNTS 2 1 0 0 0\nM  V30 BEGIN ATOM\nM  V30 1 C 0 0 0 0\nM  V30 2 O 0 0 0 0\n"
+      "M  V30 END ATOM\nM  V30 BEGIN BOND\nM  V30 1 1 1 2\nM  V30 END BOND\n";
+  const std::string collection = "M  V30 BEGIN COLLECTION\nM  V30 MDLV30/STEABS ATOMS=(";
+  EXPECT_EQ(*smiles_of_sdf_record(begin + atoms + end), "CO");
+  const std::string v2000 =
+      "m\n\n\n  2  1  0  0  0  0  0  0  0  0999 V2000\n    0.0000    0.0000    0.0000 C   0  0\n"
+      "    1.0000    0.0000    0.0000 O   0  0\n  1  2  1  0\nM  MRV SMA   1 [";
+  std::string list;
+  for (int i = 0; i < 100'000; ++i) list += "C,";
+  for (const std::string& bad :
+       {begin + "M  V30 COUNTS 300000000 0 0 0 0\n" + end,
+        begin + "M  V30 COUNTS 2 4000000000 0 0 0\n" + end,
+        begin + atoms + collection + "99999999 1)\nM  V30 END COLLECTION\n" + end,
+        v2000 + list + "C]\nM  END\n"}) {
+    const auto refused = smiles_of_sdf_record(bad);
+    ASSERT_FALSE(refused) << bad.substr(0, 300);
+  }
 }
 
 TEST(Depict, DrawsBothMoleculesInOneSvg) {

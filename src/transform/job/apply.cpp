@@ -103,6 +103,8 @@ Result<void> Job::begin() {
   counts_ = Counts(chemistry_.rules.size());
   const Account steps = TRY(runtime_->open("steps"));
   const Account write = TRY(runtime_->open("write"));
+  StandingFile out = TRY(StandingFile::look(options_.out));
+  StandingFile rejects = TRY(StandingFile::look(options_.rejects));
   output_.emplace(ApplyOutput::Options{.chemistry = chemistry_,
                                        .apply = options_,
                                        .inputs = inputs_,
@@ -113,7 +115,9 @@ Result<void> Job::begin() {
                                        .write = write,
                                        .space = runtime_->space(),
                                        .live = live_,
-                                       .stop = runtime_->stop()});
+                                       .stop = runtime_->stop(),
+                                       .out = std::move(out),
+                                       .rejects = std::move(rejects)});
   steps_ = TRY(ApplySteps::create({.chemistry = chemistry_,
                                    .apply = options_,
                                    .inputs = inputs_,

@@ -47,6 +47,7 @@ Result<void> ApplyOutput::close_table(std::unique_ptr<ProductTable> table, const
     return fail(Code::kInternal, fmt::format("{} rows were written and {} products are unique",
                                              rows_, counts.total().unique));
   }
+  TRY(options_.out.must_be_as_it_was());
   return std::move(*table).close();
 }
 
@@ -130,6 +131,7 @@ Result<void> ApplyOutput::write_refusals(const std::map<unsigned, StepFiles>& st
       if (options_.stop.stop_requested()) return fail(Code::kCancelled, "stopped");
     }
   }
+  TRY(options_.rejects.must_be_as_it_was());
   return std::move(*table).close();
 }
 

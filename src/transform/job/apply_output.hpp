@@ -10,6 +10,7 @@
 #include <string>
 
 #include "core/disk/work_folder.hpp"
+#include "core/job/outputs.hpp"
 #include "transform/job/apply_journal.hpp"
 #include "transform/job/run_texts.hpp"
 #include "transform/records/product_table.hpp"
@@ -29,6 +30,7 @@ class ApplyOutput {
     std::shared_ptr<ScratchSpace> space;
     LiveCounts& live;
     std::stop_token stop;
+    StandingFile out, rejects;  // as they were when the job began
   };
   explicit ApplyOutput(Options options) : options_(std::move(options)) {}
 

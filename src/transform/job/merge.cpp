@@ -106,6 +106,7 @@ class Merge {
     TRY(check_outputs(
         outputs,
         {.inputs = options_.inputs, .own = {work_->path()}, .overwrite = options_.job.overwrite}));
+    standing_ = TRY(StandingFile::look(options_.out));
     if (!is_marked) TRY(work_->clear());
     keep_work_ = is_marked;
     return {};
@@ -176,6 +177,7 @@ class Merge {
     writer->metadata("spillway.counts", counts.dump());
     TRY(write_durably(work_->anchor(), configuration_));
     keep_work_ = true;
+    TRY(standing_.must_be_as_it_was());
     return std::move(*writer).close();
   }
   Result<bool> advance(MergeSide& side) {
@@ -189,6 +191,7 @@ class Merge {
   std::string configuration_;
   std::optional<WorkFolder> work_;
   bool keep_work_ = false;  // the output may have its name, and its report be missing
+  StandingFile standing_;   // at --out
   std::unique_ptr<JobRuntime> runtime_;
   Account write_;
   std::vector<std::unique_ptr<MergeSide>> sides_;

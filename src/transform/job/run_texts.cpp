@@ -77,7 +77,7 @@ OrderedJson finished_report(const std::string& out) {
   constexpr uint64_t kMostReport = uint64_t{16} << 20;
   const auto text = read_small_file(report_beside(out), kMostReport);
   if (!text) return {};
-  const OrderedJson report = OrderedJson::parse(*text, nullptr, false);
+  const OrderedJson report = parse_json<OrderedJson>(*text);
   const OrderedJson job = report.is_object() ? report.value("job", OrderedJson()) : OrderedJson();
   return job.is_object() && job.value("ended", OrderedJson()) == "finished" ? job : OrderedJson();
 }

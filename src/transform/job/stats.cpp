@@ -30,7 +30,7 @@ std::string table_of(const std::string& title,
 }
 
 std::string refusals_text(const std::string& counts) {
-  const auto json = Json::parse(counts, nullptr, false);
+  const auto json = parse_json(counts);
   if (!json.is_object()) return "";
   std::vector<std::pair<std::string, uint64_t>> rows;
   for (const char* key : {"rows_in", "rows_ok", "rows_no_site", "rows_failed", "sites", "products",

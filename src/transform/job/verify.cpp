@@ -76,7 +76,7 @@ Result<std::string> verify_text(const std::string& path, Bytes memory,
                  : "  the rows are in order of the input: whether one is there twice was not "
                    "looked at\n";
   const auto counts = metadata.find("spillway.counts");
-  const auto json = counts == metadata.end() ? Json() : Json::parse(counts->second, nullptr, false);
+  const auto json = counts == metadata.end() ? Json() : parse_json(counts->second);
   if (!json.is_object() || !json.contains("unique") || json["unique"] != rows) {
     return fail(Code::kCorrupt,
                 fmt::format("{}: holds {} rows, which is not what its footer counted", path, rows));
