@@ -39,6 +39,7 @@ void say_memory_limit(const JobOptions& job);
 // "60s", "500ms", "2m", "1h".
 [[nodiscard]] Result<std::chrono::milliseconds> parse_duration(std::string_view text);
 
+// Words and names of files stand in journals and reports: kUsage, with the byte that is not UTF-8.
 [[nodiscard]] Result<void> check_utf8(const std::vector<std::string>& words);
 // An option of `app` or of a command below it that is given an empty value: always a mistake, such
 // as a shell variable that is not set.
