@@ -30,8 +30,14 @@ bool is_stereo(const Bond& bond) {
   return bond.getStereo() != Bond::STEREONONE || bond.getBondDir() != Bond::NONE;
 }
 
-bool aromatic_element(int number) {
-  return number == 6 || number == 7 || number == 8 || number == 16;
+// Whether its valence alone says that an aromatic atom bears a double bond, or that it bears none.
+bool has_one_form(const Atom& atom) {
+  const int element = atom.getAtomicNum();
+  if (atom.getFormalCharge() == 0)
+    return element == 6 || element == 7 || element == 8 || element == 16;
+  const unsigned bonds = atom.getTotalDegree();
+  return atom.getFormalCharge() == 1 && ((element == 7 && bonds == 3) ||
+                                         ((element == 8 || element == 16) && bonds == 2));
 }
 
 }  // namespace
@@ -47,9 +53,7 @@ MoleculeFacts::MoleculeFacts(const ROMol& mol, unsigned fragments) {
     if (atom->getAtomicNum() == 1 || atom->getNumRadicalElectrons() != 0) ordinary = false;
     // Whether a nitrogen or a sulfur can be a centre is decided with the hybridization, anew.
     if (chiral && atom->getAtomicNum() != 6) ordinary = false;
-    if (atom->getIsAromatic() &&
-        (atom->getFormalCharge() != 0 || !aromatic_element(atom->getAtomicNum())))
-      ordinary = false;
+    if (atom->getIsAromatic() && !has_one_form(*atom)) ordinary = false;
   }
   for (const auto* bond : mol.bonds()) {
     is_bare &= bond->getDict().getData().empty();
@@ -188,11 +192,7 @@ bool EditPlan::fits(const ROMol& mol, const MatchVectType& match) const {
       }
     }
   }
-  for (const size_t place : gone_) {
-    const auto* atom = mol.getAtomWithIdx(atom_of(match, place));
-    if (atom->getDegree() != reactant_->getAtomWithIdx(static_cast<unsigned>(place))->getDegree())
-      return false;
-  }
+  if (has_more(mol, match)) return false;
   // A double bond at an aromatic atom: whether the ring can still be aromatic is to be found.
   for (const NewBond& made : new_bonds_) {
     for (const End& end : {made.a, made.b}) {
@@ -207,6 +207,14 @@ bool EditPlan::fits(const ROMol& mol, const MatchVectType& match) const {
   };
   return std::all_of(old_bonds_.begin(), old_bonds_.end(), as_expected) &&
          std::all_of(reused_.begin(), reused_.end(), as_expected);
+}
+
+// Whether an atom that goes has neighbours beside the match.
+bool EditPlan::has_more(const ROMol& mol, const MatchVectType& match) const {
+  return std::any_of(gone_.begin(), gone_.end(), [&](size_t place) {
+    return mol.getAtomWithIdx(atom_of(match, place))->getDegree() !=
+           reactant_->getAtomWithIdx(static_cast<unsigned>(place))->getDegree();
+  });
 }
 
 unsigned EditPlan::index_of(const End& end, const MatchVectType& match,
@@ -248,10 +256,73 @@ std::vector<unsigned> EditPlan::change(RWMol& mol, const MatchVectType& match) c
   return index;
 }
 
+// As RunReactants: what does not hang on an atom that is kept is not part of the product.
+void EditPlan::cut_off(RWMol& product, const MatchVectType& match) const {
+  const auto is_new = [](const Added& added) { return added.reuse < 0; };
+  const auto before =
+      product.getNumAtoms() - std::count_if(added_.begin(), added_.end(), is_new);
+  std::vector<bool> is_matched(product.getNumAtoms()), stays(product.getNumAtoms()),
+      is_deleted(product.getNumAtoms());
+  for (const auto& [place, index] : match) is_matched[static_cast<size_t>(index)] = true;
+  for (const size_t place : deleted_) is_deleted[atom_of(match, place)] = true;
+  for (const size_t place : gone_) {
+    const unsigned gone = atom_of(match, place);
+    std::vector<unsigned> far;
+    for (const auto* next : product.atomNeighbors(product.getAtomWithIdx(gone))) {
+      const unsigned index = next->getIdx();
+      if (index < before && !is_matched[index]) far.push_back(index);
+    }
+    for (const unsigned index : far) product.removeBond(gone, index);
+  }
+  std::vector<unsigned> waiting;
+  for (const Kept& kept : kept_) waiting.push_back(atom_of(match, kept.place));
+  while (!waiting.empty()) {
+    const unsigned index = waiting.back();
+    waiting.pop_back();
+    if (stays[index] || is_deleted[index]) continue;
+    stays[index] = true;
+    for (const auto* next : product.atomNeighbors(product.getAtomWithIdx(index)))
+      waiting.push_back(next->getIdx());
+  }
+  product.beginBatchEdit();
+  for (unsigned index = 0; index < stays.size(); ++index) {
+    if (!stays[index]) product.removeAtom(index);
+  }
+  product.commitBatchEdit();
+}
+
+flat::EditShape EditPlan::shape() const {
+  const auto order_of = [](Bond::BondType type) -> uint8_t {
+    return type == Bond::DOUBLE     ? flat::kDouble
+           : type == Bond::TRIPLE   ? flat::kTriple
+           : type == Bond::AROMATIC ? flat::kAromatic
+                                    : flat::kSingle;
+  };
+  const auto end_of = [](const End& end) {
+    return flat::EditShape::End{end.kept, static_cast<int>(end.index)};
+  };
+  flat::EditShape shape;
+  shape.places = static_cast<int>(reactant_->getNumAtoms());
+  for (const Kept& kept : kept_) shape.kept.push_back(static_cast<int>(kept.place));
+  for (const Added& added : added_) shape.added.push_back(added.reuse);
+  for (const size_t place : gone_) shape.gone.push_back(static_cast<int>(place));
+  for (const size_t place : deleted_) shape.deleted.push_back(static_cast<int>(place));
+  for (const NewBond& bond : new_bonds_)
+    shape.new_bonds.push_back({end_of(bond.a), end_of(bond.b), order_of(bond.type), bond.exists});
+  for (const auto* bonds : {&old_bonds_, &reused_}) {
+    for (const OldBond& bond : *bonds)
+      shape.required.push_back(
+          {static_cast<int>(bond.a), static_cast<int>(bond.b), order_of(bond.type)});
+  }
+  return shape;
+}
+
 std::unique_ptr<RWMol> EditPlan::edit(const ROMol& mol, const MatchVectType& match) const {
   auto product = std::make_unique<RWMol>(mol);
   change(*product, match);
-  if (!deleted_.empty()) {
+  if (has_more(mol, match)) {
+    cut_off(*product, match);
+  } else if (!deleted_.empty()) {
     product->beginBatchEdit();
     for (const size_t place : deleted_) product->removeAtom(atom_of(match, place));
     product->commitBatchEdit();

@@ -9,6 +9,8 @@
 // Threads  Immutable once compiled.
 #pragma once
 
+#include <RDGeneral/RDConfig.h>
+// First.
 #include <GraphMol/ChemReactions/Reaction.h>
 #include <GraphMol/RWMol.h>
 #include <GraphMol/Substruct/SubstructMatch.h>
@@ -16,6 +18,8 @@
 #include <memory>
 #include <optional>
 #include <vector>
+
+#include "transform/flat/edit.hpp"
 
 namespace spillway::transform {
 
@@ -27,8 +31,9 @@ struct MoleculeFacts {
   bool has_stereo = false;  // any chiral atom, stereo double bond or bond direction
   bool is_bare = true;      // no properties on atoms and bonds: none to clear
   // Ring set and aromaticity of the source hold for a product with the same rings: the smallest
-  // rings are unique, and every aromatic atom is a neutral C, N, O or S, so that whether it bears a
-  // double bond does not depend on the Kekule structure taken.
+  // rings are unique, and every aromatic atom is a neutral C, N, O or S or a charged N, O or S of which
+  // the bonds say it, so that whether it bears a double bond does not depend on the Kekule structure
+  // taken.
   bool rings_are_certain = false;
 };
 
@@ -38,9 +43,13 @@ class EditPlan {
 
   bool fits(const RDKit::ROMol& mol, const RDKit::MatchVectType& match) const;
 
-  // The product with the source's atom order, not sanitized.
+  // The product with the source's atom order, not sanitized. What hangs only on atoms that the rule
+  // takes away goes with them.
   std::unique_ptr<RDKit::RWMol> edit(const RDKit::ROMol& mol,
                                      const RDKit::MatchVectType& match) const;
+
+  // The same on flat molecules.
+  flat::EditShape shape() const;
 
   // The product as if sanitized, or null when that is not certain: only valences and hydrogens of
   // the edited atoms are found anew. Needs facts.rings_are_certain.
@@ -79,6 +88,8 @@ class EditPlan {
   unsigned index_of(const End& end, const RDKit::MatchVectType& match,
                     const std::vector<unsigned>& added) const;
   std::vector<unsigned> change(RDKit::RWMol& mol, const RDKit::MatchVectType& match) const;
+  bool has_more(const RDKit::ROMol& mol, const RDKit::MatchVectType& match) const;
+  void cut_off(RDKit::RWMol& product, const RDKit::MatchVectType& match) const;
 
   std::vector<Kept> kept_;
   std::vector<Added> added_;

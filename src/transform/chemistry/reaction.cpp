@@ -9,10 +9,11 @@
 
 namespace spillway::transform {
 
-std::vector<RDKit::MatchVectType> all_matches(const RDKit::ROMol& mol, const RDKit::ROMol& query) {
+std::vector<RDKit::MatchVectType> all_matches(const RDKit::ROMol& mol, const RDKit::ROMol& query,
+                                              size_t most) {
   RDKit::SubstructMatchParameters parameters;
   parameters.uniquify = false;
-  parameters.maxMatches = UINT_MAX;
+  parameters.maxMatches = static_cast<unsigned>(std::min<size_t>(most + 1, UINT_MAX));
   return RDKit::SubstructMatch(mol, query, parameters);
 }
 

@@ -9,14 +9,16 @@
 #include <GraphMol/RWMol.h>
 #include <GraphMol/Substruct/SubstructMatch.h>
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace spillway::transform {
 
-// GetSubstructMatches(uniquify=false), without RDKit's bound of 1,000.
-std::vector<RDKit::MatchVectType> all_matches(const RDKit::ROMol& mol, const RDKit::ROMol& query);
+// GetSubstructMatches(uniquify=false), `most` and one more at most instead of RDKit's 1,000.
+std::vector<RDKit::MatchVectType> all_matches(const RDKit::ROMol& mol, const RDKit::ROMol& query,
+                                              size_t most);
 
 class Reaction {
  public:

@@ -1,28 +1,28 @@
 #include "transform/chemistry/transformer.hpp"
 
+#include <RDGeneral/RDConfig.h>
+// First.
 #include <GraphMol/Descriptors/MolDescriptors.h>
 #include <GraphMol/MolOps.h>
-#include <GraphMol/SanitException.h>
-#include <GraphMol/SmilesParse/SmilesParse.h>
 #include <GraphMol/SmilesParse/SmilesWrite.h>
-#include <GraphMol/new_canon.h>
-#include <RDGeneral/Invariant.h>
 #include <RDGeneral/RDLog.h>
-#include <RDGeneral/versions.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
+#include <functional>
 #include <stdexcept>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "core/printable.hpp"
 #include "transform/chemistry/edit_plan.hpp"
-#include "transform/chemistry/molecule_size.hpp"
+#include "transform/chemistry/flat_path.hpp"
 #include "transform/chemistry/rdkit_quiet.hpp"
 #include "transform/chemistry/reaction.hpp"
+#include "transform/chemistry/refusal.hpp"
 #include "transform/chemistry/smirks.hpp"
+#include "transform/chemistry/source.hpp"
 
 namespace spillway::transform {
 namespace {
@@ -30,186 +30,27 @@ namespace {
 using RDKit::MatchVectType;
 using RDKit::RWMol;
 
-struct Refusal {
-  Reason reason;
-  std::string message;
-};
+// One in so many molecules and products is made both ways; must be a power of two.
+constexpr size_t kChecked = 1024;
+// What the matches of a rule in a molecule may take while they are listed.
+constexpr Bytes kMatchMemory{uint64_t{4} << 20};
 
-std::string one_line(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < 32; }, ' ');
-  while (!text.empty() && text.back() == ' ') text.pop_back();
-  return text;
+bool is_checked(std::string_view text) {
+  return (std::hash<std::string_view>()(text) & (kChecked - 1)) == 0;
 }
 
-// Runs `work`, which calls RDKit; what it throws becomes a Refusal, `otherwise` (as it stands by
-// then) when RDKit does not say which kind.
-template <class Work>
-std::optional<Refusal> guarded(const Reason& otherwise, Work&& work) {
-  try {
-    work();
-    return std::nullopt;
-  } catch (const RDKit::AtomValenceException& error) {
-    return Refusal{Reason::kValence, one_line(error.what())};
-  } catch (const RDKit::KekulizeException& error) {
-    return Refusal{Reason::kKekulize, one_line(error.what())};
-  } catch (const RDKit::AtomKekulizeException& error) {
-    return Refusal{Reason::kKekulize, one_line(error.what())};
-  } catch (const RDKit::MolSanitizeException& error) {
-    return Refusal{Reason::kSanitize, one_line(error.what())};
-  } catch (const Invar::Invariant& error) {
-    return Refusal{otherwise, one_line(error.what())};
-  } catch (const std::exception& error) {
-    return Refusal{otherwise, one_line(error.what())};
-  }
-}
-
-// What reading a SMILES without stereo and without hydrogen atoms comes to: the parser's removal of
-// hydrogens and its search for possible centres, a third of its time, would find nothing. Null when
-// the molecule is not of that kind.
-std::unique_ptr<RWMol> parse_flat(const std::string& smiles, RDKit::SmilesParserParams parameters) {
-  if (smiles.find_first_of("@/\\") != std::string::npos) return nullptr;
-  parameters.sanitize = false;
-  parameters.removeHs = false;
-  std::unique_ptr<RWMol> mol(RDKit::SmilesToMol(smiles, parameters));
-  if (!mol) return nullptr;
-  for (const auto* atom : mol->atoms()) {
-    if (atom->getAtomicNum() <= 1 || atom->getChiralTag() != RDKit::Atom::CHI_UNSPECIFIED)
-      return nullptr;
-  }
-  for (const auto* bond : mol->bonds()) {
-    if (bond->getBondDir() != RDKit::Bond::NONE || bond->getStereo() != RDKit::Bond::STEREONONE)
-      return nullptr;
-  }
-  RDKit::MolOps::sanitizeMol(*mol);
-  mol->setProp(RDKit::common_properties::_StereochemDone, 1, true);
-  return mol;
-}
-
-// RDKit's parser ends at a zero byte and at some that are not ASCII: C with a long dash would be methane.
-void refuse_other_bytes(std::string_view text) {
-  const auto is_other = [](char c) { return c < ' ' || c > '~'; };
-  const auto found = std::find_if(text.begin(), text.end(), is_other);
-  if (found == text.end()) return;
-  const auto at = static_cast<size_t>(found - text.begin());
-  throw std::invalid_argument(
-      fmt::format("byte {}, {}, is in no SMILES", at, printable(text.substr(at, 4))));
-}
-
-std::unique_ptr<RWMol> parse(std::string_view text) {
-  refuse_other_bytes(text);
-  RDKit::SmilesParserParams parameters;
-  parameters.allowCXSMILES = false;
-  parameters.parseName = false;
-  const std::string smiles(text);
-  refuse_large_smiles(smiles);
-  auto mol = parse_flat(smiles, parameters);
-  if (!mol) mol.reset(RDKit::SmilesToMol(smiles, parameters));
-  if (!mol) return nullptr;
-  for (auto* atom : mol->atoms()) {
-    if (atom->getAtomMapNum() != 0) atom->setAtomMapNum(0);
-  }
-  return mol;
-}
-
-bool is_blank(std::string_view text) {
-  return text.find_first_not_of(" \t\r\n") == std::string_view::npos;
-}
-
-// The fragment each atom belongs to; empty when there is one fragment, as without a dot.
-std::vector<int> fragments_of(const RDKit::ROMol& mol, std::string_view smiles) {
-  std::vector<int> of_atom;
-  if (smiles.find('.') == std::string_view::npos) return of_atom;
-  if (RDKit::MolOps::getMolFrags(mol, of_atom) < 2) of_atom.clear();
-  return of_atom;
-}
-
-// One molecule while its rules are applied.
-struct Source {
-  Source(RWMol* parsed, std::string_view smiles)
-      : mol(parsed),
-        fragment(fragments_of(*parsed, smiles)),
-        facts(*parsed, fragment.empty()
-                           ? 1u
-                           : static_cast<unsigned>(
-                                 *std::max_element(fragment.begin(), fragment.end()) + 1)) {}
-
-  RDKit::ROMOL_SPTR mol;
-  std::vector<int> fragment;
-  MoleculeFacts facts;
-  std::vector<unsigned> symmetry;  // made when a rule has two sites
-
-  std::vector<MatchVectType> matches;  // of the left side `matched`
-  std::string matched;
-
-  const std::vector<unsigned>& ranks() {
-    if (symmetry.empty()) RDKit::Canon::rankMolAtoms(*mol, symmetry, false, true, true);
-    return symmetry;
-  }
-};
-
-// The symmetry class of the first atom of a match, and how each further atom hangs on one before it:
-// the only neighbour of its class over a bond of its type. Of two matches with equal ways, the symmetry
-// that leads one first atom to the other leads all of one match to the other. Nothing where an atom
-// hangs on none so: classes of a tuple's atoms do not tell its orbit (of the two pairs of neighbours in
-// a spiro ring, say, that are on one side or on both).
-std::optional<std::vector<unsigned>> symmetric_way(Source& source, const MatchVectType& match) {
-  const std::vector<unsigned>& classes = source.ranks();
-  const auto atom_at = [&](size_t place) { return static_cast<unsigned>(match[place].second); };
-  std::vector<unsigned> way{classes[atom_at(0)]};
-  for (size_t place = 1; place < match.size(); ++place) {
-    const unsigned own = classes[atom_at(place)];
-    size_t from = 0;
-    for (; from < place; ++from) {
-      const auto* bond = source.mol->getBondBetweenAtoms(atom_at(from), atom_at(place));
-      if (bond == nullptr) continue;
-      unsigned alike = 0;
-      for (const auto* other : source.mol->atomBonds(source.mol->getAtomWithIdx(atom_at(from)))) {
-        alike += classes[other->getOtherAtomIdx(atom_at(from))] == own &&
-                 other->getBondType() == bond->getBondType();
-      }
-      if (alike > 1) continue;
-      way.insert(way.end(), {static_cast<unsigned>(from), own, bond->getBondType()});
-      break;
-    }
-    if (from == place) return std::nullopt;
-  }
-  return way;
-}
-
-// Adds the fragments of the source that the match does not touch.
-void add_untouched(const Source& source, const MatchVectType& match, RWMol& product) {
-  if (source.fragment.empty()) return;
-  std::vector<bool> touched;
-  for (const auto& [place, atom] : match) {
-    const auto fragment = static_cast<size_t>(source.fragment[static_cast<size_t>(atom)]);
-    if (touched.size() <= fragment) touched.resize(fragment + 1);
-    touched[fragment] = true;
-  }
-  const auto parts = RDKit::MolOps::getMolFrags(*source.mol, false);
-  for (size_t i = 0; i < parts.size(); ++i) {
-    if (i >= touched.size() || !touched[i]) product.insertMol(*parts[i]);
-  }
+size_t most_matches(size_t places) {
+  constexpr size_t kList = 48, kPlace = 8;
+  return static_cast<size_t>(kMatchMemory.count()) / (kList + kPlace * places);
 }
 
 void count_halogens(const RDKit::ROMol& mol, Product& product) {
   for (const auto* atom : mol.atoms()) {
-    switch (atom->getAtomicNum()) {
-      case 9:
-        ++product.n_f;
-        break;
-      case 17:
-        ++product.n_cl;
-        break;
-      case 35:
-        ++product.n_br;
-        break;
-      case 53:
-        ++product.n_i;
-        break;
-      default:
-        break;
-    }
+    const int element = atom->getAtomicNum();
+    product.n_f += element == 9 ? 1 : 0;
+    product.n_cl += element == 17 ? 1 : 0;
+    product.n_br += element == 35 ? 1 : 0;
+    product.n_i += element == 53 ? 1 : 0;
   }
 }
 
@@ -230,11 +71,18 @@ class RdkitTransformer final : public Transformer {
  public:
   RdkitTransformer(std::shared_ptr<const RuleSet> selection, TransformOptions options)
       : selection_(std::move(selection)), options_(options), counts_(selection_->rules().size()) {
+    const bool is_flat = options.flat && options.direct &&
+                         options.descriptors == Descriptors::kNone && !why_not_flat();
+    if (is_flat) flat_ = std::make_unique<FlatPath>(options.flat_memory);
+    const size_t count = selection_->rules().size();
+    reactions_.reserve(count);
+    plans_.reserve(count);
     for (const Rule& rule : selection_->rules()) {
       reactions_.emplace_back(rule.smirks);
       lefts_.push_back(reactant_of(rule.smirks));
       plans_.push_back(options.direct ? EditPlan::compile(reactions_.back().rdkit())
                                       : std::nullopt);
+      if (is_flat) flat_->add_rule(reactions_.back(), plans_.back());
     }
   }
 
@@ -243,48 +91,77 @@ class RdkitTransformer final : public Transformer {
   Paths paths() const override { return paths_; }
 
  private:
+  using Match = std::span<const int>;
   // What became of the first site of those that a symmetry leads to each other.
   using Outcome = std::optional<Refusal>;
-  using Classes = std::map<std::vector<unsigned>, Outcome>;
 
   Result<Applied> row_failed(Reason reason, std::string_view message, ProductSink& sink);
-  void find_matches(Source& source, size_t rule);
-  Result<void> apply_rule(Source& source, size_t rule, ProductSink& sink);
-  Result<Outcome> apply_site(Source& source, size_t rule, int32_t site, const MatchVectType& match,
-                             ProductSink& sink);
-  // An edit keeps every fragment; `matched` wants them gone.
-  bool may_edit(const Source& source) const {
-    return options_.fragments == Fragments::kKeep || source.fragment.empty();
-  }
-  std::unique_ptr<RWMol> run_reaction(const Source& source, size_t rule,
-                                      const MatchVectType& match);
+  Source& source();
+  Result<void> check_row();
+  bool find_matches(size_t rule);
+  Result<void> apply_rule(size_t rule, ProductSink& sink);
+  Result<Outcome> apply_site(size_t rule, int32_t site, Match match, ProductSink& sink);
+  Result<void> check_site(size_t rule, Match match, const Product& product);
+  std::string make_by_rdkit(size_t rule, Match match, Reason& stage, Product& product);
+  std::unique_ptr<RWMol> run_reaction(size_t rule, const MatchVectType& match);
   Result<void> site_failed(size_t rule, int32_t site, const Refusal& refusal, ProductSink& sink);
+  unsigned symmetry_class(int atom);
+  template <class Each>
+  void for_each_bond(int atom, const Each& each);
+  bool find_way(Match match);
+
+  // An edit keeps every fragment; `matched` wants them gone.
+  bool may_edit() {
+    return options_.fragments == Fragments::kKeep || source().fragment.empty();
+  }
 
   std::shared_ptr<const RuleSet> selection_;
   TransformOptions options_;
+  std::unique_ptr<FlatPath> flat_;
   std::vector<Reaction> reactions_;
   std::vector<std::string> lefts_;
   std::vector<std::optional<EditPlan>> plans_;
   std::vector<RuleCounts> counts_;
   std::vector<int32_t> site_atoms_;
-  std::string source_text_;       // of the last apply()
-  std::optional<Source> source_;  // parsed from it; canonical() wants it right after
+  // Of the molecule at hand.
+  std::string source_text_;
+  bool is_flat_ = false;
+  std::optional<Source> source_;  // made when RDKit is needed
+  std::vector<int> matches_;      // of the left side `matched_`, atoms one after the other
+  size_t match_count_ = 0;
+  std::optional<std::string> matched_;
+  std::string way_;
+  std::unordered_map<std::string, Outcome, flat::TextHash, std::equal_to<>> classes_;
+  MatchVectType pairs_;
   Paths paths_;
 };
 
+// RDKit's, of the molecule at hand. Throws what RDKit throws.
+Source& RdkitTransformer::source() {
+  if (!source_) {
+    auto mol = parse_molecule(source_text_);
+    if (!mol) throw std::invalid_argument("not a SMILES");
+    source_.emplace(mol.release(), source_text_);
+  }
+  return *source_;
+}
+
 Result<Applied> RdkitTransformer::apply(std::string_view smiles, ProductSink& sink) {
   std::fill(counts_.begin(), counts_.end(), RuleCounts{});
-  if (is_blank(smiles)) return row_failed(Reason::kNull, "no SMILES", sink);
   source_.reset();
+  matched_.reset();
+  is_flat_ = false;
+  if (is_blank(smiles)) return row_failed(Reason::kNull, "no SMILES", sink);
   source_text_ = smiles;
-  const auto refusal = guarded(Reason::kParse, [&] {
-    if (auto mol = parse(smiles)) source_.emplace(mol.release(), smiles);
-  });
-  if (!source_) {
-    return row_failed(Reason::kParse, refusal ? refusal->message : "not a SMILES", sink);
+  is_flat_ = flat_ && flat_->read(smiles);
+  if (is_flat_) {
+    TRY(check_row());
+  } else if (const auto refusal = guarded(Reason::kParse, [&] { source(); })) {
+    return row_failed(Reason::kParse, refusal->message, sink);
   }
-  for (size_t rule = 0; rule < reactions_.size(); ++rule) TRY(apply_rule(*source_, rule, sink));
-  Applied applied{.by_rule = counts_};
+  ++(is_flat_ ? paths_.flat_rows : paths_.rdkit_rows);
+  for (size_t rule = 0; rule < reactions_.size(); ++rule) TRY(apply_rule(rule, sink));
+  Applied applied{.row_reason = {}, .by_rule = counts_};
   uint64_t sites = 0, products = 0, failed = 0;
   for (const RuleCounts& counts : counts_) {
     sites += counts.sites;
@@ -312,44 +189,138 @@ Result<void> RdkitTransformer::site_failed(size_t rule, int32_t site, const Refu
   return sink.failure({rule, site, refusal.reason, refusal.message});
 }
 
-// Rules of one left side follow each other in a file: they share their matches.
-void RdkitTransformer::find_matches(Source& source, size_t rule) {
-  const std::string& left = lefts_[rule];
-  if (source.matched == left) return;
-  source.matched.clear();
-  source.matches = all_matches(*source.mol, reactions_[rule].reactant());
-  if (source.matches.size() > 1) source.ranks();
-  source.matched = left;
+tl::unexpected<Error> differs(std::string_view what, std::string_view of, std::string_view flat,
+              std::string_view rdkit) {
+  return fail(Code::kInternal,
+              fmt::format("{} of {} is {} on the flat path and {} by RDKit; run again with "
+                          "--chemistry rdkit, and please report it",
+                          what, printable(of), printable(flat), printable(rdkit)));
 }
 
-Result<void> RdkitTransformer::apply_rule(Source& source, size_t rule, ProductSink& sink) {
-  if (auto refusal = guarded(Reason::kMatch, [&] { find_matches(source, rule); })) {
+// One molecule in kChecked is read by RDKit as well.
+Result<void> RdkitTransformer::check_row() {
+  if (!is_checked(flat_->canonical())) return {};
+  std::string text;
+  const auto refusal = guarded(Reason::kParse, [&] { text = RDKit::MolToSmiles(*source().mol); });
+  ++paths_.checked;
+  if (refusal || text != flat_->canonical())
+    return differs("the canonical form", source_text_, flat_->canonical(),
+                   refusal ? refusal->message : text);
+  return {};
+}
+
+// Rules of one left side follow each other in a file: they share their matches. False: more than are listed.
+bool RdkitTransformer::find_matches(size_t rule) {
+  const std::string& left = lefts_[rule];
+  if (matched_ == left) return true;
+  matched_.reset();
+  const size_t places = reactions_[rule].reactant().getNumAtoms();
+  const size_t most = most_matches(places);
+  if (is_flat_ && flat_->can_match(rule)) {
+    if (!flat_->find_matches(rule, most, matches_)) return false;
+  } else {
+    const auto found = all_matches(*source().mol, reactions_[rule].reactant(), most);
+    if (found.size() > most) return false;
+    matches_.clear();
+    for (const MatchVectType& match : found) {
+      for (const auto& [place, atom] : match) matches_.push_back(atom);
+    }
+  }
+  match_count_ = matches_.size() / places;
+  matched_ = left;
+  return true;
+}
+
+// Atoms of different fragments are of different ones: refinement alone takes decalin for bicyclopentyl.
+unsigned RdkitTransformer::symmetry_class(int atom) {
+  if (is_flat_) return flat_->symmetry_class(atom);
+  const auto index = static_cast<size_t>(atom);
+  const std::vector<int>& fragment = source().fragment;
+  const size_t of_fragment =
+      fragment.empty() ? 0 : static_cast<size_t>(fragment[index]) * source().ranks().size();
+  return static_cast<unsigned>(source().ranks()[index] + of_fragment);
+}
+
+template <class Each>
+void RdkitTransformer::for_each_bond(int atom, const Each& each) {
+  if (is_flat_) {
+    flat_->for_each_bond(atom, each);
+    return;
+  }
+  const RDKit::ROMol& mol = *source().mol;
+  for (const auto* bond : mol.atomBonds(mol.getAtomWithIdx(static_cast<unsigned>(atom))))
+    each(static_cast<int>(bond->getOtherAtomIdx(static_cast<unsigned>(atom))),
+         static_cast<int>(bond->getBondType()));
+}
+
+// The symmetry class of the first atom of a match, and how each further atom hangs on one before it:
+// the only neighbour of its class over a bond of its type. Of two matches with equal ways, the symmetry
+// that leads one first atom to the other leads all of one match to the other. False where an atom hangs
+// on none so: classes of a tuple's atoms do not tell its orbit (of the two pairs of neighbours in a
+// spiro ring, say, that are on one side or on both).
+bool RdkitTransformer::find_way(Match match) {
+  way_.clear();
+  const auto add = [this](auto value) {
+    way_.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  };
+  add(symmetry_class(match[0]));
+  for (size_t place = 1; place < match.size(); ++place) {
+    const unsigned own = symmetry_class(match[place]);
+    size_t from = 0;
+    for (; from < place; ++from) {
+      int type = -1;
+      for_each_bond(match[from], [&](int other, int order) {
+        if (other == match[place]) type = order;
+      });
+      if (type < 0) continue;
+      int alike = 0;
+      for_each_bond(match[from], [&](int other, int order) {
+        alike += order == type && symmetry_class(other) == own ? 1 : 0;
+      });
+      if (alike > 1) continue;
+      add(static_cast<uint32_t>(from));
+      add(own);
+      add(type);
+      break;
+    }
+    if (from == place) return false;
+  }
+  return true;
+}
+
+Result<void> RdkitTransformer::apply_rule(size_t rule, ProductSink& sink) {
+  bool are_listed = false;
+  auto refusal = guarded(Reason::kMatch, [&] { are_listed = find_matches(rule); });
+  if (refusal || !are_listed) {
     ++counts_[rule].sites;
-    refusal->reason = Reason::kMatch;
+    if (refusal) {
+      refusal->reason = Reason::kMatch;
+    } else {
+      refusal = Refusal{Reason::kOverLimit,
+                        fmt::format("more than {} matches of one rule in one molecule",
+                                    most_matches(reactions_[rule].reactant().getNumAtoms()))};
+    }
     return site_failed(rule, -1, *refusal, sink);
   }
-  const std::vector<MatchVectType>& matches = source.matches;
-  counts_[rule].sites += matches.size();
+  counts_[rule].sites += match_count_;
+  const size_t places = reactions_[rule].reactant().getNumAtoms();
   const int64_t limit = selection_->max_sites_per_mol();
-  Classes classes;
-  for (size_t i = 0; i < matches.size(); ++i) {
+  classes_.clear();
+  for (size_t i = 0; i < match_count_; ++i) {
     const auto site = static_cast<int32_t>(i);
     if (limit > 0 && site >= limit) {
       TRY(site_failed(rule, site, {Reason::kOverLimit, "above max_sites_per_mol"}, sink));
       continue;
     }
-    if (matches.size() == 1) {
-      TRY(apply_site(source, rule, site, matches[i], sink));
+    const Match match = Match(matches_).subspan(i * places, places);
+    if (match_count_ == 1 || !find_way(match)) {
+      TRY(apply_site(rule, site, match, sink));
       continue;
     }
-    auto way = symmetric_way(source, matches[i]);
-    if (!way) {
-      TRY(apply_site(source, rule, site, matches[i], sink));
-      continue;
-    }
-    const auto seen = classes.find(*way);
-    if (seen == classes.end()) {
-      classes.emplace(std::move(*way), TRY(apply_site(source, rule, site, matches[i], sink)));
+    const auto seen = classes_.find(std::string_view(way_));
+    if (seen == classes_.end()) {
+      std::string way = way_;
+      classes_.emplace(std::move(way), TRY(apply_site(rule, site, match, sink)));
     } else if (seen->second) {
       TRY(site_failed(rule, site, *seen->second, sink));
     } else {
@@ -360,38 +331,33 @@ Result<void> RdkitTransformer::apply_rule(Source& source, size_t rule, ProductSi
   return {};
 }
 
-auto RdkitTransformer::apply_site(Source& source, size_t rule, int32_t site,
-                                  const MatchVectType& match, ProductSink& sink)
+auto RdkitTransformer::apply_site(size_t rule, int32_t site, Match match, ProductSink& sink)
     -> Result<Outcome> {
-  std::string smiles;
   Product product;
-  // The stage in which RDKit refused decides what an error of no kind counts as.
-  Reason stage = Reason::kMatch;
-  Outcome refusal = guarded(stage, [&] {
-    const bool plain = plans_[rule] && source.facts.editable && may_edit(source) &&
-                       plans_[rule]->fits(*source.mol, match);
-    std::unique_ptr<RWMol> mol;
-    if (plain && options_.descriptors == Descriptors::kNone)
-      mol = plans_[rule]->edit_sanitized(*source.mol, source.facts, match);
-    if (!mol) {
-      mol = plain ? plans_[rule]->edit(*source.mol, match) : run_reaction(source, rule, match);
-      stage = Reason::kSanitize;
-      RDKit::MolOps::sanitizeMol(*mol);
-      RDKit::MolOps::removeHs(*mol);
+  std::string smiles;
+  const bool keep = options_.fragments == Fragments::kKeep;
+  const auto made = is_flat_ ? flat_->make(rule, match, keep) : std::nullopt;
+  if (made) {
+    ++paths_.flat;
+    product.smiles = made->smiles;
+    product.n_f = made->halogens.f;
+    product.n_cl = made->halogens.cl;
+    product.n_br = made->halogens.br;
+    product.n_i = made->halogens.i;
+    TRY(check_site(rule, match, product));
+  } else {
+    // The stage in which RDKit refused decides what an error of no kind counts as.
+    Reason stage = Reason::kMatch;
+    const Outcome refusal =
+        guarded(stage, [&] { smiles = make_by_rdkit(rule, match, stage, product); });
+    if (refusal) {
+      TRY(site_failed(rule, site, *refusal, sink));
+      return refusal;
     }
-    stage = Reason::kSanitize;
-    ++(plain ? paths_.direct : paths_.reference);
-    smiles = RDKit::MolToSmiles(*mol);
-    count_halogens(*mol, product);
-    describe(*mol, options_.descriptors, product);
-  });
-  if (refusal) {
-    TRY(site_failed(rule, site, *refusal, sink));
-    return refusal;
+    product.smiles = smiles;
   }
   site_atoms_.clear();
-  for (const size_t place : reactions_[rule].mapped()) site_atoms_.push_back(match[place].second);
-  product.smiles = smiles;
+  for (const size_t place : reactions_[rule].mapped()) site_atoms_.push_back(match[place]);
   product.rule = rule;
   product.site_index = site;
   product.site_atoms = site_atoms_;
@@ -400,20 +366,74 @@ auto RdkitTransformer::apply_site(Source& source, size_t rule, int32_t site,
   return Outcome{};
 }
 
-std::unique_ptr<RWMol> RdkitTransformer::run_reaction(const Source& source, size_t rule,
-                                                      const MatchVectType& match) {
-  auto mol = reactions_[rule].run(source.mol, match);
-  if (options_.fragments == Fragments::kKeep) add_untouched(source, match, *mol);
+std::string RdkitTransformer::make_by_rdkit(size_t rule, Match match, Reason& stage,
+                                            Product& product) {
+  pairs_.clear();
+  for (size_t place = 0; place < match.size(); ++place)
+    pairs_.emplace_back(static_cast<int>(place), match[place]);
+  Source& whole = source();
+  const bool plain = plans_[rule] && whole.facts.editable && may_edit() &&
+                     plans_[rule]->fits(*whole.mol, pairs_);
+  std::unique_ptr<RWMol> mol;
+  if (plain && options_.descriptors == Descriptors::kNone)
+    mol = plans_[rule]->edit_sanitized(*whole.mol, whole.facts, pairs_);
+  if (!mol) {
+    mol = plain ? plans_[rule]->edit(*whole.mol, pairs_) : run_reaction(rule, pairs_);
+    stage = Reason::kSanitize;
+    RDKit::MolOps::sanitizeMol(*mol);
+    RDKit::MolOps::removeHs(*mol);
+  }
+  stage = Reason::kSanitize;
+  ++(plain ? paths_.direct : paths_.reference);
+  count_halogens(*mol, product);
+  describe(*mol, options_.descriptors, product);
+  return RDKit::MolToSmiles(*mol);
+}
+
+// One product in kChecked is made by RDKit's reaction as well.
+Result<void> RdkitTransformer::check_site(size_t rule, Match match, const Product& product) {
+  if (!is_checked(product.smiles)) return {};
+  ++paths_.checked;
+  std::string text;
+  const auto refusal = guarded(Reason::kSanitize, [&] {
+    pairs_.clear();
+    for (size_t place = 0; place < match.size(); ++place)
+      pairs_.emplace_back(static_cast<int>(place), match[place]);
+    const auto mol = run_reaction(rule, pairs_);
+    RDKit::MolOps::sanitizeMol(*mol);
+    RDKit::MolOps::removeHs(*mol);
+    text = RDKit::MolToSmiles(*mol);
+  });
+  if (refusal || text != product.smiles)
+    return differs("a product of rule " + selection_->rules()[rule].name, source_text_,
+                   product.smiles, refusal ? refusal->message : text);
+  return {};
+}
+
+std::unique_ptr<RWMol> RdkitTransformer::run_reaction(size_t rule, const MatchVectType& match) {
+  auto mol = reactions_[rule].run(source().mol, match);
+  if (options_.fragments == Fragments::kKeep) source().add_untouched(match, *mol);
   return mol;
 }
 
 std::optional<std::string> RdkitTransformer::canonical(std::string_view smiles) {
+  if (is_flat_ && source_text_ == smiles) return std::string(flat_->canonical());
+  if (is_blank(smiles)) return std::nullopt;
   std::optional<std::string> text;
   guarded(Reason::kParse, [&] {
-    if (is_blank(smiles)) return;
     if (source_ && source_text_ == smiles) {
       text = RDKit::MolToSmiles(*source_->mol);
-    } else if (auto mol = parse(smiles)) {
+      return;
+    }
+    // Flat reading forgets the molecule at hand.
+    source_.reset();
+    is_flat_ = false;
+    source_text_ = smiles;
+    if (flat_ && flat_->read(smiles)) {
+      is_flat_ = true;
+      matched_.reset();
+      text = flat_->canonical();
+    } else if (auto mol = parse_molecule(smiles)) {
       text = RDKit::MolToSmiles(*mol);
     }
   });
@@ -421,6 +441,13 @@ std::optional<std::string> RdkitTransformer::canonical(std::string_view smiles) 
 }
 
 }  // namespace
+
+std::string one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < 32; }, ' ');
+  while (!text.empty() && text.back() == ' ') text.pop_back();
+  return text;
+}
 
 QuietRdkit::QuietRdkit() {
   static const bool done = [] {
@@ -453,7 +480,7 @@ Result<std::unique_ptr<Transformer>> Transformer::create(std::shared_ptr<const R
 bool is_smiles(std::string_view text) {
   const QuietRdkit quiet;
   bool parsed = false;
-  guarded(Reason::kParse, [&] { parsed = !is_blank(text) && parse(text) != nullptr; });
+  guarded(Reason::kParse, [&] { parsed = !is_blank(text) && parse_molecule(text) != nullptr; });
   return parsed;
 }
 

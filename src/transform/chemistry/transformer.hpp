@@ -99,6 +99,10 @@ struct TransformOptions {
   Descriptors descriptors = Descriptors::kNone;
   bool inchikey = false;
   bool direct = true;  // false: every site through RunReactants; the same products, slower
+  // On flat molecules where they are plain (transform/flat) and no descriptors are wanted; false: all by
+  // RDKit, the same products, slower.
+  bool flat = true;
+  Bytes flat_memory = 1_MiB;  // what a Transformer may remember of RDKit for that
 };
 
 class Transformer {
@@ -115,10 +119,12 @@ class Transformer {
   // explicit hydrogens. Empty when it does not parse.
   [[nodiscard]] virtual std::optional<std::string> canonical(std::string_view smiles) = 0;
 
-  // How many sites went through the direct edit and through RunReactants so far.
+  // How many molecules were read flat and by RDKit, and how many sites were made flat, by editing
+  // RDKit's molecule and by RunReactants so far; how many of the flat ones both ways, to compare.
   struct Paths {
-    uint64_t direct = 0;
-    uint64_t reference = 0;
+    uint64_t flat_rows = 0, rdkit_rows = 0;
+    uint64_t flat = 0, direct = 0, reference = 0;
+    uint64_t checked = 0;
   };
   virtual Paths paths() const = 0;
 };
