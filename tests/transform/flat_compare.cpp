@@ -35,7 +35,8 @@ using namespace spillway::transform;
 struct Lines final : ProductSink {
   std::vector<std::string> lines;
   Result<void> product(const Product& p) override {
-    std::string line = fmt::format("{} {} {} F{} Cl{} Br{} I{}", p.rule, p.site_index, p.smiles, p.n_f, p.n_cl, p.n_br, p.n_i);
+    std::string line = fmt::format("{} {} {} F{} Cl{} Br{} I{}", p.rule, p.site_index, p.smiles,
+                                   p.n_f, p.n_cl, p.n_br, p.n_i);
     for (const int32_t atom : p.site_atoms) line += fmt::format(" {}", atom);
     lines.push_back(std::move(line));
     return {};
@@ -58,10 +59,12 @@ struct Comparison {
   bool plant = false;
   uint64_t texts = 0, products = 0, differences = 0;
 
-  void report(const char* what, std::string_view text, std::string_view flat_one, std::string_view rdkit_one) {
+  void report(const char* what, std::string_view text, std::string_view flat_one,
+              std::string_view rdkit_one) {
     if (++differences > 20) return;
-    std::printf("%s of %.*s\n  flat  %.*s\n  RDKit %.*s\n", what, static_cast<int>(text.size()), text.data(),
-                static_cast<int>(flat_one.size()), flat_one.data(), static_cast<int>(rdkit_one.size()), rdkit_one.data());
+    std::printf("%s of %.*s\n  flat  %.*s\n  RDKit %.*s\n", what, static_cast<int>(text.size()),
+                text.data(), static_cast<int>(flat_one.size()), flat_one.data(),
+                static_cast<int>(rdkit_one.size()), rdkit_one.data());
   }
   void run(const std::string& text) {
     ++texts;
@@ -80,11 +83,13 @@ struct Comparison {
       if (ours.lines[i] != theirs.lines[i]) report("a site", text, ours.lines[i], theirs.lines[i]);
     }
     if (ours.lines.size() != theirs.lines.size())
-      report("the number of sites", text, std::to_string(ours.lines.size()), std::to_string(theirs.lines.size()));
+      report("the number of sites", text, std::to_string(ours.lines.size()),
+             std::to_string(theirs.lines.size()));
     for (size_t rule = 0; rule < a->by_rule.size(); ++rule) {
       const RuleCounts &x = a->by_rule[rule], &y = b->by_rule[rule];
       if (x.sites != y.sites || x.products != y.products || x.skipped != y.skipped)
-        report("counts", text, fmt::format("{} {} {}", x.sites, x.products, x.skipped), fmt::format("{} {} {}", y.sites, y.products, y.skipped));
+        report("counts", text, fmt::format("{} {} {}", x.sites, x.products, x.skipped),
+               fmt::format("{} {} {}", y.sites, y.products, y.skipped));
     }
     const auto x = flat->canonical(text), y = rdkit->canonical(text);
     if (x != y) report("the canonical form", text, x.value_or("none"), y.value_or("none"));
@@ -125,15 +130,22 @@ Result<int> run(const Options& options) {
     if (!input) return fail(Code::kNotFound, file);
     for (std::string line; std::getline(input, line); ++row) {
       if (row < options.offset || row - options.offset >= options.limit) continue;
-      for (const std::string& text : texts_of(line.substr(0, line.find_first_of(" \t\r")), options.texts)) comparison.run(text);
+      for (const std::string& text :
+           texts_of(line.substr(0, line.find_first_of(" \t\r")), options.texts))
+        comparison.run(text);
     }
   }
   const auto paths = comparison.flat->paths();
-  std::printf("%llu texts (%llu flat), %llu sites compared (%llu made flat, %llu by RDKit), %llu checked in the run: %llu differences\n",
-              static_cast<unsigned long long>(comparison.texts), static_cast<unsigned long long>(paths.flat_rows),
-              static_cast<unsigned long long>(comparison.products), static_cast<unsigned long long>(paths.flat),
-              static_cast<unsigned long long>(paths.direct + paths.reference), static_cast<unsigned long long>(paths.checked),
-              static_cast<unsigned long long>(comparison.differences));
+  std::printf(
+      "%llu texts (%llu flat), %llu sites compared (%llu made flat, %llu by RDKit), %llu checked "
+      "in the run: %llu differences\n",
+      static_cast<unsigned long long>(comparison.texts),
+      static_cast<unsigned long long>(paths.flat_rows),
+      static_cast<unsigned long long>(comparison.products),
+      static_cast<unsigned long long>(paths.flat),
+      static_cast<unsigned long long>(paths.direct + paths.reference),
+      static_cast<unsigned long long>(paths.checked),
+      static_cast<unsigned long long>(comparison.differences));
   return comparison.differences == 0 ? 0 : 1;
 }
 

@@ -30,14 +30,28 @@ bool is_stereo(const Bond& bond) {
   return bond.getStereo() != Bond::STEREONONE || bond.getBondDir() != Bond::NONE;
 }
 
+// Stereo of a double bond is perceived again after an edit, from the marks of bonds beside it. Where reading left
+// too few of them (they contradicted each other), or too many, it would be another.
+bool may_change_stereo(const ROMol& mol, const Bond& bond) {
+  if (bond.getBondType() != Bond::DOUBLE) return false;
+  const auto is_marked = [&](const Atom* atom) {
+    for (const auto* beside : mol.atomBonds(atom)) {
+      if (beside->getBondDir() != Bond::NONE) return true;
+    }
+    return false;
+  };
+  const bool is_told = is_marked(bond.getBeginAtom()) && is_marked(bond.getEndAtom());
+  return is_told != (bond.getStereo() != Bond::STEREONONE);
+}
+
 // Whether its valence alone says that an aromatic atom bears a double bond, or that it bears none.
 bool has_one_form(const Atom& atom) {
   const int element = atom.getAtomicNum();
   if (atom.getFormalCharge() == 0)
     return element == 6 || element == 7 || element == 8 || element == 16;
   const unsigned bonds = atom.getTotalDegree();
-  return atom.getFormalCharge() == 1 && ((element == 7 && bonds == 3) ||
-                                         ((element == 8 || element == 16) && bonds == 2));
+  return atom.getFormalCharge() == 1 &&
+         ((element == 7 && bonds == 3) || ((element == 8 || element == 16) && bonds == 2));
 }
 
 }  // namespace
@@ -58,7 +72,7 @@ MoleculeFacts::MoleculeFacts(const ROMol& mol, unsigned fragments) {
   for (const auto* bond : mol.bonds()) {
     is_bare &= bond->getDict().getData().empty();
     has_stereo |= is_stereo(*bond);
-    if (bond->hasQuery()) editable = false;
+    if (bond->hasQuery() || may_change_stereo(mol, *bond)) editable = false;
     // An aromatic bond outside a ring, as in `[#6]:[#6]`: building a molecule anew makes its atoms
     // aromatic, and sanitizing refuses it.
     const bool aromatic = bond->getBondType() == Bond::AROMATIC;
@@ -259,8 +273,7 @@ std::vector<unsigned> EditPlan::change(RWMol& mol, const MatchVectType& match) c
 // As RunReactants: what does not hang on an atom that is kept is not part of the product.
 void EditPlan::cut_off(RWMol& product, const MatchVectType& match) const {
   const auto is_new = [](const Added& added) { return added.reuse < 0; };
-  const auto before =
-      product.getNumAtoms() - std::count_if(added_.begin(), added_.end(), is_new);
+  const auto before = product.getNumAtoms() - std::count_if(added_.begin(), added_.end(), is_new);
   std::vector<bool> is_matched(product.getNumAtoms()), stays(product.getNumAtoms()),
       is_deleted(product.getNumAtoms());
   for (const auto& [place, index] : match) is_matched[static_cast<size_t>(index)] = true;

@@ -39,7 +39,8 @@ std::unique_ptr<RDKit::RWMol> sanitized(std::unique_ptr<RDKit::RWMol> mol) {
 
 std::optional<std::string> why_not_flat() {
   const std::string_view version = RDKit::rdkitVersion;
-  if (std::find(kComparedVersions.begin(), kComparedVersions.end(), version) == kComparedVersions.end())
+  if (std::find(kComparedVersions.begin(), kComparedVersions.end(), version) ==
+      kComparedVersions.end())
     return "flat molecules were not compared with RDKit " + std::string(version);
   if (std::getenv("RDK_USE_LEGACY_STEREO_PERCEPTION") != nullptr)
     return "RDK_USE_LEGACY_STEREO_PERCEPTION is set, with which flat molecules were not compared";
@@ -47,7 +48,10 @@ std::optional<std::string> why_not_flat() {
 }
 
 void FlatPath::add_rule(const Reaction& reaction, const std::optional<EditPlan>& plan) {
-  Rule rule{.reaction = &reaction, .plan = plan ? &*plan : nullptr, .shape = {}, .pattern = flat::Pattern::compile(reaction.reactant())};
+  Rule rule{.reaction = &reaction,
+            .plan = plan ? &*plan : nullptr,
+            .shape = {},
+            .pattern = flat::Pattern::compile(reaction.reactant())};
   if (plan) rule.shape = plan->shape();
   rules_.push_back(std::move(rule));
 }
@@ -65,7 +69,8 @@ size_t FlatPath::fragment_at(int atom) const {
 
 unsigned FlatPath::symmetry_class(int atom) const {
   const Fragment& fragment = fragment_[fragment_at(atom)];
-  return static_cast<unsigned>(fragment.first_atom + fragment.symmetry[static_cast<size_t>(atom - fragment.first_atom)]);
+  return static_cast<unsigned>(fragment.first_atom +
+                               fragment.symmetry[static_cast<size_t>(atom - fragment.first_atom)]);
 }
 
 // RDKit reads the fragment; what it makes of it is remembered.
@@ -74,7 +79,9 @@ bool FlatPath::learn_fragment(Fragment& fragment, bool can_be_learned) {
     if (!fragment.mol) fragment.mol = RDKit::ROMOL_SPTR(parse_molecule(fragment.text).release());
     if (!fragment.mol) return false;
     const MoleculeFacts facts(*fragment.mol, 1);
-    if (!facts.editable || !facts.rings_are_certain || !flat::from_rdkit(*fragment.mol, fragment.molecule)) return false;
+    if (!facts.editable || !facts.rings_are_certain ||
+        !flat::from_rdkit(*fragment.mol, fragment.molecule))
+      return false;
   } catch (const std::exception&) {
     return false;  // RDKit will say why when it reads the whole
   }
@@ -87,7 +94,8 @@ bool FlatPath::read_fragment(Fragment& fragment) {
   const flat::Parser::Known known = parser_.parse(fragment.text, fragment.molecule);
   const bool is_made = known == flat::Parser::Known::kAll && stereo_.assign(fragment.molecule);
   if (!is_made && !learn_fragment(fragment, known == flat::Parser::Known::kNotYet)) return false;
-  if (!flat::SiteEditor::is_clean(fragment.molecule) || !ranking_.refine(fragment.molecule)) return false;
+  if (!flat::SiteEditor::is_clean(fragment.molecule) || !ranking_.refine(fragment.molecule))
+    return false;
   for (int i = 0; i < fragment.molecule.atoms; ++i)
     fragment.symmetry[static_cast<size_t>(i)] = static_cast<uint16_t>(ranking_.index(i));
   ranking_.break_ties(fragment.molecule);
@@ -148,10 +156,13 @@ std::string_view FlatPath::joined(const Fragment& changed, std::string_view text
 bool FlatPath::teach_site(const Rule& rule, Fragment& fragment, std::span<const int> match) {
   if (!fragment.mol) fragment.mol = RDKit::ROMOL_SPTR(parse_molecule(fragment.text).release());
   RDKit::MatchVectType pairs;
-  for (size_t place = 0; place < match.size(); ++place) pairs.emplace_back(static_cast<int>(place), match[place]);
+  for (size_t place = 0; place < match.size(); ++place)
+    pairs.emplace_back(static_cast<int>(place), match[place]);
   const auto product = sanitized(rule.plan->edit(*fragment.mol, pairs));
   const auto reference = sanitized(rule.reaction->run(fragment.mol, pairs));
-  if (RDKit::MolToSmiles(*product) != RDKit::MolToSmiles(*reference) || !flat::from_rdkit(*product, product_)) return false;
+  if (RDKit::MolToSmiles(*product) != RDKit::MolToSmiles(*reference) ||
+      !flat::from_rdkit(*product, product_))
+    return false;
   return true;
 }
 
@@ -165,7 +176,8 @@ void FlatPath::learn_site(const Rule& rule, Fragment& fragment, std::span<const 
   editor_.learn(*rule.shape, fragment.molecule, match, is_taught ? &product_ : nullptr);
 }
 
-std::optional<FlatPath::Made> FlatPath::make(size_t number, std::span<const int> match, bool keep_fragments) {
+std::optional<FlatPath::Made> FlatPath::make(size_t number, std::span<const int> match,
+                                             bool keep_fragments) {
   const Rule& rule = rules_[number];
   if (!rule.shape) return std::nullopt;
   Fragment& fragment = fragment_[fragment_at(match.front())];
@@ -176,7 +188,9 @@ std::optional<FlatPath::Made> FlatPath::make(size_t number, std::span<const int>
     learn_site(rule, fragment, match_);
     made = editor_.make(number, *rule.shape, fragment.molecule, match_, product_);
   }
-  if (made != flat::SiteEditor::Made::kYes || !stereo_.assign(product_) || !ranking_.refine(product_)) return std::nullopt;
+  if (made != flat::SiteEditor::Made::kYes || !stereo_.assign(product_) ||
+      !ranking_.refine(product_))
+    return std::nullopt;
   ranking_.break_ties(product_);
   const auto text = text_.write(product_, ranking_);
   if (!text) return std::nullopt;

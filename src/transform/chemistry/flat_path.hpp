@@ -75,7 +75,8 @@ class FlatPath {
   }
 
   // Nothing: the site is RDKit's. `keep_fragments`: those that the match does not touch stay.
-  [[nodiscard]] std::optional<Made> make(size_t rule, std::span<const int> match, bool keep_fragments);
+  [[nodiscard]] std::optional<Made> make(size_t rule, std::span<const int> match,
+                                         bool keep_fragments);
 
  private:
   struct Fragment {

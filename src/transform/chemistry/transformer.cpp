@@ -111,9 +111,7 @@ class RdkitTransformer final : public Transformer {
   bool find_way(Match match);
 
   // An edit keeps every fragment; `matched` wants them gone.
-  bool may_edit() {
-    return options_.fragments == Fragments::kKeep || source().fragment.empty();
-  }
+  bool may_edit() { return options_.fragments == Fragments::kKeep || source().fragment.empty(); }
 
   std::shared_ptr<const RuleSet> selection_;
   TransformOptions options_;
@@ -190,7 +188,7 @@ Result<void> RdkitTransformer::site_failed(size_t rule, int32_t site, const Refu
 }
 
 tl::unexpected<Error> differs(std::string_view what, std::string_view of, std::string_view flat,
-              std::string_view rdkit) {
+                              std::string_view rdkit) {
   return fail(Code::kInternal,
               fmt::format("{} of {} is {} on the flat path and {} by RDKit; run again with "
                           "--chemistry rdkit, and please report it",
@@ -372,8 +370,8 @@ std::string RdkitTransformer::make_by_rdkit(size_t rule, Match match, Reason& st
   for (size_t place = 0; place < match.size(); ++place)
     pairs_.emplace_back(static_cast<int>(place), match[place]);
   Source& whole = source();
-  const bool plain = plans_[rule] && whole.facts.editable && may_edit() &&
-                     plans_[rule]->fits(*whole.mol, pairs_);
+  const bool plain =
+      plans_[rule] && whole.facts.editable && may_edit() && plans_[rule]->fits(*whole.mol, pairs_);
   std::unique_ptr<RWMol> mol;
   if (plain && options_.descriptors == Descriptors::kNone)
     mol = plans_[rule]->edit_sanitized(*whole.mol, whole.facts, pairs_);

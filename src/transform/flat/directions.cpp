@@ -113,9 +113,12 @@ bool Directions::resolve_one(const DoubleBond& bond) {
   if (atom_place_[at(near)] >= atom_place_[at(far)]) std::swap(near, far);
   const int number = bond.number;
   const Around a = around(near, number), b = around(far, number);
-  const auto controls = [&](int atom) { return atom == bond.end[0].control || atom == bond.end[1].control; };
+  const auto controls = [&](int atom) {
+    return atom == bond.end[0].control || atom == bond.end[1].control;
+  };
   const auto clash = [&](int first, int second, int atom, int opposite_first) {
-    return second >= 0 && direction_[at(first)] == direction_[at(second)] && bond_uses_[at(opposite_first)] > 0 &&
+    return second >= 0 && direction_[at(first)] == direction_[at(second)] &&
+           bond_uses_[at(opposite_first)] > 0 &&
            (molecule_->ends_of(first).begin == atom) == (molecule_->ends_of(second).begin == atom);
   };
   const auto is_branched = [&](int atom) { return molecule_->at(atom).degree == 3; };
@@ -211,7 +214,8 @@ void Directions::clear(int reference, int index) {
     --atom_uses_[molecule_->ends_of(bond).end];
   };
   const auto is_spare = [&](int bond) {
-    return atom_uses_[molecule_->ends_of(bond).begin] != 1 && atom_uses_[molecule_->ends_of(bond).end] != 1;
+    return atom_uses_[molecule_->ends_of(bond).begin] != 1 &&
+           atom_uses_[molecule_->ends_of(bond).end] != 1;
   };
   bool is_possible = false, is_done = false;
   const Atom& atom = molecule_->at(index);
@@ -240,7 +244,9 @@ void Directions::tidy() {
       const Atom& atom = molecule_->at(end);
       for (int slot = 0; slot < atom.degree; ++slot) {
         const Bond& beside = atom.bond[at(slot)];
-        if (beside.number == bond.number || beside.order != kDouble || beside.geometry == kNoGeometry) continue;
+        if (beside.number == bond.number || beside.order != kDouble ||
+            beside.geometry == kNoGeometry)
+          continue;
         clear(bond.number, end);
         break;
       }
@@ -253,7 +259,9 @@ bool Directions::resolve(const Molecule& molecule, const Traversal& traversal) {
   traversal_ = &traversal;
   numbers_ = RingNumbers();
   items_ = 0;
-  const auto zero = [](auto& values, int count) { std::fill_n(values.begin(), count, typename std::decay_t<decltype(values)>::value_type{}); };
+  const auto zero = [](auto& values, int count) {
+    std::fill_n(values.begin(), count, typename std::decay_t<decltype(values)>::value_type{});
+  };
   zero(number_, molecule.atoms);
   zero(atom_uses_, molecule.atoms);
   zero(bond_uses_, molecule.bonds);

@@ -53,10 +53,10 @@ class Directions {
   RingNumbers numbers_;
   int items_ = 0;
   std::array<Item, kMostAtoms * 8> item_{};
-  std::array<int, kMostAtoms> atom_place_{};   // in the text, from 1
+  std::array<int, kMostAtoms> atom_place_{};  // in the text, from 1
   std::array<int, kMostBonds> bond_place_{};
-  std::array<int, kMostAtoms> atom_uses_{};    // by how many directions
-  std::array<int, kMostBonds> bond_uses_{};    // by how many double bonds
+  std::array<int, kMostAtoms> atom_uses_{};  // by how many directions
+  std::array<int, kMostBonds> bond_uses_{};  // by how many double bonds
   std::array<uint8_t, kMostBonds> direction_{}, is_closure_{};
   std::array<std::array<uint8_t, kMostDegree>, kMostAtoms> number_{};
 };

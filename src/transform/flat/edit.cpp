@@ -47,8 +47,9 @@ bool may_be_cleaned(const Atom& atom) {
 
 // What an edit asks of an atom's surroundings.
 uint64_t surroundings(const Molecule& molecule, const Atom& atom) {
-  uint64_t key = uint64_t{atom.element} | uint64_t{static_cast<uint8_t>(atom.charge)} << 8 | uint64_t{atom.hydrogens} << 16 |
-                 uint64_t{atom.given_hydrogens} << 24 | uint64_t{atom.aromatic} << 32 | uint64_t{atom.rings != 0} << 33 |
+  uint64_t key = uint64_t{atom.element} | uint64_t{static_cast<uint8_t>(atom.charge)} << 8 |
+                 uint64_t{atom.hydrogens} << 16 | uint64_t{atom.given_hydrogens} << 24 |
+                 uint64_t{atom.aromatic} << 32 | uint64_t{atom.rings != 0} << 33 |
                  uint64_t{has_multiple_bond_to_ring(molecule, atom)} << 34;
   for (int slot = 0; slot < atom.degree; ++slot) {
     const Bond& bond = atom.bond[at(slot)];
@@ -58,15 +59,17 @@ uint64_t surroundings(const Molecule& molecule, const Atom& atom) {
 }
 
 bool is_same_atom(const Atom& a, const Atom& b) {
-  if (a.element != b.element || a.hydrogens != b.hydrogens || a.charge != b.charge || a.aromatic != b.aromatic || a.rings != b.rings ||
-      a.degree != b.degree || a.chirality != b.chirality || a.given_hydrogens != b.given_hydrogens || !(a.token == b.token))
+  if (a.element != b.element || a.hydrogens != b.hydrogens || a.charge != b.charge ||
+      a.aromatic != b.aromatic || a.rings != b.rings || a.degree != b.degree ||
+      a.chirality != b.chirality || a.given_hydrogens != b.given_hydrogens || !(a.token == b.token))
     return false;
   for (int slot = 0; slot < a.degree; ++slot) {
     const Bond& one = a.bond[at(slot)];
     const int other = b.slot_of(one.to);
     if (other < 0) return false;
     const Bond& same = b.bond[at(other)];
-    if (one.order != same.order || one.rings != same.rings || one.symbol != same.symbol) return false;
+    if (one.order != same.order || one.rings != same.rings || one.symbol != same.symbol)
+      return false;
   }
   return true;
 }
@@ -131,7 +134,8 @@ bool SiteEditor::opens_plainly(const Molecule& molecule) {
     const Atom& atom = molecule.at(index);
     for (int slot = 0; slot < atom.degree; ++slot) {
       const Bond& bond = atom.bond[at(slot)];
-      const bool is_of_ring = (i > 0 && ring_[at(i - 1)] == bond.to) || (i + 1 < ring_size_ && ring_[at(i + 1)] == bond.to);
+      const bool is_of_ring = (i > 0 && ring_[at(i - 1)] == bond.to) ||
+                              (i + 1 < ring_size_ && ring_[at(i + 1)] == bond.to);
       if (bond.order == kSingle || bond.rings > (is_of_ring ? 1 : 0)) continue;
       if (is_ring_after(index) || is_ring_after(bond.to)) return false;
     }
@@ -140,7 +144,8 @@ bool SiteEditor::opens_plainly(const Molecule& molecule) {
 }
 
 // What hangs on the atoms that are taken away, beside the match.
-bool SiteEditor::look_beyond(const EditShape& shape, const Molecule& molecule, std::span<const int> match) {
+bool SiteEditor::look_beyond(const EditShape& shape, const Molecule& molecule,
+                             std::span<const int> match) {
   fars_ = ring_size_ = 0;
   cuts_off_ = false;
   for (const int place : shape.gone) {
@@ -155,27 +160,31 @@ bool SiteEditor::look_beyond(const EditShape& shape, const Molecule& molecule, s
       if (bond.rings == 0) continue;
       ++ring_bonds;
       if (is_matched) {
-        if (std::find(shape.kept.begin(), shape.kept.end(), place_[bond.to]) == shape.kept.end()) return false;
+        if (std::find(shape.kept.begin(), shape.kept.end(), place_[bond.to]) == shape.kept.end())
+          return false;
         if (kept >= 0) return false;
         kept = bond.to;
         continue;
       }
       const Atom& far = molecule.at(bond.to);
-      if (fars_ != 0 || bond.order != kSingle || far.chirality != kNotChiral || (far.given_hydrogens & 1) != 0) return false;
+      if (fars_ != 0 || bond.order != kSingle || far.chirality != kNotChiral ||
+          (far.given_hydrogens & 1) != 0)
+        return false;
       for (int k = 0; molecule.double_bonds != 0 && k < far.degree; ++k) {
         if (is_stereo_bond(molecule, far.bond[at(k)])) return false;
       }
       far_[at(fars_++)] = {bond.to, u16(gone)};
     }
     if (ring_bonds == 0) continue;
-    if (kept < 0 || fars_ != 1 || far_[0].gone != gone || ring_size_ != 0 || !find_ring(molecule, kept, far_[0].atom, gone) ||
-        !opens_plainly(molecule))
+    if (kept < 0 || fars_ != 1 || far_[0].gone != gone || ring_size_ != 0 ||
+        !find_ring(molecule, kept, far_[0].atom, gone) || !opens_plainly(molecule))
       return false;
   }
   return true;
 }
 
-bool SiteEditor::fits(const EditShape& shape, const Molecule& molecule, std::span<const int> match) {
+bool SiteEditor::fits(const EditShape& shape, const Molecule& molecule,
+                      std::span<const int> match) {
   if (shape.kept.empty() || shape.added.size() > kMostAdded) return false;
   std::fill_n(place_.begin(), molecule.atoms, int8_t{-1});
   for (int place = 0; place < shape.places; ++place) {
@@ -200,11 +209,15 @@ bool SiteEditor::fits(const EditShape& shape, const Molecule& molecule, std::spa
   return look_beyond(shape, molecule, match);
 }
 
-void SiteEditor::key_site(size_t rule, const EditShape& shape, const Molecule& molecule, std::span<const int> match) {
+void SiteEditor::key_site(size_t rule, const EditShape& shape, const Molecule& molecule,
+                          std::span<const int> match) {
   key_.clear();
-  const auto add = [this](uint64_t value) { key_.append(reinterpret_cast<const char*>(&value), sizeof(value)); };
+  const auto add = [this](uint64_t value) {
+    key_.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  };
   add(uint64_t{rule} << 8 | static_cast<uint64_t>(fars_) << 1 | (cuts_off_ ? 1 : 0));
-  for (int place = 0; place < shape.places; ++place) add(surroundings(molecule, molecule.at(match[at(place)])));
+  for (int place = 0; place < shape.places; ++place)
+    add(surroundings(molecule, molecule.at(match[at(place)])));
   for (int i = 0; i < fars_; ++i) {
     add(surroundings(molecule, molecule.at(far_[at(i)].atom)));
     add(static_cast<uint64_t>(place_[far_[at(i)].gone]));
@@ -225,7 +238,8 @@ void SiteEditor::cut(Molecule& product, int a, int b) const {
 bool SiteEditor::add_bond(Molecule& product, int a, int b, uint8_t order) const {
   Atom& one = product.at(a);
   Atom& other = product.at(b);
-  if (one.degree == kMostDegree || other.degree == kMostDegree || product.bonds == kMostBonds) return false;
+  if (one.degree == kMostDegree || other.degree == kMostDegree || product.bonds == kMostBonds)
+    return false;
   const int number = product.bonds++;
   const char symbol = symbol_of(order, one.aromatic != 0 && other.aromatic != 0);
   one.bond[one.degree++] = {u16(b), u16(number), order, 0, kNoGeometry, symbol};
@@ -236,7 +250,9 @@ bool SiteEditor::add_bond(Molecule& product, int a, int b, uint8_t order) const 
 
 // The ring is no ring any more; what else its atoms and bonds are in stays.
 void SiteEditor::open_ring(Molecule& product) const {
-  const auto lower = [&](int from, int to) { --product.bond(from, product.at(from).slot_of(to)).rings; };
+  const auto lower = [&](int from, int to) {
+    --product.bond(from, product.at(from).slot_of(to)).rings;
+  };
   const auto lower_bond = [&](int a, int b) {
     lower(a, b);
     lower(b, a);
@@ -252,7 +268,8 @@ void SiteEditor::open_ring(Molecule& product) const {
 }
 
 // What the rule deletes, and what no longer hangs on an atom that it keeps.
-void SiteEditor::find_dead(const EditShape& shape, const Molecule& product, std::span<const int> match) {
+void SiteEditor::find_dead(const EditShape& shape, const Molecule& product,
+                           std::span<const int> match) {
   std::fill_n(dead_.begin(), product.atoms, uint8_t{0});
   for (const int place : shape.deleted) dead_[at(match[at(place)])] = 1;
   if (!cuts_off_) return;
@@ -273,7 +290,8 @@ void SiteEditor::find_dead(const EditShape& shape, const Molecule& product, std:
 
 void SiteEditor::remove_dead(Molecule& product) {
   int kept = 0;
-  for (int i = 0; i < product.atoms; ++i) number_[at(i)] = dead_[at(i)] != 0 ? u16(0xffff) : u16(kept++);
+  for (int i = 0; i < product.atoms; ++i)
+    number_[at(i)] = dead_[at(i)] != 0 ? u16(0xffff) : u16(kept++);
   product.centres = 0;
   for (int i = 0; i < product.atoms; ++i) {
     if (dead_[at(i)] != 0) continue;
@@ -311,8 +329,8 @@ void SiteEditor::remove_dead(Molecule& product) {
   product.double_bonds = bonds;
 }
 
-bool SiteEditor::apply(const EditShape& shape, const Molecule& molecule, std::span<const int> match, std::span<const Change> changes,
-                       Molecule& product) {
+bool SiteEditor::apply(const EditShape& shape, const Molecule& molecule, std::span<const int> match,
+                       std::span<const Change> changes, Molecule& product) {
   product.copy_from(molecule);
   const auto change = [&](int index, const Change& to) {
     Atom& atom = product.at(index);
@@ -340,9 +358,12 @@ bool SiteEditor::apply(const EditShape& shape, const Molecule& molecule, std::sp
     }
   }
   for (int i = 0; i < fars_; ++i) change(far_[at(i)].atom, changes[next++]);
-  const auto index_of = [&](const EditShape::End& end) { return end.is_kept ? match[at(shape.kept[at(end.index)])] : added_[at(end.index)]; };
+  const auto index_of = [&](const EditShape::End& end) {
+    return end.is_kept ? match[at(shape.kept[at(end.index)])] : added_[at(end.index)];
+  };
   for (const EditShape::NewBond& bond : shape.new_bonds) {
-    if (!bond.exists && !add_bond(product, index_of(bond.a), index_of(bond.b), bond.order)) return false;
+    if (!bond.exists && !add_bond(product, index_of(bond.a), index_of(bond.b), bond.order))
+      return false;
   }
   if (cuts_off_ || !shape.deleted.empty()) {
     find_dead(shape, product, match);
@@ -351,24 +372,26 @@ bool SiteEditor::apply(const EditShape& shape, const Molecule& molecule, std::sp
   return true;
 }
 
-SiteEditor::Made SiteEditor::make(size_t rule, const EditShape& shape, const Molecule& molecule, std::span<const int> match,
-                                  Molecule& product) {
+SiteEditor::Made SiteEditor::make(size_t rule, const EditShape& shape, const Molecule& molecule,
+                                  std::span<const int> match, Molecule& product) {
   if (!fits(shape, molecule, match)) return Made::kNever;
   key_site(rule, shape, molecule, match);
   const auto found = learned_.find(std::string_view(key_));
   if (found == learned_.end()) return Made::kNotYet;
-  if (found->second.empty() || !apply(shape, molecule, match, found->second, product)) return Made::kNever;
+  if (found->second.empty() || !apply(shape, molecule, match, found->second, product))
+    return Made::kNever;
   return Made::kYes;
 }
 
 // Whether rings, and what their electrons depend on, stay as they are but for one that is opened.
-bool SiteEditor::leaves_rings(const EditShape& shape, const Molecule& molecule, std::span<const int> match,
-                              std::span<const Change> changes) const {
+bool SiteEditor::leaves_rings(const EditShape& shape, const Molecule& molecule,
+                              std::span<const int> match, std::span<const Change> changes) const {
   for (const int place : shape.gone) {
     if (has_multiple_bond_to_ring(molecule, molecule.at(match[at(place)]))) return false;
   }
   const auto is_gone = [&](int atom) {
-    return place_[at(atom)] >= 0 && std::find(shape.gone.begin(), shape.gone.end(), place_[at(atom)]) != shape.gone.end();
+    return place_[at(atom)] >= 0 &&
+           std::find(shape.gone.begin(), shape.gone.end(), place_[at(atom)]) != shape.gone.end();
   };
   const auto keeps_electrons = [&](const Atom& atom, const Change& to, int made) {
     int degree = atom.degree + made;
@@ -378,15 +401,19 @@ bool SiteEditor::leaves_rings(const EditShape& shape, const Molecule& molecule, 
       if (bond.order != kSingle) return false;
       --degree;
     }
-    return to.element == atom.element && to.charge == atom.charge && degree + to.hydrogens == atom.degree + atom.hydrogens;
+    return to.element == atom.element && to.charge == atom.charge &&
+           degree + to.hydrogens == atom.degree + atom.hydrogens;
   };
   for (size_t k = 0; k < shape.kept.size(); ++k) {
     const Atom& atom = molecule.at(match[at(shape.kept[k])]);
-    if (changes[k].element != atom.element && has_multiple_bond_to_ring(molecule, atom)) return false;
+    if (changes[k].element != atom.element && has_multiple_bond_to_ring(molecule, atom))
+      return false;
     if (atom.rings == 0) continue;
     int made = 0;
     for (const EditShape::NewBond& bond : shape.new_bonds) {
-      const auto is_here = [&](const EditShape::End& end) { return end.is_kept && at(end.index) == k; };
+      const auto is_here = [&](const EditShape::End& end) {
+        return end.is_kept && at(end.index) == k;
+      };
       if (!is_here(bond.a) && !is_here(bond.b)) continue;
       if (bond.order != kSingle) return false;
       ++made;
@@ -395,12 +422,14 @@ bool SiteEditor::leaves_rings(const EditShape& shape, const Molecule& molecule, 
   }
   const size_t first_far = shape.kept.size() + shape.added.size();
   for (int i = 0; i < fars_; ++i) {
-    if (!keeps_electrons(molecule.at(far_[at(i)].atom), changes[first_far + at(i)], 0)) return false;
+    if (!keeps_electrons(molecule.at(far_[at(i)].atom), changes[first_far + at(i)], 0))
+      return false;
   }
   return true;
 }
 
-void SiteEditor::learn(const EditShape& shape, const Molecule& molecule, std::span<const int> match, const Molecule* product) {
+void SiteEditor::learn(const EditShape& shape, const Molecule& molecule, std::span<const int> match,
+                       const Molecule* product) {
   if (held_ >= memory_) {
     learned_.clear();
     held_ = Bytes();
@@ -421,8 +450,8 @@ void SiteEditor::learn(const EditShape& shape, const Molecule& molecule, std::sp
   for (const int place : shape.kept) read(match[at(place)], changes[next++]);
   for (size_t k = 0; k < shape.added.size(); ++k) read(added_[k], changes[next++]);
   for (int i = 0; i < fars_; ++i) read(far_[at(i)].atom, changes[next++]);
-  if (!apply(shape, molecule, match, changes, scratch_) || !is_same_graph(scratch_, *product) || !is_clean(scratch_) ||
-      !leaves_rings(shape, molecule, match, changes))
+  if (!apply(shape, molecule, match, changes, scratch_) || !is_same_graph(scratch_, *product) ||
+      !is_clean(scratch_) || !leaves_rings(shape, molecule, match, changes))
     return;
   held_ = held_ + Bytes(changes.size() * sizeof(Change));
   learned = std::move(changes);

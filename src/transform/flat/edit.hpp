@@ -45,10 +45,10 @@ struct EditShape {
     uint8_t order = kSingle;
   };
   int places = 0;
-  std::vector<int> kept;          // places
-  std::vector<int> added;         // the place whose atom each takes over; -1 for a new one
-  std::vector<int> gone;          // places that are not kept
-  std::vector<int> deleted;       // of these, what none takes over
+  std::vector<int> kept;     // places
+  std::vector<int> added;    // the place whose atom each takes over; -1 for a new one
+  std::vector<int> gone;     // places that are not kept
+  std::vector<int> deleted;  // of these, what none takes over
   std::vector<NewBond> new_bonds;
   std::vector<OldBond> required;  // bonds of the match that must be of this order
 };
@@ -63,11 +63,12 @@ class SiteEditor {
     kNever
   };
   // `match` are atoms of `molecule`, whose smallest rings are unique.
-  [[nodiscard]] Made make(size_t rule, const EditShape& shape, const Molecule& molecule, std::span<const int> match,
-                          Molecule& product);
+  [[nodiscard]] Made make(size_t rule, const EditShape& shape, const Molecule& molecule,
+                          std::span<const int> match, Molecule& product);
 
   // Of the site of the last make(): the product in the molecule's order of atoms; nullptr: it cannot be flat.
-  void learn(const EditShape& shape, const Molecule& molecule, std::span<const int> match, const Molecule* product);
+  void learn(const EditShape& shape, const Molecule& molecule, std::span<const int> match,
+             const Molecule* product);
 
   // Whether no atom is such that RDKit's cleanUp could rewrite it by what lies further than its bonds.
   static bool is_clean(const Molecule& molecule);
@@ -88,24 +89,28 @@ class SiteEditor {
   bool look_beyond(const EditShape& shape, const Molecule& molecule, std::span<const int> match);
   bool opens_plainly(const Molecule& molecule);
   bool find_ring(const Molecule& molecule, int from, int to, int without);
-  void key_site(size_t rule, const EditShape& shape, const Molecule& molecule, std::span<const int> match);
-  bool apply(const EditShape& shape, const Molecule& molecule, std::span<const int> match, std::span<const Change> changes,
-             Molecule& product);
+  void key_site(size_t rule, const EditShape& shape, const Molecule& molecule,
+                std::span<const int> match);
+  bool apply(const EditShape& shape, const Molecule& molecule, std::span<const int> match,
+             std::span<const Change> changes, Molecule& product);
   void open_ring(Molecule& product) const;
   void cut(Molecule& product, int a, int b) const;
   bool add_bond(Molecule& product, int a, int b, uint8_t order) const;
   void find_dead(const EditShape& shape, const Molecule& product, std::span<const int> match);
   void remove_dead(Molecule& product);
-  bool leaves_rings(const EditShape& shape, const Molecule& molecule, std::span<const int> match, std::span<const Change> changes) const;
+  bool leaves_rings(const EditShape& shape, const Molecule& molecule, std::span<const int> match,
+                    std::span<const Change> changes) const;
   Bytes memory_, held_;
-  std::unordered_map<std::string, std::vector<Change>, TextHash, std::equal_to<>> learned_;  // empty: RDKit's
+  std::unordered_map<std::string, std::vector<Change>, TextHash, std::equal_to<>>
+      learned_;  // empty: RDKit's
   std::string key_;
   // Of the site at hand.
   std::array<int8_t, kMostAtoms> place_{};  // of an atom in the match, -1
   std::array<Far, kMostFar> far_{};
   int fars_ = 0;
   bool cuts_off_ = false;
-  std::array<uint16_t, kMostAtoms> ring_{};  // the ring that is opened, from one neighbour of the gone atom to the other
+  std::array<uint16_t, kMostAtoms>
+      ring_{};  // the ring that is opened, from one neighbour of the gone atom to the other
   int ring_size_ = 0;
   std::array<int, kMostAdded> added_{};
   std::array<uint8_t, kMostAtoms> dead_{};

@@ -35,7 +35,8 @@ bool is_organic(int element) {
 bool is_bracketed(const RDKit::Atom& atom) {
   const int element = atom.getAtomicNum();
   if (!is_organic(element) || atom.getFormalCharge() != 0) return true;
-  if (atom.getIsAromatic() && (element == 7 || element == 15) && atom.getNumExplicitHs() != 0) return true;
+  if (atom.getIsAromatic() && (element == 7 || element == 15) && atom.getNumExplicitHs() != 0)
+    return true;
   const int usual = RDKit::PeriodicTable::getTable()->getValenceList(element).front();
   return static_cast<int>(atom.getTotalValence()) != usual && atom.getTotalNumHs() != 0;
 }
@@ -47,7 +48,8 @@ std::optional<uint8_t> chirality_of(const RDKit::Atom& atom) {
     case RDKit::Atom::CHI_TETRAHEDRAL_CW:
     case RDKit::Atom::CHI_TETRAHEDRAL_CCW:
       // Of a ring whose centres depend on each other; an exchange is counted otherwise below three bonds.
-      if (atom.hasProp(RDKit::common_properties::_ringStereoAtoms) || atom.getDegree() < 3 || atom.getIsAromatic())
+      if (atom.hasProp(RDKit::common_properties::_ringStereoAtoms) || atom.getDegree() < 3 ||
+          atom.getIsAromatic())
         return std::nullopt;
       return atom.getChiralTag() == RDKit::Atom::CHI_TETRAHEDRAL_CW ? kClockwise : kCounter;
     default:
@@ -58,8 +60,8 @@ std::optional<uint8_t> chirality_of(const RDKit::Atom& atom) {
 bool read_atom(const RDKit::Atom& from, unsigned rings, Atom& to) {
   const auto chirality = chirality_of(from);
   if (!chirality || from.getIsotope() != 0 || from.hasQuery() || from.getAtomicNum() <= 1 ||
-      from.getNumRadicalElectrons() != 0 || from.getAtomMapNum() != 0 || from.getDegree() > kMostDegree ||
-      rings > 255 || from.getTotalNumHs() > 9)
+      from.getNumRadicalElectrons() != 0 || from.getAtomMapNum() != 0 ||
+      from.getDegree() > kMostDegree || rings > 255 || from.getTotalNumHs() > 9)
     return false;
   to.chirality = *chirality;
   to.element = u8(from.getAtomicNum());
@@ -68,9 +70,11 @@ bool read_atom(const RDKit::Atom& from, unsigned rings, Atom& to) {
   to.aromatic = from.getIsAromatic() ? 1 : 0;
   to.degree = 0;
   to.rings = u8(static_cast<int>(rings));
-  to.given_hydrogens = u8((from.getNoImplicit() ? 1 : 0) | static_cast<int>(from.getNumExplicitHs()) << 1);
-  const auto token = token_of(to, RDKit::PeriodicTable::getTable()->getElementSymbol(from.getAtomicNum()),
-                              to.chirality != kNotChiral || is_bracketed(from));
+  to.given_hydrogens =
+      u8((from.getNoImplicit() ? 1 : 0) | static_cast<int>(from.getNumExplicitHs()) << 1);
+  const auto token =
+      token_of(to, RDKit::PeriodicTable::getTable()->getElementSymbol(from.getAtomicNum()),
+               to.chirality != kNotChiral || is_bracketed(from));
   if (!token) return false;
   to.token = *token;
   return true;
@@ -153,7 +157,8 @@ bool has_unused_marks(const Molecule& flat) {
     const Atom& atom = flat.at(i);
     for (int slot = 0; slot < atom.degree; ++slot) {
       const Bond& bond = atom.bond[at(slot)];
-      if (bond.to > i && bond.order == kDouble && bond.geometry == kNoGeometry && is_marked(i) && is_marked(bond.to))
+      if (bond.to > i && bond.order == kDouble && bond.geometry == kNoGeometry && is_marked(i) &&
+          is_marked(bond.to))
         return true;
     }
   }
@@ -163,7 +168,9 @@ bool has_unused_marks(const Molecule& flat) {
 }  // namespace
 
 bool from_rdkit(const RDKit::ROMol& mol, Molecule& flat) {
-  if (mol.getNumAtoms() > kMostAtoms || mol.getNumAtoms() == 0 || mol.getNumBonds() > kMostBonds - 4) return false;
+  if (mol.getNumAtoms() > kMostAtoms || mol.getNumAtoms() == 0 ||
+      mol.getNumBonds() > kMostBonds - 4)
+    return false;
   flat.clear();
   const RDKit::RingInfo& rings = *mol.getRingInfo();
   for (const auto* atom : mol.atoms()) {
@@ -183,21 +190,24 @@ bool from_rdkit(const RDKit::ROMol& mol, Molecule& flat) {
       flat.double_bond[at(flat.double_bonds++)].geometry = *geometry;
     }
     any_direction |= *direction != kNoDirection;
-    const auto begin = static_cast<int>(bond->getBeginAtomIdx()), end = static_cast<int>(bond->getEndAtomIdx());
+    const auto begin = static_cast<int>(bond->getBeginAtomIdx()),
+               end = static_cast<int>(bond->getEndAtomIdx());
     const int number = flat.bonds++;
     flat.ends_of(number) = {u16(begin), u16(end), *direction};
     const bool both_aromatic = flat.at(begin).aromatic != 0 && flat.at(end).aromatic != 0;
     if (*order == kAromatic && !both_aromatic) return false;
     const char symbol = symbol_of(*order, both_aromatic);
     const auto hang = [&](Atom& atom, int to) {
-      atom.bond[atom.degree++] = {u16(to), u16(number), *order, u8(static_cast<int>(in_rings)), *geometry, symbol};
+      atom.bond[atom.degree++] = {u16(to),   u16(number), *order, u8(static_cast<int>(in_rings)),
+                                  *geometry, symbol};
     };
     hang(flat.at(begin), end);
     hang(flat.at(end), begin);
   }
   int next = 0;
   for (const auto* bond : mol.bonds()) {
-    if (bond->getStereo() != RDKit::Bond::STEREONONE) set_directions(flat, *bond, flat.double_bond[at(next++)]);
+    if (bond->getStereo() != RDKit::Bond::STEREONONE)
+      set_directions(flat, *bond, flat.double_bond[at(next++)]);
   }
   return !any_direction || !has_unused_marks(flat);
 }

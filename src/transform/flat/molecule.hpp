@@ -26,9 +26,13 @@ constexpr uint8_t u8(int value) { return static_cast<uint8_t>(value); }
 constexpr uint16_t u16(int value) { return static_cast<uint16_t>(value); }
 
 enum Order : uint8_t { kSingle, kDouble, kTriple, kAromatic };
-enum Geometry : uint8_t { kNoGeometry = 0, kZ = 2, kE = 3 };       // as RDKit ranks them
-enum Chirality : uint8_t { kNotChiral = 0, kClockwise, kCounter };  // @@ and @ of the bonds as listed
-enum Direction : uint8_t { kNoDirection = 0, kDown, kUp };          // \ and /
+enum Geometry : uint8_t { kNoGeometry = 0, kZ = 2, kE = 3 };  // as RDKit ranks them
+enum Chirality : uint8_t {
+  kNotChiral = 0,
+  kClockwise,
+  kCounter
+};                                                          // @@ and @ of the bonds as listed
+enum Direction : uint8_t { kNoDirection = 0, kDown, kUp };  // \ and /
 
 constexpr uint8_t opposite(uint8_t direction) { return u8(kDown + kUp - direction); }
 

@@ -7,7 +7,8 @@ namespace {
 
 size_t at(int index) { return static_cast<size_t>(index); }
 
-constexpr int kCarbon = 6, kNitrogen = 7, kPhosphorus = 15, kChlorine = 17, kBromine = 35, kIodine = 53;
+constexpr int kCarbon = 6, kNitrogen = 7, kPhosphorus = 15, kChlorine = 17, kBromine = 35,
+              kIodine = 53;
 constexpr uint8_t kWrittenDouble = 2, kWrittenTriple = 3, kWrittenAromatic = 4;
 constexpr Bytes kEnvironmentCost{80}, kSystemCost{128};  // nodes and buckets of the maps
 
@@ -46,11 +47,14 @@ bool Parser::is_plain() const {
     const Scanner::Bond& bond = scanner_.bond(i);
     if (!bond.is_chain) continue;
     if (bond.order == kWrittenAromatic) return false;
-    if (bond.order == 0 && scanner_.atom(bond.begin).is_lower != 0 && scanner_.atom(bond.end).is_lower != 0) return false;
+    if (bond.order == 0 && scanner_.atom(bond.begin).is_lower != 0 &&
+        scanner_.atom(bond.end).is_lower != 0)
+      return false;
   }
   for (int i = 0; i < scanner_.atoms(); ++i) {
     const Scanner::Atom& atom = scanner_.atom(i);
-    if ((atom.system == Scanner::kNoSystem && atom.is_lower != 0) || may_be_cleaned(i)) return false;
+    if ((atom.system == Scanner::kNoSystem && atom.is_lower != 0) || may_be_cleaned(i))
+      return false;
   }
   return true;
 }
@@ -83,7 +87,9 @@ bool Parser::key_system(int system) {
         if (order == kSingle) {
           ++singles;
         } else {
-          leaving[at(multiple++)] = order << 9 | (scanner_.atom(other).system != Scanner::kNoSystem ? 1 << 8 : 0) | scanner_.atom(other).element;
+          leaving[at(multiple++)] =
+              order << 9 | (scanner_.atom(other).system != Scanner::kNoSystem ? 1 << 8 : 0) |
+              scanner_.atom(other).element;
         }
       } else if (other > index) {
         if (at(system_.bonds) == system_.bond.size()) return false;
@@ -107,7 +113,8 @@ bool Parser::key_system(int system) {
 int Parser::written_order(int number) const {
   const Scanner::Bond& bond = scanner_.bond(number);
   if (bond.order != 0) return bond.order - 1;
-  const bool both_lower = scanner_.atom(bond.begin).is_lower != 0 && scanner_.atom(bond.end).is_lower != 0;
+  const bool both_lower =
+      scanner_.atom(bond.begin).is_lower != 0 && scanner_.atom(bond.end).is_lower != 0;
   return both_lower && !bond.is_chain ? kAromatic : kSingle;
 }
 
@@ -116,10 +123,13 @@ uint64_t Parser::environment_key(int index, const Molecule& molecule) const {
   const Scanner::Atom& atom = scanner_.atom(index);
   const Atom& made = molecule.at(index);
   uint64_t key = uint64_t{atom.chirality != kNotChiral} << 56 | uint64_t{atom.element} << 48 |
-                 uint64_t{static_cast<uint8_t>(atom.charge)} << 40 | uint64_t{atom.is_bracket} << 39 |
-                 uint64_t{atom.is_lower} << 38 | uint64_t{made.aromatic} << 37 | uint64_t{atom.hydrogens} << 32;
-  for (int k = 0; k < scanner_.degree(index); ++k) key += uint64_t{1} << (3 * written_order(scanner_.bonds_of(index)[k]));
-  for (int slot = 0; slot < made.degree; ++slot) key += uint64_t{1} << (12 + 3 * made.bond[at(slot)].order);
+                 uint64_t{static_cast<uint8_t>(atom.charge)} << 40 |
+                 uint64_t{atom.is_bracket} << 39 | uint64_t{atom.is_lower} << 38 |
+                 uint64_t{made.aromatic} << 37 | uint64_t{atom.hydrogens} << 32;
+  for (int k = 0; k < scanner_.degree(index); ++k)
+    key += uint64_t{1} << (3 * written_order(scanner_.bonds_of(index)[k]));
+  for (int slot = 0; slot < made.degree; ++slot)
+    key += uint64_t{1} << (12 + 3 * made.bond[at(slot)].order);
   return key;
 }
 
@@ -169,7 +179,8 @@ bool Parser::take_environments(Molecule& molecule) const {
 }
 
 // False: the marks contradict each other.
-bool Parser::mark_end(const Molecule& molecule, int other, DoubleBond::End& end, bool& is_marked) const {
+bool Parser::mark_end(const Molecule& molecule, int other, DoubleBond::End& end,
+                      bool& is_marked) const {
   const Atom& atom = molecule.at(end.atom);
   for (int slot = 0; slot < atom.degree; ++slot) {
     const Bond& bond = atom.bond[at(slot)];
@@ -239,13 +250,18 @@ bool Parser::is_as_scanned(const Molecule& molecule) const {
   for (int i = 0; i < molecule.atoms; ++i) {
     const Scanner::Atom& atom = scanner_.atom(i);
     const Atom& made = molecule.at(i);
-    if (made.element != atom.element || made.charge != atom.charge || made.chirality != atom.chirality) return false;
+    if (made.element != atom.element || made.charge != atom.charge ||
+        made.chirality != atom.chirality)
+      return false;
   }
   for (int i = 0; i < molecule.bonds; ++i) {
     const Scanner::Bond& bond = scanner_.bond(i);
-    if (molecule.ends_of(i).begin != bond.begin || molecule.ends_of(i).end != bond.end) return false;
+    if (molecule.ends_of(i).begin != bond.begin || molecule.ends_of(i).end != bond.end)
+      return false;
     const Bond& made = molecule.bond(bond.begin, molecule.at(bond.begin).slot_of(bond.end));
-    if (bond.is_chain != (made.rings == 0) || (bond.is_chain && made.order != chain_order(bond.order))) return false;
+    if (bond.is_chain != (made.rings == 0) ||
+        (bond.is_chain && made.order != chain_order(bond.order)))
+      return false;
   }
   return true;
 }
@@ -264,7 +280,8 @@ void Parser::learn(const Molecule& molecule, bool rings_are_certain) {
   for (int i = 0; i < molecule.atoms; ++i) {
     const Atom& atom = molecule.at(i);
     const Environment environment{atom.hydrogens, atom.given_hydrogens, atom.token};
-    if (environments_.try_emplace(environment_key(i, molecule), environment).second) held_ = held_ + kEnvironmentCost;
+    if (environments_.try_emplace(environment_key(i, molecule), environment).second)
+      held_ = held_ + kEnvironmentCost;
   }
   for (int i = 0; i < scanner_.systems(); ++i) {
     if (!key_system(i)) continue;

@@ -16,8 +16,12 @@ size_t at(int index) { return static_cast<size_t>(index); }
 
 constexpr uint8_t kAllBonds = 0xff, kRingBonds = 0xf0;
 
-constexpr uint8_t bonds_of_order(uint8_t order) { return static_cast<uint8_t>(1u << order | 1u << (order + 4)); }
-uint8_t bond_bit(const Bond& bond) { return static_cast<uint8_t>(1u << (bond.order + (bond.rings != 0 ? 4 : 0))); }
+constexpr uint8_t bonds_of_order(uint8_t order) {
+  return static_cast<uint8_t>(1u << order | 1u << (order + 4));
+}
+uint8_t bond_bit(const Bond& bond) {
+  return static_cast<uint8_t>(1u << (bond.order + (bond.rings != 0 ? 4 : 0)));
+}
 
 // What RDKit's SINGLE, DOUBLE, TRIPLE and AROMATIC are here.
 std::optional<uint8_t> bonds_of_rdkit(int type) {
@@ -36,7 +40,9 @@ std::optional<uint8_t> bonds_of_rdkit(int type) {
 }
 
 // Ranges, as in H{1-2}, are of types derived from it.
-bool is_equality(const RDKit::Atom::QUERYATOM_QUERY& query) { return typeid(query) == typeid(RDKit::ATOM_EQUALS_QUERY); }
+bool is_equality(const RDKit::Atom::QUERYATOM_QUERY& query) {
+  return typeid(query) == typeid(RDKit::ATOM_EQUALS_QUERY);
+}
 
 }  // namespace
 
@@ -109,7 +115,8 @@ bool Pattern::starts_at(const Molecule& molecule, int index) const {
 
 bool Pattern::fits(const Search& search, const Step& step, int candidate) const {
   const Atom& atom = search.molecule.at(candidate);
-  if (search.is_used(candidate) || degrees_[at(step.atom)] > atom.degree || !passes(search.molecule, candidate, tests_[at(step.atom)]))
+  if (search.is_used(candidate) || degrees_[at(step.atom)] > atom.degree ||
+      !passes(search.molecule, candidate, tests_[at(step.atom)]))
     return false;
   for (const Edge& edge : step.placed) {
     const int slot = atom.slot_of(search.place[at(edge.other)]);
@@ -122,7 +129,8 @@ bool Pattern::fits(const Search& search, const Step& step, int candidate) const 
 bool Pattern::extend(Search& search, size_t number) const {
   if (number == steps_.size()) {
     if (search.matches == nullptr) return false;
-    search.matches->insert(search.matches->end(), search.place.begin(), search.place.begin() + size_);
+    search.matches->insert(search.matches->end(), search.place.begin(),
+                           search.place.begin() + size_);
     return ++search.found <= search.most;
   }
   const Step& step = steps_[number];
@@ -156,12 +164,13 @@ auto Pattern::compile_atom(const RDKit::Atom::QUERYATOM_QUERY& query) -> std::op
   Test test;
   test.is_negated = query.getNegation();
   const std::string& name = query.getDescription();
-  static constexpr std::array<std::pair<std::string_view, Test::Kind>, 6> kNumbers = {{{"AtomType", Test::kType},
-                                                                                     {"AtomAtomicNum", Test::kElement},
-                                                                                     {"AtomHCount", Test::kHydrogens},
-                                                                                     {"AtomTotalDegree", Test::kTotalDegree},
-                                                                                     {"AtomExplicitDegree", Test::kDegree},
-                                                                                     {"AtomFormalCharge", Test::kCharge}}};
+  static constexpr std::array<std::pair<std::string_view, Test::Kind>, 6> kNumbers = {
+      {{"AtomType", Test::kType},
+       {"AtomAtomicNum", Test::kElement},
+       {"AtomHCount", Test::kHydrogens},
+       {"AtomTotalDegree", Test::kTotalDegree},
+       {"AtomExplicitDegree", Test::kDegree},
+       {"AtomFormalCharge", Test::kCharge}}};
   for (const auto& [number, kind] : kNumbers) {
     if (name != number) continue;
     if (!is_equality(query)) return std::nullopt;
@@ -170,7 +179,10 @@ auto Pattern::compile_atom(const RDKit::Atom::QUERYATOM_QUERY& query) -> std::op
     return test;
   }
   static constexpr std::array<std::pair<std::string_view, Test::Kind>, 4> kPlain = {
-      {{"AtomNull", Test::kAny}, {"AtomIsAromatic", Test::kAromatic}, {"AtomIsAliphatic", Test::kAliphatic}, {"AtomInRing", Test::kRing}}};
+      {{"AtomNull", Test::kAny},
+       {"AtomIsAromatic", Test::kAromatic},
+       {"AtomIsAliphatic", Test::kAliphatic},
+       {"AtomInRing", Test::kRing}}};
   for (const auto& [plain, kind] : kPlain) {
     if (name != plain) continue;
     if (kind != Test::kAny && !is_equality(query)) return std::nullopt;

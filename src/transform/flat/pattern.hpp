@@ -39,7 +39,21 @@ class Pattern {
 
  private:
   struct Test {
-    enum Kind : uint8_t { kAny, kAll, kEither, kType, kElement, kHydrogens, kTotalDegree, kDegree, kCharge, kAromatic, kAliphatic, kRing, kMatches } kind = kAny;
+    enum Kind : uint8_t {
+      kAny,
+      kAll,
+      kEither,
+      kType,
+      kElement,
+      kHydrogens,
+      kTotalDegree,
+      kDegree,
+      kCharge,
+      kAromatic,
+      kAliphatic,
+      kRing,
+      kMatches
+    } kind = kAny;
     bool is_negated = false;
     int value = 0;
     std::vector<Test> parts;             // of kAll, kEither

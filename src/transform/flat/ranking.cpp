@@ -44,9 +44,11 @@ uint64_t own_key(const Atom& atom) {
     bonds[at(slot)] = uint64_t{bond.order} << 2 | bond.geometry;
   }
   const uint64_t sorted = packed_falling(bonds);
-  const uint64_t packed = (sorted >> 48) << 12 | ((sorted >> 32) & 15) << 8 | ((sorted >> 16) & 15) << 4 | (sorted & 15);
-  return uint64_t{atom.degree} << 44 | uint64_t{atom.element} << 36 | uint64_t{atom.hydrogens} << 32 |
-         uint64_t{static_cast<uint8_t>(atom.charge)} << 24 | uint64_t{atom.chirality != kNotChiral} << 16 | packed;
+  const uint64_t packed = (sorted >> 48) << 12 | ((sorted >> 32) & 15) << 8 |
+                          ((sorted >> 16) & 15) << 4 | (sorted & 15);
+  return uint64_t{atom.degree} << 44 | uint64_t{atom.element} << 36 |
+         uint64_t{atom.hydrogens} << 32 | uint64_t{static_cast<uint8_t>(atom.charge)} << 24 |
+         uint64_t{atom.chirality != kNotChiral} << 16 | packed;
 }
 
 }  // namespace
@@ -55,7 +57,8 @@ uint64_t Ranking::neighbour_key(const Atom& atom) const {
   std::array<uint64_t, 4> bonds{};
   for (int slot = 0; slot < atom.degree; ++slot) {
     const Bond& bond = atom.bond[at(slot)];
-    bonds[at(slot)] = uint64_t{bond.order} << 14 | uint64_t{bond.geometry} << 12 | static_cast<uint64_t>(index_[bond.to]);
+    bonds[at(slot)] = uint64_t{bond.order} << 14 | uint64_t{bond.geometry} << 12 |
+                      static_cast<uint64_t>(index_[bond.to]);
   }
   return packed_falling(bonds);
 }
@@ -105,13 +108,15 @@ bool Ranking::is_changed(int offset, int size) const {
 void Ranking::start(const Molecule& molecule) {
   constexpr int kAtomBits = 12;
   const int n = molecule.atoms;
-  for (int i = 0; i < n; ++i) key_[at(i)] = own_key(molecule.at(i)) << kAtomBits | static_cast<uint64_t>(i);
+  for (int i = 0; i < n; ++i)
+    key_[at(i)] = own_key(molecule.at(i)) << kAtomBits | static_cast<uint64_t>(i);
   std::sort(key_.begin(), key_.begin() + n);
   std::fill_n(on_stack_.begin(), n, uint8_t{0});
   std::fill_n(changed_.begin(), n, uint8_t{0});
   touched_.fill(0);
   top_ = 0;
-  for (int i = 0; i < n; ++i) order_[at(i)] = static_cast<int>(key_[at(i)] & ((1u << kAtomBits) - 1));
+  for (int i = 0; i < n; ++i)
+    order_[at(i)] = static_cast<int>(key_[at(i)] & ((1u << kAtomBits) - 1));
   for (int i = 0; i < n;) {
     int end = i + 1;
     index_[at(order_[at(i)])] = i;
@@ -122,7 +127,8 @@ void Ranking::start(const Molecule& molecule) {
     count_[at(order_[at(i)])] = end - i;
     i = end;
   }
-  for (int i = count_[at(order_[0])]; i < n; ++i) touch_neighbours(molecule.at(order_[at(i)]), true);
+  for (int i = count_[at(order_[0])]; i < n; ++i)
+    touch_neighbours(molecule.at(order_[at(i)]), true);
   push_touched();
 }
 
@@ -140,7 +146,8 @@ void Ranking::settle(const Molecule& molecule, int offset, int size) {
     for (int slot = 0; slot < one.degree; ++slot) changed_[one.bond[at(slot)].to] = 1;
   }
   if (first == size) return;
-  for (int i = offset + first; i < offset + size; ++i) touch_neighbours(molecule.at(order_[at(i)]), false);
+  for (int i = offset + first; i < offset + size; ++i)
+    touch_neighbours(molecule.at(order_[at(i)]), false);
   push_touched();
 }
 
@@ -161,7 +168,8 @@ void Ranking::count_by(int offset, int size, const Key& key) {
   for (int i = offset; i < offset + size;) {
     const int leader = order_[at(i)];
     int next = i + 1;
-    for (; next < offset + size && key(order_[at(next)]) == key(leader); ++next) count_[at(order_[at(next)])] = 0;
+    for (; next < offset + size && key(order_[at(next)]) == key(leader); ++next)
+      count_[at(order_[at(next)])] = 0;
     count_[at(leader)] = next - i;
     i = next;
   }
@@ -230,7 +238,8 @@ bool Ranking::needs_ring_symmetry(const Molecule& molecule) const {
     if (count_[at(i)] > 2) symmetric += static_cast<unsigned>(count_[at(i)]);
     branches |= molecule.at(i).rings > 1 && count_[at(i)] > 1;
   }
-  return in_rings > 0 && branches && static_cast<float>(symmetric) / static_cast<float>(in_rings) > 0.5f;
+  return in_rings > 0 && branches &&
+         static_cast<float>(symmetric) / static_cast<float>(in_rings) > 0.5f;
 }
 
 // Whether tied ring atoms could be told apart by a centre beside them.

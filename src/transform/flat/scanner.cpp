@@ -51,8 +51,12 @@ struct TwoLetters {
   char first, second;
   int element;
 };
-constexpr std::array<TwoLetters, 6> kTwoLetters = {
-    {{'C', 'l', 17}, {'B', 'r', 35}, {'S', 'i', 14}, {'S', 'e', 34}, {'N', 'a', 11}, {'L', 'i', 3}}};
+constexpr std::array<TwoLetters, 6> kTwoLetters = {{{'C', 'l', 17},
+                                                    {'B', 'r', 35},
+                                                    {'S', 'i', 14},
+                                                    {'S', 'e', 34},
+                                                    {'N', 'a', 11},
+                                                    {'L', 'i', 3}}};
 
 int two_letter_element_of(char first, char second) {
   for (const TwoLetters& one : kTwoLetters) {
@@ -143,18 +147,19 @@ bool Scanner::read_number(Place& place, int atom, uint8_t order) {
     closure_[at(closures_)] = {.begin = u16(atom), .number = u8(number), .order = order};
     open = static_cast<int16_t>(closures_++);
     ++open_;
-    mark_[at(marks_++)] = {u16(atom), u16(open)};
+    mark_[at(marks_++)] = {u16(atom), u16(open), atoms_ != atom + 1};
     return true;
   }
   Closure& closure = closure_[at(open)];
-  if (closure.begin == atom || (closure.order != 0 && order != 0 && closure.order != order)) return false;
+  if (closure.begin == atom || (closure.order != 0 && order != 0 && closure.order != order))
+    return false;
   closure.end = u16(atom);
   if (closure.order == 0) {
     std::swap(closure.begin, closure.end);
     closure.order = order;
   }
   closure.is_closed = true;
-  mark_[at(marks_++)] = {u16(atom), u16(open)};
+  mark_[at(marks_++)] = {u16(atom), u16(open), atoms_ != atom + 1};
   open = -1;
   --open_;
   return true;
@@ -200,7 +205,9 @@ bool Scanner::read_text(std::string_view text) {
         break;
     }
     if (is_digit(*place.next) || *place.next == '%') {
-      if (previous < 0 || after_open || direction != kNoDirection || !read_number(place, previous, order)) return false;
+      if (previous < 0 || after_open || direction != kNoDirection ||
+          !read_number(place, previous, order))
+        return false;
       order = 0;
       continue;
     }
@@ -209,7 +216,8 @@ bool Scanner::read_text(std::string_view text) {
     atom = Atom();
     if (*place.next == '[' ? !read_bracket(place, atom) : !read_organic(place, atom)) return false;
     if (previous >= 0) {
-      if (direction != kNoDirection && atom.is_lower != 0 && atom_[at(previous)].is_lower != 0) return false;
+      if (direction != kNoDirection && atom.is_lower != 0 && atom_[at(previous)].is_lower != 0)
+        return false;
       bond_[at(bonds_++)] = {u16(previous), u16(atoms_), order, direction};
     }
     has_directions_ |= direction != kNoDirection;
@@ -219,7 +227,8 @@ bool Scanner::read_text(std::string_view text) {
     after_open = false;
     previous = atoms_++;
   }
-  return atoms_ > 0 && branches == 0 && open_ == 0 && order == 0 && !after_open && bonds_ == atoms_ - 1;
+  return atoms_ > 0 && branches == 0 && open_ == 0 && order == 0 && !after_open &&
+         bonds_ == atoms_ - 1;
 }
 
 // By number; of one number in the order of the text.
@@ -258,7 +267,8 @@ bool Scanner::list_neighbours() {
   for (int i = atoms_ - 1; i < bonds_; ++i) {
     const Bond& closed = bond_[at(i)];
     int same = 0;
-    for (int k = 0; k < degree(closed.begin); ++k) same += other_end(bonds_of(closed.begin)[k], closed.begin) == closed.end ? 1 : 0;
+    for (int k = 0; k < degree(closed.begin); ++k)
+      same += other_end(bonds_of(closed.begin)[k], closed.begin) == closed.end ? 1 : 0;
     if (same != 1) return false;
   }
   return true;
@@ -287,7 +297,9 @@ void Scanner::find_systems() {
   systems_ = 0;
   for (int i = 0; i < atoms_; ++i) {
     const auto is_ring_bond = [&](uint16_t number) { return !bond_[number].is_chain; };
-    if (atom_[at(i)].system != kNoSystem || !std::any_of(bonds_of(i), bonds_of(i) + degree(i), is_ring_bond)) continue;
+    if (atom_[at(i)].system != kNoSystem ||
+        !std::any_of(bonds_of(i), bonds_of(i) + degree(i), is_ring_bond))
+      continue;
     int waiting = 0;
     stack_[at(waiting++)] = u16(i);
     atom_[at(i)].system = u16(systems_);
@@ -324,6 +336,7 @@ bool Scanner::settle_centres() {
     }
     for (int k = 0; k < marks_; ++k) {
       if (mark_[at(k)].atom != i) continue;
+      if (mark_[at(k)].is_after_branch) return false;  // RDKit orders them otherwise
       in_text[at(listed++)] = closure_[mark_[at(k)].closure].bond;
       ++numbers;
     }
@@ -331,7 +344,8 @@ bool Scanner::settle_centres() {
       const uint16_t number = bonds_of(i)[k];
       if (number < atoms_ - 1 && bond_[number].begin == i) in_text[at(listed++)] = number;
     }
-    bool odd = count == 3 && ((i == 0 && atom.hydrogens == 1) || (atom.hydrogens != 1 && numbers == 1 && is_saturated));
+    bool odd = count == 3 && ((i == 0 && atom.hydrogens == 1) ||
+                              (atom.hydrogens != 1 && numbers == 1 && is_saturated));
     for (int k = 0; k < listed; ++k) {
       for (int before = 0; before < k; ++before) odd ^= in_text[at(before)] > in_text[at(k)];
     }

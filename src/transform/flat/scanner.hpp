@@ -2,7 +2,7 @@
 //
 // Reads    Organic atoms; brackets of B C N O F P S I Cl Br Si Se Na K Li with hydrogens, a charge, and
 //          @ or @@ of carbon; bonds - = # : / \; branches; ring numbers. All else (dots, isotopes, atom
-//          maps, other chirality, two bonds between the same atoms) is not read: false, and RDKit
+//          maps, other chirality, a ring number of a centre after a branch, two bonds between the same atoms) is not read: false, and RDKit
 //          decides. What it reads, RDKit reads to the same atoms and bonds in the same order.
 // Cost     O(bytes). No allocation. Memory 30 KiB. Threads one at a time.
 // Source   D. Weininger, J. Chem. Inf. Comput. Sci. 1988, 28, 31; the order of bonds is RDKit's: those
@@ -47,8 +47,12 @@ class Scanner {
   const Atom& atom(int index) const { return atom_[static_cast<size_t>(index)]; }
   const Bond& bond(int number) const { return bond_[static_cast<size_t>(number)]; }
   // The numbers of an atom's bonds, rising.
-  const uint16_t* bonds_of(int atom) const { return beside_.data() + first_[static_cast<size_t>(atom)]; }
-  int degree(int atom) const { return first_[static_cast<size_t>(atom) + 1] - first_[static_cast<size_t>(atom)]; }
+  const uint16_t* bonds_of(int atom) const {
+    return beside_.data() + first_[static_cast<size_t>(atom)];
+  }
+  int degree(int atom) const {
+    return first_[static_cast<size_t>(atom) + 1] - first_[static_cast<size_t>(atom)];
+  }
   int other_end(int bond, int atom) const {
     const Bond& one = bond_[static_cast<size_t>(bond)];
     return one.begin == atom ? one.end : one.begin;
@@ -67,6 +71,7 @@ class Scanner {
   };
   struct Mark {  // a ring number at an atom, in the order of the text
     uint16_t atom = 0, closure = 0;
+    bool is_after_branch = false;
   };
   struct Place {  // where the text stands
     const char* next;

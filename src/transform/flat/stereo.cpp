@@ -16,7 +16,9 @@ int times_counted(const Bond& bond, const Atom& neighbour) {
     case kSingle:
       return 2;
     case kDouble:
-      return neighbour.element == kPhosphorus && (neighbour.degree == 3 || neighbour.degree == 4) ? 1 : 4;
+      return neighbour.element == kPhosphorus && (neighbour.degree == 3 || neighbour.degree == 4)
+                 ? 1
+                 : 4;
     case kTriple:
       return 6;
     default:
@@ -56,12 +58,14 @@ int Stereo::entry(int index, Entry& entry) const {
     const Bond& bond = atom.bond[at(slot)];
     const std::pair own(rank_[bond.to] + 1, times_counted(bond, molecule_->at(bond.to)));
     int place = slot;
-    for (; place > 0 && found[at(place - 1)].first < own.first; --place) found[at(place)] = found[at(place - 1)];
+    for (; place > 0 && found[at(place - 1)].first < own.first; --place)
+      found[at(place)] = found[at(place - 1)];
     found[at(place)] = own;
   }
   int size = 0;
   for (int slot = 0; slot < atom.degree; ++slot) {
-    for (int times = found[at(slot)].second; times > 0; --times) entry[at(size++)] = static_cast<int16_t>(found[at(slot)].first);
+    for (int times = found[at(slot)].second; times > 0; --times)
+      entry[at(size++)] = static_cast<int16_t>(found[at(slot)].first);
   }
   for (int i = 0; i < atom.hydrogens; ++i) entry[at(size++)] = 0;
   return size;
@@ -74,7 +78,8 @@ bool Stereo::is_over() const {
 
 int Stereo::compare_now(int a, int b) const {
   if (rank_[at(a)] != rank_[at(b)]) return sign(rank_[at(a)], rank_[at(b)]);
-  return compare_entries(entry_[at(a)].data(), length_[at(a)], entry_[at(b)].data(), length_[at(b)]);
+  return compare_entries(entry_[at(a)].data(), length_[at(a)], entry_[at(b)].data(),
+                         length_[at(b)]);
 }
 
 void Stereo::next_round() {
@@ -83,7 +88,8 @@ void Stereo::next_round() {
     length_[at(i)] = entry(i, entry_[at(i)]);
     order_[at(i)] = i;
   }
-  std::sort(order_.begin(), order_.begin() + n, [this](int a, int b) { return compare_now(a, b) < 0; });
+  std::sort(order_.begin(), order_.begin() + n,
+            [this](int a, int b) { return compare_now(a, b) < 0; });
   std::array<int, kMostAtoms> fresh;
   int rank = 0;
   fresh[at(order_[0])] = 0;
@@ -105,7 +111,8 @@ int Stereo::compare(int a, int b) {
   if (rounds_ == 0 && molecule_->atoms > 2) {  // the first round, for these two only
     Entry x, y;
     const int x_size = entry(a, x), y_size = entry(b, y);
-    if (const int found = compare_entries(x.data(), x_size, y.data(), y_size); found != 0) return found;
+    if (const int found = compare_entries(x.data(), x_size, y.data(), y_size); found != 0)
+      return found;
   }
   while (rank_[at(a)] == rank_[at(b)]) {
     if (is_over()) return 0;

@@ -31,7 +31,8 @@ std::optional<Token> token_of(const Atom& atom, std::string_view symbol, bool br
     }
   };
   if (bracket) add('[');
-  for (const char c : symbol) add(atom.aromatic != 0 && c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c);
+  for (const char c : symbol)
+    add(atom.aromatic != 0 && c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c);
   if (bracket) {
     if (atom.chirality != kNotChiral) {
       add('@');
@@ -57,7 +58,8 @@ Token Text::token_of(int index) const {
   const Traversal::Slots& closures = traversal_.closures(index);
   const Traversal::Slots& children = traversal_.children(index);
   for (int slot = 0; slot < atom.degree; ++slot) {
-    if (!closures.has(slot) && !children.has(slot)) slots[at(count++)] = slot;  // where the text came from
+    if (!closures.has(slot) && !children.has(slot))
+      slots[at(count++)] = slot;  // where the text came from
   }
   for (int i = 0; i < closures.count; ++i) slots[at(count++)] = closures.slot[at(i)];
   for (int i = 0; i < children.count; ++i) slots[at(count++)] = children.slot[at(i)];
@@ -118,7 +120,8 @@ void Text::append_items() {
     const Directions::Item& item = directions_.item(i);
     switch (item.kind) {
       case Directions::Item::kAtom:
-        append(molecule_->at(item.atom).chirality == kNotChiral ? molecule_->at(item.atom).token : token_of(item.atom));
+        append(molecule_->at(item.atom).chirality == kNotChiral ? molecule_->at(item.atom).token
+                                                                : token_of(item.atom));
         break;
       case Directions::Item::kBond: {
         const Bond& bond = molecule_->bond(item.atom, item.slot);

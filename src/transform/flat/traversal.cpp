@@ -44,7 +44,8 @@ void Traversal::visit(int atom, int from) {
     if (bond.to == from) continue;
     int64_t priority = ranking_->index(bond.to);
     if (state(bond.to) == kOpen) {
-      priority += weight(bond.order) * kMostBondsOfRdkit - (kMaxBondType + 1) * kMostBondsOfRdkit * kMostBondsOfRdkit;
+      priority += weight(bond.order) * kMostBondsOfRdkit -
+                  (kMaxBondType + 1) * kMostBondsOfRdkit * kMostBondsOfRdkit;
     } else if (bond.rings != 0) {
       priority += weight(bond.order) * kMostBondsOfRdkit * kMostBondsOfRdkit;
     }
