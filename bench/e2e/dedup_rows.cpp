@@ -15,7 +15,7 @@
 #include <cstring>
 #include <thread>
 
-#include "core/flow/turn.hpp"
+#include "core/flow/parallel.hpp"
 #include "core/memory/procstat.hpp"
 #include "core/records/external_sort.hpp"
 

@@ -241,6 +241,7 @@ _spillway() {{
     --resume) COMPREPLY=($(compgen -W "auto never" -- "$cur")); return ;;
     --order) COMPREPLY=($(compgen -W "key input" -- "$cur")); return ;;
     --fragments) COMPREPLY=($(compgen -W "keep matched" -- "$cur")); return ;;
+    --chemistry) COMPREPLY=($(compgen -W "flat rdkit" -- "$cur")); return ;;
     --descriptors) COMPREPLY=($(compgen -W "none basic all" -- "$cur")); return ;;
     --progress) COMPREPLY=($(compgen -W "auto plain json none" -- "$cur")); return ;;
   esac

@@ -22,8 +22,9 @@ struct TransformCommand::Words {
   CommonOptions apply_common, merge_common, read_common;
   std::vector<std::string> inputs, rules, known, carry, smiles_columns, merge_inputs;
   std::vector<std::string> verify_files;
-  std::string rules_file, out, descriptors = "none", fragments = "keep", order = "key", rejects,
-                               resume = "auto", merge_out, check, stats_file;
+  std::string rules_file, out, descriptors = "none", fragments = "keep", chemistry = "flat",
+                               order = "key", rejects, resume = "auto", merge_out, check,
+                               stats_file;
   unsigned steps = 1;
   bool inchikey = false, no_header = false;
 };
@@ -117,6 +118,12 @@ void TransformCommand::add_to(CLI::App& app) {
                    "reacted")
       ->type_name("keep|matched")
       ->check(CLI::IsMember({"keep", "matched"}));
+  apply_
+      ->add_option("--chemistry", words.chemistry,
+                   "flat: plain molecules as flat arrays, RDKit for all others; rdkit: RDKit for "
+                   "all; the same products, ten times slower")
+      ->type_name("flat|rdkit")
+      ->check(CLI::IsMember({"flat", "rdkit"}));
   apply_->add_option("--order", words.order, "of the rows: by key (a hash), or as the inputs are")
       ->type_name("key|input")
       ->check(CLI::IsMember({"key", "input"}));
@@ -193,6 +200,7 @@ Result<void> TransformCommand::apply(std::stop_token stop) {
                                   : words.descriptors == "basic" ? transform::Descriptors::kBasic
                                                                  : transform::Descriptors::kNone;
   options.transform.inchikey = words.inchikey;
+  options.transform.flat = words.chemistry == "flat";
   options.transform.fragments =
       words.fragments == "matched" ? transform::Fragments::kMatched : transform::Fragments::kKeep;
   options.order =

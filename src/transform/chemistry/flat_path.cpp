@@ -3,13 +3,17 @@
 #include <GraphMol/MolOps.h>
 #include <GraphMol/SmilesParse/SmilesWrite.h>
 #include <RDGeneral/versions.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <exception>
 #include <string>
 
+#include "transform/chemistry/flat_samples.hpp"
+#include "transform/chemistry/rdkit_quiet.hpp"
 #include "transform/chemistry/source.hpp"
+#include "transform/chemistry/transformer.hpp"
 #include "transform/flat/from_rdkit.hpp"
 
 namespace spillway::transform {
@@ -35,16 +39,48 @@ std::unique_ptr<RDKit::RWMol> sanitized(std::unique_ptr<RDKit::RWMol> mol) {
   return mol;
 }
 
-}  // namespace
+// Twice: the second time what RDKit taught is used.
+std::optional<std::string> find_difference() {
+  FlatPath flat(1_MiB);
+  for (int time = 0; time < 2; ++time) {
+    for (const std::string_view sample : kFlatSamples) {
+      if (!flat.read(sample)) continue;
+      const std::string rdkit = RDKit::MolToSmiles(*parse_molecule(sample));
+      if (flat.canonical() != rdkit)
+        return fmt::format("the canonical form of {} is {} on the flat path and {} by RDKit",
+                           sample, flat.canonical(), rdkit);
+    }
+  }
+  return std::nullopt;
+}
 
-std::optional<std::string> why_not_flat() {
+std::optional<std::string> find_why_not() {
   const std::string_view version = RDKit::rdkitVersion;
   if (std::find(kComparedVersions.begin(), kComparedVersions.end(), version) ==
       kComparedVersions.end())
-    return "flat molecules were not compared with RDKit " + std::string(version);
+    return fmt::format("flat molecules were not compared with RDKit {}", version);
   if (std::getenv("RDK_USE_LEGACY_STEREO_PERCEPTION") != nullptr)
     return "RDK_USE_LEGACY_STEREO_PERCEPTION is set, with which flat molecules were not compared";
-  return std::nullopt;
+  const QuietRdkit quiet;
+  try {
+    return find_difference();
+  } catch (const std::exception& error) {
+    return fmt::format("RDKit does not read the built-in molecules: {}", error.what());
+  }
+}
+
+}  // namespace
+
+std::optional<std::string> why_not_flat() {
+  static const std::optional<std::string> kWhy = find_why_not();
+  return kWhy;
+}
+
+std::string rdkit_version() { return RDKit::rdkitVersion; }
+
+bool is_flat(const TransformOptions& options) {
+  return options.flat && options.direct && options.descriptors == Descriptors::kNone &&
+         !why_not_flat();
 }
 
 void FlatPath::add_rule(const Reaction& reaction, const std::optional<EditPlan>& plan) {

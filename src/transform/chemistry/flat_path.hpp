@@ -31,9 +31,6 @@
 
 namespace spillway::transform {
 
-// Whether the RDKit at hand is one that flat molecules were compared with, set as they were; else why not.
-std::optional<std::string> why_not_flat();
-
 class FlatPath {
  public:
   static constexpr size_t kMostFragments = 4;

@@ -71,9 +71,7 @@ class RdkitTransformer final : public Transformer {
  public:
   RdkitTransformer(std::shared_ptr<const RuleSet> selection, TransformOptions options)
       : selection_(std::move(selection)), options_(options), counts_(selection_->rules().size()) {
-    const bool is_flat = options.flat && options.direct &&
-                         options.descriptors == Descriptors::kNone && !why_not_flat();
-    if (is_flat) flat_ = std::make_unique<FlatPath>(options.flat_memory);
+    if (is_flat(options)) flat_ = std::make_unique<FlatPath>(options.flat_memory);
     const size_t count = selection_->rules().size();
     reactions_.reserve(count);
     plans_.reserve(count);
@@ -82,7 +80,7 @@ class RdkitTransformer final : public Transformer {
       lefts_.push_back(reactant_of(rule.smirks));
       plans_.push_back(options.direct ? EditPlan::compile(reactions_.back().rdkit())
                                       : std::nullopt);
-      if (is_flat) flat_->add_rule(reactions_.back(), plans_.back());
+      if (flat_) flat_->add_rule(reactions_.back(), plans_.back());
     }
   }
 

@@ -138,4 +138,12 @@ bool is_smiles(std::string_view text);
 
 bool has_inchi();
 
+std::string rdkit_version();
+
+// Why molecules are not to be flat: an RDKit that they were not compared with, or set otherwise, or one
+// that reads a built-in molecule otherwise. Found once a process, in 50 ms.
+std::optional<std::string> why_not_flat();
+// Whether a Transformer of these options makes molecules flat.
+bool is_flat(const TransformOptions& options);
+
 }  // namespace spillway::transform

@@ -413,12 +413,59 @@ TEST(DirectEdit, MakesWhatRunReactantsMakesOfTheSampleSets) {
   const auto all = sample_smiles();
   if (all.size() < 15000) GTEST_SKIP() << "rdkit-data is not installed";
   const size_t step = std::getenv("SPILLWAY_FULL_SWEEP") ? 1 : 40;
-  Pair pair;
+  Pair pair({.flat = false});
   for (size_t i = 0; i < all.size(); i += step)
     expect_same(*pair.direct, *pair.reference, *pair.set, all[i]);
   const auto paths = pair.direct->paths();
   EXPECT_GT(paths.direct, paths.reference * 3) << "the edit is hardly used";
   EXPECT_EQ(pair.reference->paths().direct, 0u);
+}
+
+TEST(FlatPath, MakesWhatRunReactantsMakesOfTheSampleSets) {
+  const auto all = sample_smiles();
+  if (all.size() < 15000) GTEST_SKIP() << "rdkit-data is not installed";
+  Pair pair;
+  for (size_t i = 7; i < all.size(); i += 40)
+    expect_same(*pair.direct, *pair.reference, *pair.set, all[i]);
+  const auto paths = pair.direct->paths();
+  EXPECT_GT(paths.flat, (paths.direct + paths.reference) * 5) << "hardly used";
+  EXPECT_EQ(pair.reference->paths().flat, 0u);
+}
+
+// Each was once made otherwise on the flat path, or by the direct edit.
+TEST(FlatPath, MakesWhatRunReactantsMakesOfWhatWasFoundWrong) {
+  Pair pair;
+  Pair edited({.flat = false});
+  for (const char* smiles :
+       {// a ring that is opened leaves a double bond at another, which is aromatic then
+        "COC1=CC=CC=C1N=NC1=C2NC3=CC=CC=C3N=C1N(C1=CC=C(Cl)C=C1)C(=S)N2C1=CC=CC=C1C",
+        // equal fragments
+        "CC(C)C1CCC(O)CC1.CC(C)C2CCC(O)CC2",
+        // a ring number of a centre after its branch
+        "C1CN[C@@H](O)1", "C[C@@](O)1NCC1", "[C@@](F)1(C)CCO1",
+        // marks that contradict each other
+        "Cc1ccc(S(=O)(=O)/N=c2sc(=N\\C(C)(C)C)/c\\2=N/C(C)(C)C)cc1",
+        // rings that RDKit tells apart by more than refinement
+        "OC12C3C4C1C5C2C3C45", "Oc1c2ccccc2c(O)c2ccccc12", "C1CC2CCC1CC2O",
+        // centres that depend on each other
+        "OC1C(O)C(O)C(O)C(O)C1O", "O[C@H]1CC[C@@H](N)CC1", "C[C@H](O)[C@H](C)O",
+        // charges in rings
+        "Oc1ccc(-c2[o+]c3cc(O)cc(O)c3cc2O)cc1", "Oc1ccc[nH+]c1", "C[n+]1cccc(O)c1",
+        // secondary amines, in chains and rings
+        "CNCCO", "C1CCNCC1", "C1Cc2ccccc2N1", "O=C1NC(=O)c2ccccc21", "CC(C)NCC(O)COc1ccccc1O"}) {
+    for (int time = 0; time < 2; ++time) {  // the second time what was learned is used
+      expect_same(*pair.direct, *pair.reference, *pair.set, smiles);
+      EXPECT_EQ(pair.direct->canonical(smiles), pair.reference->canonical(smiles)) << smiles;
+    }
+    expect_same(*edited.direct, *edited.reference, *edited.set, smiles);
+  }
+}
+
+TEST(FlatPath, IsQuietlyLeftWhereDescriptorsAreWanted) {
+  EXPECT_TRUE(is_flat({}));
+  EXPECT_FALSE(is_flat({.descriptors = Descriptors::kBasic}));
+  EXPECT_FALSE(is_flat({.flat = false}));
+  EXPECT_EQ(why_not_flat(), std::nullopt);
 }
 
 TEST(DirectEdit, MakesWhatRunReactantsMakesWithDescriptors) {

@@ -130,6 +130,7 @@ Result<void> Job::begin() {
                                    .live = live_,
                                    .read = read_,
                                    .steps = steps}));
+  if (!chemistry_.note.empty()) runtime_->note(chemistry_.note);
   if (resumed_) runtime_->note(fmt::format("resuming {} from {}", options_.out, work_->path()));
   return {};
 }
@@ -227,6 +228,13 @@ void Job::describe(Report& report) const {
     report.fact("rejects", Json(printable(options_.rejects, kMostPath)).dump());
   if (!rejects_sha256_.empty()) report.fact("rejects_sha256", Json(rejects_sha256_).dump());
   report.fact("resumed", resumed_ ? "true" : "false");
+  const OrderedJson ways{{"rows_flat", live_.rows_flat.load()},
+                         {"rows_rdkit", live_.rows_rdkit.load()},
+                         {"sites_flat", live_.sites_flat.load()},
+                         {"sites_edited", live_.sites_edited.load()},
+                         {"sites_reacted", live_.sites_reacted.load()},
+                         {"made_both_ways", live_.made_both_ways.load()}};
+  report.fact("ways", ways.dump());
   report.fact("known_unread", fmt::format("{}", steps_->known_unread()));
 }
 

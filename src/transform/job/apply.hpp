@@ -54,7 +54,11 @@ struct Chemistry {
   };
   std::vector<RuleName> rules;             // of the selection, by position
   std::string rules_sha256, rules_source;  // source: the file's name
-  std::function<Result<std::unique_ptr<Transformer>>()> make;
+  std::string rdkit;                       // its version
+  bool is_flat = false;                    // plain molecules as flat arrays
+  std::string note;                        // why not, when it was wanted
+  // One a thread; what it may remember, to be quicker.
+  std::function<Result<std::unique_ptr<Transformer>>(Bytes)> make;
   std::function<bool(std::string_view)> is_smiles;
   std::function<Result<std::string>(std::string_view)> smiles_of_record;
   std::function<Result<std::string>(const Depiction&)> draw;

@@ -52,6 +52,7 @@ Result<void> ApplySteps::run(unsigned number) {
   options.sort.folder = runs;
   options.sort_account = sort_;
   options.units_account = units_;
+  options.flat_memory = options_.plan.flat_memory;
   options.space = options_.runtime.space();
   options.journal = [this, number](const DurableRun* run, const RangeSet& batches,
                                    const Counts& counts) -> Result<void> {
@@ -68,7 +69,7 @@ Result<void> ApplySteps::run(unsigned number) {
 // What a product of step `number` must not be: known, an input, a product of an earlier step.
 Result<AntiJoin> ApplySteps::known_before(unsigned number) {
   AntiJoin known(options_.runtime.stop());
-  const auto transformer = TRY(options_.chemistry.make());
+  const auto transformer = TRY(options_.chemistry.make(options_.plan.flat_memory));
   for (const std::string& path : options_.apply.known) {
     KnownNames names =
         TRY(open_known({path, [&](std::string_view text) { return transformer->canonical(text); },

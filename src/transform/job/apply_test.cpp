@@ -71,7 +71,9 @@ Chemistry toy_chemistry() {
   Chemistry chemistry;
   chemistry.rules = {{"meet", "toy", 0}, {"part", "toy", 3}};
   chemistry.rules_sha256 = "toy";
-  chemistry.make = []() -> Result<std::unique_ptr<Transformer>> { return std::make_unique<Toy>(); };
+  chemistry.make = [](Bytes) -> Result<std::unique_ptr<Transformer>> {
+    return std::make_unique<Toy>();
+  };
   chemistry.is_smiles = [](std::string_view) { return false; };
   chemistry.smiles_of_record = [](std::string_view record) -> Result<std::string> {
     return std::string(record);

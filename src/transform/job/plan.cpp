@@ -26,7 +26,9 @@ ApplyPlan with_sort(const ApplyOptions& options, size_t columns, Bytes memory, B
   const bool by_ordinal = options.steps > 1 || options.order == OutputOrder::kInput;
   if (by_ordinal) steps += ExternalSort::floor(plan.parent_options);
 
-  // RDKit allocates as it likes: measured 14-19 MiB with two threads, the libraries' own data in it.
+  // RDKit allocates as it likes: measured 14-19 MiB with two threads, the libraries' own data in it. What
+  // is remembered of it for flat molecules is a part: the more, the less of it is asked again.
+  plan.flat_memory = std::clamp(memory / 48 / threads, 512_KiB, 8_MiB);
   plan.memory.reserve(std::max(20_MiB, memory / 24) + 3_MiB * threads,
                       "code, libraries, RDKit, stacks");
   plan.memory.account({"read", 10, format::RowReader::cost()}, "the input's pages and buffers");

@@ -12,6 +12,7 @@ namespace spillway::transform {
 struct ApplyPlan {
   MemoryPlan memory;  // accounts: read, units, sort, steps, known, write
   ExternalSortOptions sort_options, parent_options;
+  Bytes flat_memory;  // that a Transformer may remember of RDKit, of what is set aside for that
 };
 
 // `columns` of the output. kMemoryLimit with the numbers when job.memory is too little.

@@ -15,6 +15,10 @@ struct LiveCounts {
   std::atomic<double> read{0};  // of the step's molecules, 0..1
   std::atomic<uint64_t> molecules{0}, products{0};
   std::atomic<uint64_t> merged{0}, unique{0}, to_merge{0}, written{0}, to_write{0};
+  // By which way molecules were read and sites made, in this process; known when a step is
+  // applied.
+  std::atomic<uint64_t> rows_flat{0}, rows_rdkit{0}, sites_flat{0}, sites_edited{0},
+      sites_reacted{0}, made_both_ways{0};
 };
 
 // Threads  One.

@@ -30,6 +30,11 @@ OrderedJson options_json(const Chemistry& chemistry, const ApplyOptions& options
   return json;
 }
 
+// Which chemistry made the products: they do not depend on the way.
+OrderedJson chemistry_json(const Chemistry& chemistry) {
+  return {{"rdkit", chemistry.rdkit}, {"way", chemistry.is_flat ? "flat" : "rdkit"}};
+}
+
 OrderedJson failed_json(const std::array<uint64_t, kReasonCount>& failed) {
   OrderedJson json = OrderedJson::object();
   for (size_t i = 0; i < kReasonCount; ++i) {
@@ -139,6 +144,7 @@ std::vector<std::pair<std::string, std::string>> footer_texts(const Chemistry& c
           {"spillway.order", options.order == OutputOrder::kKey ? "key" : "input"},
           {"spillway.key", "xxh3-128/1"},
           {"spillway.rules_sha256", chemistry.rules_sha256},
+          {"spillway.chemistry", chemistry_json(chemistry).dump()},
           {"spillway.options", options_json(chemistry, options).dump()},
           {"spillway.counts", counts_json(chemistry, counts).dump()}};
 }
@@ -147,6 +153,7 @@ void describe(Report& report, const Chemistry& chemistry, const ApplyOptions& op
               const Counts& counts, const std::map<size_t, RuleExampleRow>& examples) {
   report.fact("options", options_json(chemistry, options).dump());
   report.fact("rules_sha256", OrderedJson(chemistry.rules_sha256).dump());
+  report.fact("chemistry", chemistry_json(chemistry).dump());
   const OrderedJson all = counts_json(chemistry, counts);
   for (const auto& [key, value] : all.items()) report.fact(key, value.dump());
   ReportTable rules{

@@ -140,7 +140,7 @@ Result<void> Step::run(MoleculeSource& source, StepState done, std::stop_token s
   workers_.clear();
   for (unsigned i = 0; i < options_.threads; ++i) {
     auto worker = std::make_unique<Worker>(chemistry_.rules.size(), options_.shape);
-    worker->transformer = TRY(chemistry_.make());
+    worker->transformer = TRY(chemistry_.make(options_.flat_memory));
     worker->input = &sort_->input(i);
     workers_.push_back(std::move(worker));
   }
@@ -187,7 +187,16 @@ Result<void> Step::run(MoleculeSource& source, StepState done, std::stop_token s
   auto applied_all = pipeline.run();
   if (!applied_all && applied_all.error().code() == Code::kCancelled) save_what_is_done();
   TRY(std::move(applied_all));
-  for (auto& worker : workers_) worker->transformer.reset();
+  for (auto& worker : workers_) {
+    const Transformer::Paths paths = worker->transformer->paths();
+    live_.rows_flat += paths.flat_rows;
+    live_.rows_rdkit += paths.rdkit_rows;
+    live_.sites_flat += paths.flat;
+    live_.sites_edited += paths.direct;
+    live_.sites_reacted += paths.reference;
+    live_.made_both_ways += paths.checked;
+    worker->transformer.reset();
+  }
   return {};
 }
 

@@ -51,6 +51,7 @@ struct StepOptions {
   bool keep_refusals = false;
   ExternalSortOptions sort;  // folder set
   Account sort_account, units_account;
+  Bytes flat_memory;  // of a thread's Transformer
   std::shared_ptr<ScratchSpace> space;
   // A durable run (none: only counts) and what is wholly in runs with it.
   std::function<Result<void>(const DurableRun* run, const RangeSet& batches, const Counts& counts)>
