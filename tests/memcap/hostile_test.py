@@ -119,7 +119,7 @@ def one_row_group_of_one_page(folder):
     return folder / "a.parquet"
 
 
-@case(r"a.parquet: cannot be read as Parquet \(from row 0\)")
+@case(r"a.parquet: cannot be read as Parquet \(from row 1\)")
 def dictionary_index_out_of_range(folder):
     values = pa.array(["CCO", "CCN", "CCC"] * 100).dictionary_encode()
     path = folder / "a.parquet"
@@ -145,14 +145,14 @@ def two_columns_of_smiles(folder):
     return folder / "a.parquet"
 
 
-@case(r"row 1: column 'l' has a null within its list, which cannot be carried", "--carry", "l")
+@case(r"row 2: column 'l' has a null within its list, which cannot be carried", "--carry", "l")
 def nulls_in_a_list(folder):
     table = pa.table({"smiles": ["Oc1ccccc1", "CC"], "l": pa.array([[1, 2], [3, None]], pa.list_(pa.int32()))})
     pq.write_table(table, folder / "a.parquet")
     return folder / "a.parquet"
 
 
-@case(r"\(from row 0\): .*UTF8", "--carry", "n")
+@case(r"\(from row 1\): .*UTF8", "--carry", "n")
 def text_that_is_not_utf8(folder):
     names = pa.array([b"\xe9t\xe9"], pa.binary())
     path = folder / "a.parquet"
@@ -161,7 +161,7 @@ def text_that_is_not_utf8(folder):
     return path
 
 
-@case(r"\(from row 0\): .*CRC")
+@case(r"\(from row 1\): .*CRC")
 def page_of_another_writer_with_a_wrong_checksum(folder):
     path = folder / "a.parquet"
     pq.write_table(pa.table({"smiles": ["CCO"] * 50}), path, write_page_checksum=True, compression="none",

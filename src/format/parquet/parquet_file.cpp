@@ -160,7 +160,7 @@ Result<void> ParquetFile::start(const std::vector<int>& leaves, int64_t batch_ro
 
 Result<std::shared_ptr<arrow::RecordBatch>> ParquetFile::next() {
   std::shared_ptr<arrow::RecordBatch> batch;
-  const std::string where = fmt::format("from row {}", grouped(rows_read_));
+  const std::string where = fmt::format("from row {}", grouped(rows_read_ + 1));
   TRY(guarded(where, [&] {
     ARROW_RETURN_NOT_OK(batches_->ReadNext(&batch));
     return batch ? batch->ValidateFull() : arrow::Status::OK();

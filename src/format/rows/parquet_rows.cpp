@@ -8,6 +8,8 @@
 
 #include "core/printable.hpp"
 #include "format/parquet/parquet_file.hpp"
+#include "format/rows/text_reader.hpp"
+#include "format/rows/usual_columns.hpp"
 
 namespace spillway::format {
 namespace {
@@ -129,6 +131,7 @@ class ParquetRows final : public RowReader {
 
   Result<void> prepare(const RowOptions& options) {
     schema_ = TRY(file_->schema());
+    first_token_ = options.first_token;
     TRY(choose(options));
     return start();
   }
@@ -144,8 +147,11 @@ class ParquetRows final : public RowReader {
     const arrow::Array& texts = *batch_->column(places_[0]);
     if (!texts.IsNull(at_)) {
       const std::string_view text = text_at(texts, at_);
-      if (!text.empty()) row.text = text.substr(0, kMaxText);
-      if (text.size() > kMaxText) row.problem = "the text is longer than 16 KiB";
+      if (first_token_)
+        put_text(row, text);
+      else if (!text.empty())
+        row.text = text.substr(0, kMaxText);
+      if (text.size() > kMaxText && !first_token_) row.problem = kTooLong;
     }
     carried_bytes_.clear();
     ValueWriter values(carried_bytes_);
@@ -157,13 +163,14 @@ class ParquetRows final : public RowReader {
     row.carried = carried_bytes_;
     if (carried_bytes_.size() > kMaxCarried) {
       row.carried = empty_carried_;
-      row.problem = "the carried columns are longer than 64 KiB together";
+      row.problem = kCarriedTooLong;
     }
     ++at_;
     ++done_;
     return true;
   }
   const std::vector<ColumnSpec>& carried() const override { return carried_; }
+  const std::string& guessed_column() const override { return guessed_; }
   double fraction() const override {
     return rows_ > 0 ? static_cast<double>(done_) / static_cast<double>(rows_) : 1.0;
   }
@@ -173,7 +180,7 @@ class ParquetRows final : public RowReader {
     return Error(Code::kInvalid,
                  fmt::format("{}: row {}: column '{}' has a null within its list, which cannot be "
                              "carried; leave it out with --carry",
-                             file_->source().name(), done_, printable(carried_[place - 1].name)));
+                             file_->source().name(), done_ + 1, printable(carried_[place - 1].name)));
   }
 
   // The file's column that holds a flat field, or the items of a list.
@@ -198,20 +205,29 @@ class ParquetRows final : public RowReader {
                     printable(fmt::format("{}", fmt::join(schema_->field_names(), ", ")), 500)));
   }
 
+  Result<int> text_field(const RowOptions& options) {
+    if (!options.text_columns.empty()) return field_of(options.text_columns[0]);
+    const auto usual = TRY(usual_column(schema_->field_names(), file_->source().name()));
+    if (!usual) return field_of("smiles");  // which says that there is none
+    const int field = static_cast<int>(*usual);
+    if (schema_->field(field)->name() != "smiles") guessed_ = schema_->field(field)->name();
+    return field;
+  }
+
   Result<void> choose(const RowOptions& options) {
     if (options.text_columns.size() > 1) {
       return fail(Code::kUsage, file_->source().name() +
                                     ": --smiles-column may be given once for Parquet; each row is "
                                     "one molecule");
     }
-    const std::string name =
-        options.text_columns.empty() ? options.default_column : options.text_columns[0];
-    const int text = TRY(field_of(name));
+    const int text = TRY(text_field(options));
+    const std::string& name = schema_->field(text)->name();
     const auto type = column_type(*schema_->field(text)->type());
     if (type != ColumnType::kString && type != ColumnType::kDictionary) {
-      return fail(Code::kInvalid,
-                  fmt::format("{}: column '{}' is {}, not text", file_->source().name(), name,
-                              printable(schema_->field(text)->type()->ToString(), 100)));
+      return fail(
+          Code::kInvalid,
+          fmt::format("{}: column '{}' is {}, not text", file_->source().name(), printable(name),
+                      printable(schema_->field(text)->type()->ToString(), 100)));
     }
     fields_.push_back(text);
     for (const std::string& word : options.carry) fields_.push_back(TRY(field_of(word)));
@@ -258,7 +274,8 @@ class ParquetRows final : public RowReader {
   std::vector<int> fields_;  // the text, then the carried ones
   std::vector<int> places_;  // of the same in a batch
   std::vector<ColumnSpec> carried_;
-  std::string carried_bytes_, empty_carried_;
+  std::string carried_bytes_, empty_carried_, guessed_;
+  bool first_token_ = true;
   int64_t at_ = 0, done_ = 0, rows_ = 0;
 };
 
