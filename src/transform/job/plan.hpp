@@ -14,8 +14,9 @@ struct ApplyPlan {
   ExternalSortOptions sort_options, parent_options;
 };
 
-// `columns` of the output. kMemoryLimit with the numbers when job.memory is too little.
-[[nodiscard]] Result<ApplyPlan> plan_apply(const ApplyOptions& options, size_t columns);
+// `paths`: the inputs, whose names say what unpacking them takes. `columns` of the output. kMemoryLimit with the numbers when job.memory is too little.
+[[nodiscard]] Result<ApplyPlan> plan_apply(const ApplyOptions& options,
+                                           const std::vector<std::string>& paths, size_t columns);
 
 // Of a command that reads one file after the other and writes nothing.
 struct ReadingMemory {
