@@ -177,10 +177,11 @@ class ParquetRows final : public RowReader {
 
  private:
   Error null_item(size_t place) const {
-    return Error(Code::kInvalid,
-                 fmt::format("{}: row {}: column '{}' has a null within its list, which cannot be "
-                             "carried; leave it out with --carry",
-                             file_->source().name(), done_ + 1, printable(carried_[place - 1].name)));
+    return Error(
+        Code::kInvalid,
+        fmt::format("{}: row {}: column '{}' has a null within its list, which cannot be "
+                    "carried; leave it out with --carry",
+                    file_->source().name(), done_ + 1, printable(carried_[place - 1].name)));
   }
 
   // The file's column that holds a flat field, or the items of a list.
