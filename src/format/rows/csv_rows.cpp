@@ -123,14 +123,15 @@ class CsvReader final : public TextReader {
   // the wanted columns are there; else the one that makes most fields, commas first.
   Result<Names> first_record(const RowOptions& options, char given) {
     Names best;
-    std::string problem;
+    std::optional<Error> problem;
     for (const char delimiter : given == '\0' ? kDelimiters : std::string_view(&given, 1)) {
       delimiter_ = delimiter;
       again_.keep();
       if (!TRY(read_record())) return Names();
       again_.again();
       if (!broken_.empty()) {
-        problem = broken_;
+        if (problem) continue;  // what is wrong with commas is told
+        problem.emplace(broken_code_, lines_->name() + ": " + broken_);
         continue;
       }
       Names names;
@@ -142,7 +143,8 @@ class CsvReader final : public TextReader {
       chosen_ = delimiter;
       if (wanted) break;
     }
-    if (best.empty()) return fail(Code::kInvalid, lines_->name() + ": " + problem);
+    const bool too_large = problem && problem->code() == Code::kTooLarge;
+    if (best.empty() || too_large) return fail(std::move(*problem));
     delimiter_ = chosen_;
     TRY(read_record());
     return best;
@@ -193,14 +195,15 @@ class CsvReader final : public TextReader {
       again_.let_go();
     if (!whole) return true;
     end_field(state);
-    if (fields_.size() > kMostColumns)
-      break_at(fmt::format("more than {} fields", grouped(kMostColumns)));
-    else if (!first && fields_.size() != width_)
+    if (!first && fields_.size() != width_)
       break_at(fmt::format("{} {}, where the first line has {}", fields_.size(),
                            fields_.size() == 1 ? "field" : "fields", width_));
     return true;
   }
-  void break_at(std::string_view how) { broken_ = fmt::format("line {}: {}", record_line_, how); }
+  void break_at(std::string_view how, Code code = Code::kInvalid) {
+    broken_ = fmt::format("line {}: {}", record_line_, how);
+    broken_code_ = code;
+  }
 
   struct State {
     bool quoted = false;  // within quotes
@@ -210,7 +213,7 @@ class CsvReader final : public TextReader {
   // False: broken_ says why, and where to go on is behind the record's first line.
   bool parse_line(std::string_view line, State& state) {
     if (again_.was_cut()) {
-      break_at(kRecordTooLong);
+      break_at(kRecordTooLong, Code::kTooLarge);
       return false;
     }
     for (size_t i = 0; i < line.size(); ++i) {
@@ -227,6 +230,9 @@ class CsvReader final : public TextReader {
         }
       } else if (c == delimiter_) {
         end_field(state);
+        if (fields_.size() < kMostColumns) continue;
+        break_at(fmt::format("more than {} fields", grouped(kMostColumns)), Code::kTooLarge);
+        return false;
       } else if (c == '"' && record_.size() == state.begin && !state.closed) {
         state.quoted = true;
       } else if (state.closed) {
@@ -239,7 +245,6 @@ class CsvReader final : public TextReader {
     return true;
   }
   void end_field(State& state) {
-    if (fields_.size() > kMostColumns) return;
     fields_.emplace_back(state.begin, record_.size() - state.begin);
     state.begin = record_.size();
     state.closed = false;
@@ -341,6 +346,7 @@ class CsvReader final : public TextReader {
   LinesAgain again_;
   std::string record_;  // its fields behind each other; at most kMaxRecord
   std::string shown_, broken_;
+  Code broken_code_ = Code::kInvalid;
   std::vector<std::pair<size_t, size_t>> fields_;  // bounded by kMostColumns
   size_t width_ = 0;
   uint64_t record_line_ = 0;

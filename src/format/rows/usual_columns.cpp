@@ -20,8 +20,9 @@ constexpr std::array<std::string_view, 14> kUsual{
 std::string letters_of(std::string_view name) {
   std::string letters;
   for (const char c : name) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) != 0) letters += static_cast<char>(std::tolower(byte));
+    constexpr std::string_view kBetween = " _-.";
+    if (kBetween.find(c) != std::string_view::npos) continue;
+    letters += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   }
   return letters;
 }
