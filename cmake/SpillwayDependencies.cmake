@@ -14,7 +14,9 @@ target_link_libraries(spillway_core_deps INTERFACE fmt::fmt tl::expected nlohman
 
 add_library(spillway_format_deps INTERFACE)
 find_package(ZLIB REQUIRED)
-target_link_libraries(spillway_format_deps INTERFACE ZLIB::ZLIB)
+find_package(BZip2 REQUIRED)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
+target_link_libraries(spillway_format_deps INTERFACE ZLIB::ZLIB BZip2::BZip2 PkgConfig::ZSTD)
 
 add_library(spillway_expand_deps INTERFACE)
 find_package(EXPAT REQUIRED)
@@ -31,7 +33,6 @@ add_library(spillway_export_deps INTERFACE)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
 pkg_check_modules(DEFLATE REQUIRED IMPORTED_TARGET libdeflate)
 pkg_check_modules(BROTLI REQUIRED IMPORTED_TARGET libbrotlidec)
-pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
 pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
 pkg_check_modules(MURMURHASH REQUIRED IMPORTED_TARGET libmurmurhash)
 pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)

@@ -24,7 +24,7 @@ struct TransformCommand::Words {
   std::vector<std::string> verify_files;
   std::string rules_file, out, descriptors = "none", fragments = "keep", chemistry = "flat",
                                order = "key", rejects, resume = "auto", merge_out, check,
-                               stats_file;
+                               stats_file, delimiter, encoding = "utf-8";
   unsigned steps = 1;
   bool inchikey = false, no_header = false;
 };
@@ -44,7 +44,8 @@ constexpr const char* kFooter = R"(Examples:
   spillway transform verify both.parquet)";
 
 constexpr const char* kApplyFooter =
-    R"(Inputs: .parquet, .smi, .csv, .sdf, the last three also .gz; files, folders and globs, read in the order given.
+    R"(Inputs: .parquet, .smi, .csv, .tsv, .sdf, all but the first also .gz, .bz2 and .zst; files, folders and globs, read in
+the order given.
 The output is a function of inputs, rules and options: not of memory, threads or interruptions. A run that is killed or
 out of disk is continued by the same command; what it needs for that is in OUT.spillway/ until then.)";
 
@@ -100,7 +101,7 @@ void TransformCommand::add_to(CLI::App& app) {
   apply_->add_option("--out", words.out, "the products, as Parquet")->type_name("FILE");
   apply_
       ->add_option("--known", words.known,
-                   "leave out what is in this Parquet file; may be repeated")
+                   "leave out what is in this file of molecules (any kind of IN); may be repeated")
       ->type_name("FILE");
   apply_
       ->add_option("--steps", words.steps, "apply the rules to the products again, K times in all")
@@ -127,15 +128,28 @@ void TransformCommand::add_to(CLI::App& app) {
   apply_->add_option("--order", words.order, "of the rows: by key (a hash), or as the inputs are")
       ->type_name("key|input")
       ->check(CLI::IsMember({"key", "input"}));
-  apply_->add_option("--carry", words.carry, "columns of the input to take along")
+  apply_
+      ->add_option(
+          "--carry", words.carry,
+          "columns of the input to take along; name: what stands behind a SMILES, an SDF's titles")
       ->type_name("A,B|none|all");
   apply_
       ->add_option("--smiles-column", words.smiles_columns,
                    "the column with the molecules: its name, or in CSV its number from 1; may be "
-                   "repeated for CSV (default: smiles)")
+                   "repeated for CSV (default: smiles, or the one with a usual name)")
       ->type_name("NAME|N");
   apply_->add_flag("--no-header", words.no_header,
                    "CSV without a line of names; columns are numbers");
+  apply_
+      ->add_option("--delimiter", words.delimiter,
+                   "of CSV (default: tabs in .tsv, else what the first line has)")
+      ->type_name(",|;|tab")
+      ->check(CLI::IsMember({",", ";", "tab", "\t"}));
+  apply_
+      ->add_option("--encoding", words.encoding,
+                   "of text without a byte order mark (default: utf-8)")
+      ->type_name("utf-8|utf-16|latin-1")
+      ->check(CLI::IsMember({"utf-8", "utf-16", "latin-1"}));
   apply_
       ->add_option("--rejects", words.rejects,
                    "write the rows and sites that were refused, tab-separated (.gz)")
@@ -207,6 +221,11 @@ Result<void> TransformCommand::apply(std::stop_token stop) {
       words.order == "input" ? transform::OutputOrder::kInput : transform::OutputOrder::kKey;
   options.rows.text_columns = words.smiles_columns;
   options.rows.header = !words.no_header;
+  if (!words.delimiter.empty())
+    options.rows.delimiter = words.delimiter == "tab" ? '\t' : words.delimiter[0];
+  options.rows.encoding = words.encoding == "latin-1"  ? format::TextEncoding::kLatin1
+                          : words.encoding == "utf-16" ? format::TextEncoding::kUtf16
+                                                       : format::TextEncoding::kUtf8;
   const std::vector<std::string> carry = split(words.carry);
   if (carry == std::vector<std::string>{"all"})
     options.rows.carry_all = true;

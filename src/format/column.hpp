@@ -28,6 +28,7 @@ enum class ColumnType {
   kDouble,
   kInt32List,
   kDictionary,  // strings of which few differ
+  kArrow,       // any other type of Arrow's: ColumnSpec::arrow
 };
 
 inline bool is_list(ColumnType type) {
@@ -35,7 +36,7 @@ inline bool is_list(ColumnType type) {
 }
 inline bool is_text(ColumnType type) {
   return type == ColumnType::kString || type == ColumnType::kBinary ||
-         type == ColumnType::kDictionary;
+         type == ColumnType::kDictionary || type == ColumnType::kArrow;
 }
 inline bool is_real(ColumnType type) {
   return type == ColumnType::kFloat || type == ColumnType::kDouble;
@@ -45,11 +46,14 @@ struct ColumnSpec {
   std::string name;
   ColumnType type = ColumnType::kUint64;
   bool nullable = false;
-  bool is_like(const ColumnSpec& other) const { return name == other.name && type == other.type; }
+  std::string arrow;  // of kArrow: type_text() of parquet/arrow_value.hpp
+  bool is_like(const ColumnSpec& other) const {
+    return name == other.name && type == other.type && arrow == other.arrow;
+  }
 };
 
 // Values behind each other: a byte (0 null, 1 there), then 8 bytes (numbers, reals) or 4 bytes of
-// length and the text, or the list's 4-byte items. Little-endian.
+// length and the text, the list's 4-byte items, or append_value()'s bytes. Little-endian.
 class ValueWriter {
  public:
   explicit ValueWriter(std::string& out) : out_(out) {}

@@ -36,10 +36,9 @@ const std::array kKnown{
     Known{"7z\xbc\xaf\x27\x1c"sv, 0, {Magic::kOther, "a 7z archive", kUnpack}},
     Known{"Rar!\x1a\x07"sv, 0, {Magic::kOther, "a RAR archive", kUnpack}},
     Known{"ustar"sv, 257, {Magic::kOther, "a tar archive", kUnpack}},
-    Known{"BZh"sv, 0, {Magic::kOther, "bzip2", "unpack it first, or pack it with gzip"}},
+    Known{"BZh"sv, 0, {Magic::kBzip2, "bzip2", "name it .bz2"}},
     Known{"\xfd\x37zXZ\0"sv, 0, {Magic::kOther, "xz", "unpack it first, or pack it with gzip"}},
-    Known{
-        "\x28\xb5\x2f\xfd"sv, 0, {Magic::kOther, "zstd", "unpack it first, or pack it with gzip"}},
+    Known{"\x28\xb5\x2f\xfd"sv, 0, {Magic::kZstd, "zstd", "name it .zst"}},
     Known{"\x04\x22\x4d\x18"sv, 0, {Magic::kOther, "lz4", "unpack it first, or pack it with gzip"}},
     Known{"\x1f\x9d"sv, 0, {Magic::kOther, "compress (.Z)", kUnpack}},
     Known{"SQLite format 3\0"sv, 0, {Magic::kOther, "an SQLite database", ""}},
@@ -56,8 +55,8 @@ const std::array kKnown{
     Known{"<html"sv, 0, {Magic::kOther, "a web page", "the download went wrong?"}},
     Known{"<?xml"sv, 0, {Magic::kOther, "an XML file", ""}},
     Known{"version https://git-lfs"sv, 0, {Magic::kOther, "a Git LFS pointer", "git lfs pull"}},
-    Known{"\xff\xfe"sv, 0, {Magic::kOther, "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8"}},
-    Known{"\xfe\xff"sv, 0, {Magic::kOther, "UTF-16 text", "convert it: iconv -f UTF-16 -t UTF-8"}},
+    Known{"\xff\xfe"sv, 0, {Magic::kUtf16, "UTF-16 text", ""}},
+    Known{"\xfe\xff"sv, 0, {Magic::kUtf16, "UTF-16 text", ""}},
 };
 
 }  // namespace

@@ -10,7 +10,7 @@ namespace spillway::format {
 
 inline constexpr size_t kMagicBytes = 264;  // how many of the first bytes tell
 
-enum class Magic { kUnknown, kGzip, kParquet, kOther };
+enum class Magic { kUnknown, kGzip, kBzip2, kZstd, kUtf16, kParquet, kOther };
 struct FileKind {
   Magic magic = Magic::kUnknown;
   std::string_view name;  // "an HDF5 file"

@@ -4,6 +4,7 @@
 #include <glob.h>
 
 #include <algorithm>
+#include <cctype>
 #include <utility>
 
 #include "core/bytes.hpp"
@@ -52,7 +53,10 @@ class FileView final : public Source {
 
 bool is_glob(const std::string& word) { return word.find_first_of("*?[") != std::string::npos; }
 
-bool ends_in(const std::string& name, const std::vector<std::string>& suffixes) {
+// Upper case is as lower.
+bool ends_in(std::string name, const std::vector<std::string>& suffixes) {
+  std::transform(name.begin(), name.end(), name.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return std::any_of(suffixes.begin(), suffixes.end(),
                      [&](const std::string& suffix) { return name.ends_with(suffix); });
 }

@@ -44,7 +44,7 @@ std::unique_ptr<Source> view_of(const File& file, uint64_t size);
 [[nodiscard]] Result<std::string> read_small_file(const std::string& path, uint64_t max_size);
 
 // Files, folders and globs as the files they mean: in the order given; a folder's files whose name
-// ends in one of `suffixes` (not hidden ones, not of its subfolders) and a glob's in bytewise order.
+// ends in one of `suffixes`, in either case (not hidden ones, not of its subfolders) and a glob's in bytewise order.
 // Fails with kNotFound when a word means nothing.
 [[nodiscard]] Result<std::vector<std::string>> expand_paths(
     const std::vector<std::string>& words, const std::vector<std::string>& suffixes);

@@ -15,7 +15,6 @@
 
 #include "core/file/output.hpp"
 
-
 struct XXH3_state_s;
 
 namespace spillway::format {

@@ -24,6 +24,44 @@ parquet::ReaderProperties properties_for(LeasedPool& pool) {
   return properties;
 }
 
+// The same with texts as bytes.
+std::shared_ptr<arrow::DataType> as_bytes(const std::shared_ptr<arrow::DataType>& type) {
+  switch (type->id()) {
+    case arrow::Type::STRING:
+      return arrow::binary();
+    case arrow::Type::LARGE_STRING:
+      return arrow::large_binary();
+    case arrow::Type::STRING_VIEW:
+      return arrow::binary_view();
+    case arrow::Type::DICTIONARY: {
+      const auto& coded = static_cast<const arrow::DictionaryType&>(*type);
+      return arrow::dictionary(coded.index_type(), as_bytes(coded.value_type()), coded.ordered());
+    }
+    case arrow::Type::LIST:
+      return arrow::list(type->field(0)->WithType(as_bytes(type->field(0)->type())));
+    case arrow::Type::STRUCT: {
+      arrow::FieldVector fields;
+      for (const auto& field : type->fields())
+        fields.push_back(field->WithType(as_bytes(field->type())));
+      return arrow::struct_(fields);
+    }
+    default:
+      return type;
+  }
+}
+std::shared_ptr<arrow::ArrayData> as_bytes(const arrow::ArrayData& data) {
+  auto bytes = data.Copy();
+  bytes->type = as_bytes(data.type);
+  for (auto& child : bytes->child_data) child = as_bytes(*child);
+  if (bytes->dictionary) bytes->dictionary = as_bytes(*bytes->dictionary);
+  return bytes;
+}
+arrow::Status validate_as_bytes(const arrow::RecordBatch& batch) {
+  for (const auto& column : batch.columns())
+    ARROW_RETURN_NOT_OK(arrow::MakeArray(as_bytes(*column->data()))->ValidateFull());
+  return arrow::Status::OK();
+}
+
 }  // namespace
 
 ParquetFile::ParquetFile(std::shared_ptr<const Source> source, Account account)
@@ -160,10 +198,13 @@ Result<void> ParquetFile::start(const std::vector<int>& leaves, int64_t batch_ro
 
 Result<std::shared_ptr<arrow::RecordBatch>> ParquetFile::next() {
   std::shared_ptr<arrow::RecordBatch> batch;
-  const std::string where = fmt::format("from row {}", grouped(rows_read_));
+  const std::string where = fmt::format("from row {}", grouped(rows_read_ + 1));
   TRY(guarded(where, [&] {
     ARROW_RETURN_NOT_OK(batches_->ReadNext(&batch));
-    return batch ? batch->ValidateFull() : arrow::Status::OK();
+    if (!batch) return arrow::Status::OK();
+    const arrow::Status valid = batch->ValidateFull();
+    texts_are_utf8_ = valid.ok();
+    return valid.ok() || !validate_as_bytes(*batch).ok() ? valid : arrow::Status::OK();
   }));
   const auto told = static_cast<uint64_t>(metadata_->num_rows());
   if (batch) rows_read_ += static_cast<uint64_t>(batch->num_rows());

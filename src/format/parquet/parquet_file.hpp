@@ -3,7 +3,8 @@
 // Nothing that the file says about itself is believed: the footer's length and what decoding it will
 // take are leased before, its nesting is bounded, a seal of ours must hold, page checksums are
 // checked where they are, each batch is validated in full before it is handed out, and there must be
-// as many rows as the footer says.
+// as many rows as the footer says. Only that texts are UTF-8 is left to who wants them:
+// texts_are_utf8().
 //
 // Memory   The footer, and pages and batches from a LeasedPool on `account`. A row group may hold any
 //          number of rows: pages are read one by one.
@@ -48,6 +49,7 @@ class ParquetFile {
   // The next rows; null at the end.
   [[nodiscard]] Result<std::shared_ptr<arrow::RecordBatch>> next();
   uint64_t rows_read() const { return rows_read_; }
+  bool texts_are_utf8() const { return texts_are_utf8_; }  // of the last batch, all
 
   // An exception or a status of Arrow's as our error; `where` says what was being read.
   Error error_of(const arrow::Status& status, const std::string& where) const;
@@ -82,6 +84,7 @@ class ParquetFile {
   std::unique_ptr<arrow::RecordBatchReader> batches_;
   std::optional<Seal> seal_;
   uint64_t footer_begin_ = 0, rows_read_ = 0;
+  bool texts_are_utf8_ = true;
 };
 
 }  // namespace spillway::format

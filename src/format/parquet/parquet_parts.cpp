@@ -1,7 +1,10 @@
 #include "format/parquet/parquet_parts.hpp"
 
+#include <arrow/ipc/api.h>
+#include <arrow/util/base64.h>
 #include <fmt/format.h>
 
+#include "format/parquet/arrow_value.hpp"
 #include "format/parquet/parquet_file.hpp"
 #include "format/parquet/parquet_seal.hpp"
 
@@ -52,16 +55,29 @@ std::shared_ptr<arrow::DataType> arrow_type(ColumnType type) {
       return arrow::list(arrow::field("item", arrow::int32(), false));
     case ColumnType::kDictionary:
       return arrow::utf8();
+    case ColumnType::kArrow:
+      break;  // says itself what it is
   }
   return arrow::uint64();
 }
 
-std::shared_ptr<arrow::Schema> arrow_schema(const ParquetOptions& options) {
+Result<std::shared_ptr<arrow::Schema>> arrow_schema(const ParquetOptions& options) {
   arrow::FieldVector fields;
-  for (const ColumnSpec& column : options.columns)
-    fields.push_back(arrow::field(column.name, arrow_type(column.type), column.nullable));
+  bool has_other = false;
+  for (const ColumnSpec& column : options.columns) {
+    const bool other = column.type == ColumnType::kArrow;
+    has_other = has_other || other;
+    fields.push_back(arrow::field(column.name,
+                                  other ? TRY(type_of(column.arrow)) : arrow_type(column.type),
+                                  column.nullable));
+  }
   auto metadata = std::make_shared<arrow::KeyValueMetadata>();
   for (const auto& [key, value] : options.metadata) metadata->Append(key, value);
+  if (has_other) {
+    const auto bytes = arrow::ipc::SerializeSchema(*arrow::schema(fields));
+    if (!bytes.ok()) return fail(Code::kInternal, bytes.status().ToString());
+    metadata->Append("ARROW:schema", arrow::util::base64_encode((*bytes)->ToString()));
+  }
   return arrow::schema(fields, metadata);
 }
 

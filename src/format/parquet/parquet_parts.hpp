@@ -15,7 +15,9 @@
 namespace spillway::format {
 
 std::shared_ptr<arrow::DataType> arrow_type(ColumnType type);
-std::shared_ptr<arrow::Schema> arrow_schema(const ParquetOptions& options);
+// With columns of kArrow the footer gets the schema in Arrow's own form, too, which has what Parquet's
+// lacks: time zones, durations, the sizes of lists.
+[[nodiscard]] Result<std::shared_ptr<arrow::Schema>> arrow_schema(const ParquetOptions& options);
 std::shared_ptr<parquet::WriterProperties> writer_properties(const ParquetOptions& options,
                                                              arrow::MemoryPool& pool);
 Error parquet_error(const arrow::Status& status, const std::string& path);

@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "format/parquet/arrow_files.hpp"
+#include "format/parquet/arrow_leaves.hpp"
 #include "format/parquet/arrow_memory.hpp"
 #include "format/parquet/parquet_parts.hpp"
 #include "format/parquet/parquet_seal.hpp"
@@ -61,7 +62,9 @@ struct Spool {
     size_t bytes;
   };
   std::string buffer;
-  std::vector<Chunk> chunks;  // of the row group; 16 bytes a 64 KiB
+  std::vector<Chunk> chunks;          // of the row group; 16 bytes a 64 KiB
+  std::optional<ArrowLeaves> leaves;  // of kArrow
+  size_t leaf_count() const { return leaves ? leaves->size() : 1; }
 };
 
 class Writer final : public ParquetWriter {
@@ -90,8 +93,14 @@ class Writer final : public ParquetWriter {
     for (Spool& spool : spools_) spool.buffer.reserve(chunk_);
     sink_ = TRY(create_output(path_, {.partial = options_.partial}));
     stream_ = std::make_shared<ArrowSink>(*sink_);
+    schema_ = TRY(arrow_schema(options_));
+    for (size_t i = 0; i < spools_.size(); ++i) {
+      if (options_.columns[i].type != ColumnType::kArrow) continue;
+      spools_[i].leaves.emplace(schema_->field(static_cast<int>(i))->type(),
+                                options_.columns[i].nullable);
+    }
+    for (const Spool& spool : spools_) leaf_count_ += spool.leaf_count();
     return guarded([&] {
-      schema_ = arrow_schema(options_);
       properties_ = writer_properties(options_, pool_);
       arrow_properties_ = parquet::ArrowWriterProperties::Builder().set_use_threads(false)->build();
       std::shared_ptr<parquet::SchemaDescriptor> descriptor;
@@ -212,14 +221,19 @@ class Writer final : public ParquetWriter {
       group = writer_->AppendRowGroup();
       return arrow::Status::OK();
     }));
-    for (size_t i = 0; i < spools_.size(); ++i) TRY(write_column(*group, i));
+    for (size_t i = 0; i < spools_.size(); ++i) {
+      for (size_t leaf = 0; leaf < spools_[i].leaf_count(); ++leaf)
+        TRY(write_column(*group, i, leaf));
+      spools_[i].chunks.clear();
+      spools_[i].buffer.clear();
+    }
     TRY(guarded([&] {
       group->Close();
       return arrow::Status::OK();
     }));
     group_rows_ = 0;
     ++groups_;
-    auto kept = account_.try_acquire(Bytes(kFooterBytes) * spools_.size());
+    auto kept = account_.try_acquire(Bytes(kFooterBytes) * leaf_count_);
     if (!kept) {
       return fail(Code::kMemoryLimit,
                   fmt::format("writing {}: the footer of {} row groups of {} columns needs more "
@@ -231,7 +245,7 @@ class Writer final : public ParquetWriter {
     return {};
   }
 
-  Result<void> write_column(parquet::RowGroupWriter& group, size_t index) {
+  Result<void> write_column(parquet::RowGroupWriter& group, size_t index, size_t leaf) {
     Spool& spool = spools_[index];
     parquet::ColumnWriter* column_writer = nullptr;
     TRY(guarded([&] {
@@ -242,15 +256,13 @@ class Writer final : public ParquetWriter {
     for (const Spool::Chunk& from : spool.chunks) {
       chunk.resize(from.bytes);
       TRY(scratch_.read_at(from.offset, {reinterpret_cast<uint8_t*>(chunk.data()), chunk.size()}));
-      TRY(guarded([&] { return encode(*column_writer, options_.columns[index], chunk); }));
+      TRY(guarded([&] { return encode(*column_writer, index, leaf, chunk); }));
     }
     TRY(guarded([&] {
-      ARROW_RETURN_NOT_OK(encode(*column_writer, options_.columns[index], spool.buffer));
+      ARROW_RETURN_NOT_OK(encode(*column_writer, index, leaf, spool.buffer));
       column_writer->Close();
       return arrow::Status::OK();
     }));
-    spool.chunks.clear();
-    spool.buffer.clear();
     return {};
   }
 
@@ -267,6 +279,19 @@ class Writer final : public ParquetWriter {
     TRY(guarded([&] { return stream_->Write(end.data(), static_cast<int64_t>(end.size())); }));
     close_seal(footer, stream_->hash());
     return sink_->append({reinterpret_cast<const uint8_t*>(footer.data()), footer.size()});
+  }
+
+  arrow::Status encode(parquet::ColumnWriter& column_writer, size_t index, size_t leaf,
+                       std::string_view values) {
+    const auto& leaves = spools_[index].leaves;
+    if (!leaves) return encode(column_writer, options_.columns[index], values);
+    if (values.empty()) return arrow::Status::OK();
+    ARROW_ASSIGN_OR_RAISE(const LeafChunk chunk, leaves->chunk(leaf, values, &pool_));
+    parquet::ArrowWriteContext context(&pool_, arrow_properties_.get());
+    return column_writer.WriteArrow(leaves->most_defined(leaf) > 0 ? chunk.defined.data() : nullptr,
+                                    leaves->is_repeated(leaf) ? chunk.repeated.data() : nullptr,
+                                    static_cast<int64_t>(chunk.defined.size()), *chunk.values,
+                                    &context, leaves->is_nullable(leaf));
   }
 
   // Values of a chunk, given to the column's writer.
@@ -385,7 +410,7 @@ class Writer final : public ParquetWriter {
   LeasedPool pool_;
   Lease buffers_, footer_;
   std::vector<Spool> spools_;
-  size_t chunk_;
+  size_t chunk_, leaf_count_ = 0;
   ScratchFile scratch_;
   std::vector<int16_t> defined_, repeated_;  // of a chunk
   std::shared_ptr<arrow::Schema> schema_;

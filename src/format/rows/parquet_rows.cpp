@@ -7,12 +7,16 @@
 #include <algorithm>
 
 #include "core/printable.hpp"
+#include "format/parquet/arrow_value.hpp"
 #include "format/parquet/parquet_file.hpp"
+#include "format/rows/text_reader.hpp"
+#include "format/rows/usual_columns.hpp"
 
 namespace spillway::format {
 namespace {
 
-std::optional<ColumnType> column_type(const arrow::DataType& type) {
+// kArrow where no other is like it.
+ColumnType column_type(const arrow::DataType& type) {
   switch (type.id()) {
     case arrow::Type::BOOL:
       return ColumnType::kBool;
@@ -38,23 +42,24 @@ std::optional<ColumnType> column_type(const arrow::DataType& type) {
       return ColumnType::kDouble;
     case arrow::Type::STRING:
     case arrow::Type::LARGE_STRING:
+    case arrow::Type::STRING_VIEW:
       return ColumnType::kString;
     case arrow::Type::BINARY:
     case arrow::Type::LARGE_BINARY:
       return ColumnType::kBinary;
     case arrow::Type::LIST: {
-      const auto& item = *static_cast<const arrow::ListType&>(type).value_type();
-      if (item.id() == arrow::Type::INT32) return ColumnType::kInt32List;
-      if (item.id() == arrow::Type::UINT32) return ColumnType::kUint32List;
-      return std::nullopt;
+      const arrow::Field& item = *type.field(0);
+      if (item.nullable()) return ColumnType::kArrow;
+      if (item.type()->id() == arrow::Type::INT32) return ColumnType::kInt32List;
+      if (item.type()->id() == arrow::Type::UINT32) return ColumnType::kUint32List;
+      return ColumnType::kArrow;
     }
     case arrow::Type::DICTIONARY: {
       const auto value = column_type(*static_cast<const arrow::DictionaryType&>(type).value_type());
-      if (value == ColumnType::kString) return ColumnType::kDictionary;
-      return std::nullopt;
+      return value == ColumnType::kString ? ColumnType::kDictionary : ColumnType::kArrow;
     }
     default:
-      return std::nullopt;
+      return ColumnType::kArrow;
   }
 }
 
@@ -67,17 +72,13 @@ std::string_view text_at(const arrow::Array& array, int64_t row) {
     case arrow::Type::LARGE_STRING:
     case arrow::Type::LARGE_BINARY:
       return static_cast<const arrow::LargeBinaryArray&>(array).GetView(row);
+    case arrow::Type::STRING_VIEW:
+      return static_cast<const arrow::BinaryViewArray&>(array).GetView(row);
     default: {
       const auto& dictionary = static_cast<const arrow::DictionaryArray&>(array);
       return text_at(*dictionary.dictionary(), dictionary.GetValueIndex(row));
     }
   }
-}
-
-bool has_null_item(const arrow::Array& array, int64_t row) {
-  if (array.type_id() != arrow::Type::LIST || array.IsNull(row)) return false;
-  const auto& list = static_cast<const arrow::ListArray&>(array);
-  return list.values()->null_count() > 0 && list.value_slice(row)->null_count() > 0;
 }
 
 void put_value(const arrow::Array& array, int64_t row, ValueWriter& out) {
@@ -129,6 +130,7 @@ class ParquetRows final : public RowReader {
 
   Result<void> prepare(const RowOptions& options) {
     schema_ = TRY(file_->schema());
+    first_token_ = options.first_token;
     TRY(choose(options));
     return start();
   }
@@ -144,44 +146,51 @@ class ParquetRows final : public RowReader {
     const arrow::Array& texts = *batch_->column(places_[0]);
     if (!texts.IsNull(at_)) {
       const std::string_view text = text_at(texts, at_);
-      if (!text.empty()) row.text = text.substr(0, kMaxText);
-      if (text.size() > kMaxText) row.problem = "the text is longer than 16 KiB";
+      if (first_token_)
+        put_text(row, text);
+      else if (!text.empty())
+        row.text = text.substr(0, kMaxText);
+      if (text.size() > kMaxText && !first_token_) row.problem = kTooLong;
     }
     carried_bytes_.clear();
     ValueWriter values(carried_bytes_);
-    for (size_t i = 1; i < places_.size(); ++i) {
-      const arrow::Array& column = *batch_->column(places_[i]);
-      if (has_null_item(column, at_)) return fail(null_item(i));
-      put_value(column, at_, values);
-    }
-    row.carried = carried_bytes_;
-    if (carried_bytes_.size() > kMaxCarried) {
-      row.carried = empty_carried_;
-      row.problem = "the carried columns are longer than 64 KiB together";
-    }
+    std::optional<std::string_view> problem;
+    for (size_t i = 1; i < places_.size() && !problem; ++i) problem = put(i, values);
+    if (!problem && carried_bytes_.size() > kMaxCarried) problem = kCarriedTooLong;
+    row.carried = problem ? empty_carried_ : carried_bytes_;
+    if (problem) row.problem = *problem;
     ++at_;
     ++done_;
     return true;
   }
   const std::vector<ColumnSpec>& carried() const override { return carried_; }
+  const std::string& guessed_column() const override { return guessed_; }
   double fraction() const override {
     return rows_ > 0 ? static_cast<double>(done_) / static_cast<double>(rows_) : 1.0;
   }
 
  private:
-  Error null_item(size_t place) const {
-    return Error(Code::kInvalid,
-                 fmt::format("{}: row {}: column '{}' has a null within its list, which cannot be "
-                             "carried; leave it out with --carry",
-                             file_->source().name(), done_, printable(carried_[place - 1].name)));
+  // What is wrong with the value at `place`, if anything.
+  std::optional<std::string_view> put(size_t place, ValueWriter& values) {
+    const arrow::Array& column = *batch_->column(places_[place]);
+    const ColumnType type = carried_[place - 1].type;
+    if (type == ColumnType::kArrow && column.IsValid(at_)) {
+      value_.clear();
+      const auto problem = append_value(column, at_, value_);
+      values.text(value_);
+      return problem;
+    }
+    put_value(column, at_, values);
+    const bool is_string = type == ColumnType::kString || type == ColumnType::kDictionary;
+    if (file_->texts_are_utf8() || !is_string || column.IsNull(at_)) return std::nullopt;
+    if (is_utf8(text_at(column, at_))) return std::nullopt;
+    return "a carried column is not UTF-8";
   }
 
-  // The file's column that holds a flat field, or the items of a list.
-  int leaf_of(int field) const {
-    const parquet::arrow::SchemaField* at =
-        &file_->manifest().schema_fields[static_cast<size_t>(field)];
-    while (at->column_index < 0 && !at->children.empty()) at = &at->children[0];
-    return at->column_index;
+  // The file's columns that hold the parts of a field.
+  void add_leaves(const parquet::arrow::SchemaField& field, std::vector<int>& leaves) const {
+    if (field.column_index >= 0) leaves.push_back(field.column_index);
+    for (const auto& child : field.children) add_leaves(child, leaves);
   }
 
   Result<int> field_of(const std::string& name) const {
@@ -198,20 +207,29 @@ class ParquetRows final : public RowReader {
                     printable(fmt::format("{}", fmt::join(schema_->field_names(), ", ")), 500)));
   }
 
+  Result<int> text_field(const RowOptions& options) {
+    if (!options.text_columns.empty()) return field_of(options.text_columns[0]);
+    const auto usual = TRY(usual_column(schema_->field_names(), file_->source().name()));
+    if (!usual) return field_of("smiles");  // which says that there is none
+    const int field = static_cast<int>(*usual);
+    if (schema_->field(field)->name() != "smiles") guessed_ = schema_->field(field)->name();
+    return field;
+  }
+
   Result<void> choose(const RowOptions& options) {
     if (options.text_columns.size() > 1) {
       return fail(Code::kUsage, file_->source().name() +
                                     ": --smiles-column may be given once for Parquet; each row is "
                                     "one molecule");
     }
-    const std::string name =
-        options.text_columns.empty() ? options.default_column : options.text_columns[0];
-    const int text = TRY(field_of(name));
+    const int text = TRY(text_field(options));
+    const std::string& name = schema_->field(text)->name();
     const auto type = column_type(*schema_->field(text)->type());
     if (type != ColumnType::kString && type != ColumnType::kDictionary) {
-      return fail(Code::kInvalid,
-                  fmt::format("{}: column '{}' is {}, not text", file_->source().name(), name,
-                              printable(schema_->field(text)->type()->ToString(), 100)));
+      return fail(
+          Code::kInvalid,
+          fmt::format("{}: column '{}' is {}, not text", file_->source().name(), printable(name),
+                      printable(schema_->field(text)->type()->ToString(), 100)));
     }
     fields_.push_back(text);
     for (const std::string& word : options.carry) fields_.push_back(TRY(field_of(word)));
@@ -224,15 +242,17 @@ class ParquetRows final : public RowReader {
     ValueWriter nothing(empty_carried_);
     for (size_t i = 1; i < fields_.size(); ++i) {
       const auto& field = schema_->field(fields_[i]);
-      const auto carried = column_type(*field->type());
-      if (!carried) {
+      ColumnSpec carried{field->name(), column_type(*field->type()), field->nullable(), {}};
+      const auto written = written_type(field->type());
+      if (!written) {
         return fail(Code::kInvalid,
                     fmt::format("{}: column '{}' is {}, which cannot be carried; leave it out with "
                                 "--carry",
                                 file_->source().name(), printable(field->name()),
                                 printable(field->type()->ToString(), 100)));
       }
-      carried_.push_back({field->name(), *carried, field->nullable()});
+      if (carried.type == ColumnType::kArrow) carried.arrow = TRY(type_text(written));
+      carried_.push_back(std::move(carried));
       nothing.null();
     }
     return {};
@@ -244,7 +264,8 @@ class ParquetRows final : public RowReader {
     std::sort(sorted.begin(), sorted.end());
     sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
     std::vector<int> leaves;
-    for (const int field : sorted) leaves.push_back(leaf_of(field));
+    for (const int field : sorted)
+      add_leaves(file_->manifest().schema_fields[static_cast<size_t>(field)], leaves);
     for (const int field : fields_) {
       const auto place = std::lower_bound(sorted.begin(), sorted.end(), field);
       places_.push_back(static_cast<int>(place - sorted.begin()));
@@ -258,7 +279,8 @@ class ParquetRows final : public RowReader {
   std::vector<int> fields_;  // the text, then the carried ones
   std::vector<int> places_;  // of the same in a batch
   std::vector<ColumnSpec> carried_;
-  std::string carried_bytes_, empty_carried_;
+  std::string carried_bytes_, empty_carried_, guessed_, value_;
+  bool first_token_ = true;
   int64_t at_ = 0, done_ = 0, rows_ = 0;
 };
 

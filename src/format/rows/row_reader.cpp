@@ -12,24 +12,35 @@
 namespace spillway::format {
 namespace {
 
-bool has_known_suffix(const std::string& path) {
-  const auto& known = RowReader::suffixes();
-  return std::any_of(known.begin(), known.end(),
-                     [&](const std::string& suffix) { return path.ends_with(suffix); });
+// Whether content of this kind is what the name says. Nothing tells plain text; gzip needs no name.
+bool is_right(Magic magic, const RowName& name) {
+  if (name.format == RowFormat::kParquet)
+    return magic == Magic::kParquet || magic == Magic::kUnknown;
+  switch (magic) {
+    case Magic::kUnknown:
+      return true;
+    case Magic::kGzip:
+      return name.packing == Packing::kNone || name.packing == Packing::kGzip;
+    case Magic::kBzip2:
+      return name.packing == Packing::kBzip2;
+    case Magic::kZstd:
+      return name.packing == Packing::kZstd;
+    case Magic::kUtf16:
+      return name.packing == Packing::kNone;
+    default:
+      return false;
+  }
 }
 
 // Looks at the content: where a name lies, or says nothing, the file is called what it is.
-Result<void> check_kind(const Source& source) {
+Result<RowName> check_kind(const Source& source) {
   std::array<uint8_t, kMagicBytes> bytes{};
   const size_t count = std::min<uint64_t>(bytes.size(), source.size());
   TRY(source.read_at(0, std::span(bytes).first(count)));
   const FileKind kind = kind_of(std::span(bytes).first(count));
   const std::string& path = source.name();
-  const bool known = has_known_suffix(path);
-  const bool right = kind.magic == Magic::kUnknown || kind.magic == Magic::kGzip
-                         ? known && !(kind.magic == Magic::kGzip && RowReader::is_parquet(path))
-                         : kind.magic == Magic::kParquet && RowReader::is_parquet(path);
-  if (right) return {};
+  const auto known = row_name(path);
+  if (known && is_right(kind.magic, *known)) return *known;
   const std::string kinds = fmt::format("{}", fmt::join(RowReader::suffixes(), ", "));
   if (kind.magic == Magic::kUnknown)
     return fail(Code::kUsage,
@@ -42,10 +53,19 @@ Result<void> check_kind(const Source& source) {
 
 }  // namespace
 
-const std::vector<std::string>& RowReader::suffixes() {
-  static const std::vector<std::string> all{".parquet", ".smi",    ".smi.gz", ".smiles",
-                                            ".csv",     ".csv.gz", ".sdf",    ".sdf.gz"};
-  return all;
+bool RowReader::is_parquet(std::string_view path) {
+  const auto name = row_name(path);
+  return name && name->format == RowFormat::kParquet;
+}
+
+Bytes RowReader::cost(std::string_view path) {
+  const auto name = row_name(path);
+  return cost() + (name ? unpacking_cost(name->packing) : Bytes(0));
+}
+
+const std::string& RowReader::guessed_column() const {
+  static const std::string none;
+  return none;
 }
 
 Result<void> check_carried(size_t columns, const std::string& path) {
@@ -59,14 +79,15 @@ Result<void> check_carried(size_t columns, const std::string& path) {
 Result<std::unique_ptr<RowReader>> RowReader::open(const std::string& path,
                                                    const RowOptions& options, Account account) {
   auto source = TRY(open_source(path));
-  TRY(check_kind(*source));
+  const RowName name = TRY(check_kind(*source));
 #ifdef SPILLWAY_HAVE_ARROW
-  if (is_parquet(path)) return open_parquet_rows(std::move(source), options, std::move(account));
+  if (name.format == RowFormat::kParquet)
+    return open_parquet_rows(std::move(source), options, std::move(account));
 #else
-  if (is_parquet(path))
+  if (name.format == RowFormat::kParquet)
     return fail(Code::kUsage, path + ": Parquet needs Arrow, which this build lacks: ./run build");
 #endif
-  return open_text_rows(std::move(source), options);
+  return open_text_rows(std::move(source), name, options, account);
 }
 
 }  // namespace spillway::format

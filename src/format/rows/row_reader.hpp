@@ -2,18 +2,22 @@
 // columns carried along. Knows no chemistry: what the text means is the caller's business.
 //
 // .parquet           one string column; others by name
-// .smi .smiles       the first token of each line; blank lines and lines that begin with # are none
-// .csv               RFC 4180, "" for a quote; LF or CRLF; line breaks within quotes
-// .sdf               a record up to a line $$$$ is one text; its data fields can be carried
-// and the last three with .gz behind.
+// .smi .smiles       the first token of each line; `name` is what stands behind it; blank lines and
+//                    lines that begin with # are none
+// .csv .tsv          RFC 4180, "" for a quote; commas, semicolons or tabs; line breaks within quotes
+// .sdf               a record up to a line $$$$ is one text; its data fields can be carried, and its
+//                    title as `name`
+// and the text formats with .gz, .bz2 or .zst behind, in upper case or lower.
 //
+// Of a cell the first token is the text, as in a line of SMILES.
 // Row      `text` is null where the file has a null or an empty field. A text above kMaxText is not
-//          a row that can be worked on: `problem` says why, and text is its beginning.
-// Memory   Text formats: cost(), fixed. Parquet: pages and batches of kBatchRows rows, whatever the
+//          a row that can be worked on: `problem` says why, and text is its beginning. So is a
+//          record that is broken; what is broken never ends the reading, damage to the packing does.
+// Memory   cost(path). Text formats: fixed, and what unpacking takes is leased from `account`. Parquet: pages and batches of kBatchRows rows, whatever the
 //          size of its row groups, charged to `account`; refusal is kMemoryLimit.
 // Threads  One.
-// Fails    kInvalid (wrong column, broken CSV), kCorrupt (truncation), with file and line or row;
-//          kTooLarge (columns).
+// Fails    kInvalid (wrong column, damaged packing), kCorrupt (Parquet), with file and byte or row;
+//          kTooLarge (columns); kMemoryLimit.
 #pragma once
 
 #include <cstdint>
@@ -27,15 +31,19 @@
 #include "core/memory/budget.hpp"
 #include "core/result.hpp"
 #include "format/column.hpp"
+#include "format/recoded_stream.hpp"
+#include "format/rows/row_name.hpp"
 
 namespace spillway::format {
 
 struct RowOptions {
-  std::vector<std::string> text_columns;  // names, or 1-based numbers; empty: `default_column`
-  std::string default_column = "smiles";
-  bool header = true;              // CSV: the first line names the columns
-  bool carry_all = false;          // all other columns
-  std::vector<std::string> carry;  // these
+  std::vector<std::string> text_columns;  // names, or 1-based numbers; empty: usual_column()
+  bool header = true;                     // CSV: the first line names the columns
+  bool carry_all = false;                 // all other columns
+  std::vector<std::string> carry;         // these
+  bool first_token = true;  // Parquet: of a cell, as everywhere else; false: all of it
+  char delimiter = '\0';    // CSV; none: tabs in .tsv, else what the first line has
+  TextEncoding encoding = TextEncoding::kUtf8;  // of text without a byte order mark
 };
 
 enum class RowKind { kLine, kRecord };  // a token or cell; an SDF record
@@ -55,9 +63,10 @@ class RowReader {
   static constexpr size_t kMostCarriedColumns = 1024;
   static constexpr int64_t kBatchRows = 256;
 
-  static const std::vector<std::string>& suffixes();
-  static bool is_parquet(std::string_view path) { return path.ends_with(".parquet"); }
-  static Bytes cost() { return Bytes(size_t{5} << 20); }
+  static const std::vector<std::string>& suffixes() { return row_suffixes(); }
+  static bool is_parquet(std::string_view path);
+  static Bytes cost() { return Bytes(size_t{5} << 20); }  // of Parquet and plain or gzipped text
+  static Bytes cost(std::string_view path);
 
   [[nodiscard]] static Result<std::unique_ptr<RowReader>> open(const std::string& path,
                                                                const RowOptions& options,
@@ -70,6 +79,8 @@ class RowReader {
   virtual RowKind kind() const { return RowKind::kLine; }
   // CSV with a header: what stands in it above the text columns.
   virtual std::vector<std::string> headings() const { return {}; }
+  // The column that the texts are from, where nobody named it and it is not called `smiles`.
+  virtual const std::string& guessed_column() const;
   // How much of the file was read, 0..1.
   virtual double fraction() const = 0;
 };

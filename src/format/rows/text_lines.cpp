@@ -16,13 +16,15 @@ Result<bool> TextLines::fill() {
   const std::string_view text(reinterpret_cast<const char*>(buffer_.data()), end_);
   if (const size_t zero = text.find('\0'); zero != std::string_view::npos) {
     return fail(Code::kInvalid,
-                fmt::format("{}: byte {} is zero: this is no text, or UTF-16 (convert it: iconv -f "
-                            "UTF-16 -t UTF-8)",
+                fmt::format("{}: byte {} is zero: this is no text, or UTF-16 without a mark: "
+                            "--encoding utf-16",
                             name(), zero));
   }
   if (text.starts_with("\xEF\xBB\xBF")) begin_ = 3;
-  if (text.find('\n') == std::string_view::npos && text.find('\r') != std::string_view::npos)
-    end_byte_ = '\r';
+  // A CR that ends the buffer may have its LF behind it.
+  const size_t cr = text.find('\r');
+  const bool has_cr = cr != std::string_view::npos && (cr + 1 < end_ || end_ < buffer_.size());
+  if (text.find('\n') == std::string_view::npos && has_cr) end_byte_ = '\r';
   return end_ > begin_;
 }
 

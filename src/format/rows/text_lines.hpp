@@ -25,8 +25,9 @@ class TextLines {
   // call. Of a line longer than `most` the beginning, and was_cut() says so.
   [[nodiscard]] Result<std::optional<std::string_view>> next();
   bool was_cut() const { return cut_; }
-  bool had_end() const { return ended_; }  // whether the line had a line end
-  uint64_t line() const { return line_; }  // of the line just returned, from 1
+  bool had_end() const { return ended_; }      // whether the line had a line end
+  uint64_t line() const { return line_; }      // of the line just returned, from 1
+  char end_byte() const { return end_byte_; }  // a line never has it; known after the first next()
   uint64_t bytes_read() const { return bytes_; }
   const std::string& name() const { return stream_->name(); }
 

@@ -73,7 +73,8 @@ Job::~Job() {
 Result<void> Job::prepare(std::stop_token stop) {
   // The columns are not known before the inputs were seen, and those are read within the budget.
   const size_t own = ProductTable::columns({.record = shape(), .files = {"", ""}}).size();
-  plan_ = TRY(plan_apply(options_, own + options_.rows.carry.size()));
+  inputs_.paths = TRY(expand_paths(options_.inputs, format::RowReader::suffixes()));
+  plan_ = TRY(plan_apply(options_, inputs_.paths, own + options_.rows.carry.size()));
   work_.emplace(TRY(WorkFolder::beside(options_.out, "journal")));
   was_begun_ = TRY(work_->has_anchor());  // another run's, until it is known whose
   runtime_ = TRY(JobRuntime::start({.command = "transform",
@@ -85,7 +86,6 @@ Result<void> Job::prepare(std::stop_token stop) {
                                     .keeps = "the last durable run"}));
   plan_.sort_options.stop = plan_.parent_options.stop = runtime_->stop();
   read_ = TRY(runtime_->open("read"));
-  inputs_.paths = TRY(expand_paths(options_.inputs, format::RowReader::suffixes()));
   return check_outputs(reports(), output_rules());  // they are written at every end
 }
 
@@ -139,6 +139,7 @@ Result<void> Job::begin() {
 Result<void> Job::look_at_inputs() {
   inputs_ = TRY(survey_inputs(std::move(inputs_.paths), options_.rows, read_, chemistry_.is_smiles,
                               runtime_->stop()));
+  for (const std::string& note : inputs_.notes) runtime_->note(note);
   std::vector<std::string> known;
   for (const std::string& path : options_.known)
     known.push_back(path + " " + TRY(open_source(path))->identity());

@@ -37,7 +37,7 @@ struct ApplyOptions {
   JobOptions job;
   std::vector<std::string> inputs;  // files, folders, globs
   std::string out;
-  std::vector<std::string> known;  // Parquet with a column `smiles`
+  std::vector<std::string> known;  // files of molecules
   unsigned steps = 1;
   TransformOptions transform;
   OutputOrder order = OutputOrder::kKey;

@@ -3,9 +3,22 @@
 #include <fmt/format.h>
 
 #include "core/file/folders.hpp"
+#include "core/printable.hpp"
 #include "transform/records/record_file.hpp"
 
 namespace spillway::transform {
+namespace {
+
+// How a --known file is read: as the inputs, but the column is the usual one.
+format::RowOptions known_rows(const format::RowOptions& inputs) {
+  format::RowOptions rows;
+  rows.header = inputs.header;
+  rows.delimiter = inputs.delimiter;
+  rows.encoding = inputs.encoding;
+  return rows;
+}
+
+}  // namespace
 
 Result<std::unique_ptr<ApplySteps>> ApplySteps::create(Options options) {
   std::unique_ptr<ApplySteps> steps(new ApplySteps(std::move(options)));
@@ -70,12 +83,22 @@ Result<void> ApplySteps::run(unsigned number) {
 Result<AntiJoin> ApplySteps::known_before(unsigned number) {
   AntiJoin known(options_.runtime.stop());
   const auto transformer = TRY(options_.chemistry.make(options_.plan.flat_memory));
+  const auto canonical = [&](std::string_view text,
+                             format::RowKind kind) -> std::optional<std::string> {
+    if (kind == format::RowKind::kLine) return transformer->canonical(text);
+    const auto smiles = options_.chemistry.smiles_of_record(text);
+    return smiles ? transformer->canonical(*smiles) : std::nullopt;
+  };
   for (const std::string& path : options_.apply.known) {
-    KnownNames names =
-        TRY(open_known({path, [&](std::string_view text) { return transformer->canonical(text); },
-                        options_.runtime.space(), options_.runtime.stop()},
-                       known_));
-    if (number == 1) known_unread_ += names.unread;
+    KnownNames names = TRY(open_known({path, known_rows(options_.apply.rows), canonical,
+                                       options_.runtime.space(), options_.runtime.stop()},
+                                      known_));
+    if (number == 1) {
+      known_unread_ += names.unread;
+      if (!names.guessed.empty())
+        options_.runtime.note(fmt::format("{}: the known molecules are taken from column '{}'",
+                                          path, printable(names.guessed)));
+    }
     TRY(known.add(std::move(names.names)));
   }
   for (unsigned before = 1; before < number; ++before) {

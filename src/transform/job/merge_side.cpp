@@ -30,6 +30,8 @@ Result<std::unique_ptr<MergeSide>> MergeSide::open(const std::string& path, bool
   std::unique_ptr<MergeSide> side(new MergeSide(path, is_ordered));
   format::RowOptions options;
   options.carry_all = true;
+  options.text_columns = {"smiles"};
+  options.first_token = false;
   side->reader_ = TRY(format::RowReader::open(path, options, account));
   side->columns_ = side->reader_->carried();
   if (!is_ordered) TRY(side->sort(std::move(account), std::move(space), stop));
@@ -79,6 +81,7 @@ Result<void> MergeSide::sort(Account account, std::shared_ptr<ScratchSpace> spac
   uint64_t number = 0;
   while (TRY(reader_->next(row))) {
     if ((++number & 0xfff) == 0 && stop.stop_requested()) return fail(Code::kCancelled, "stopped");
+    rows_ = number;
     TRY(check(row));
     const Record input = maker_.input(*row.text);
     record.assign(reinterpret_cast<const char*>(input.data()), input.size() - 1);
@@ -86,6 +89,7 @@ Result<void> MergeSide::sort(Account account, std::shared_ptr<ScratchSpace> spac
     record += row.carried;
     TRY(sort_->input(0).add({reinterpret_cast<const uint8_t*>(record.data()), record.size()}));
   }
+  rows_ = 0;
   reader_.reset();
   stream_.emplace(TRY(sort_->stream()));
   return {};

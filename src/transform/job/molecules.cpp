@@ -4,6 +4,8 @@
 
 #include <atomic>
 
+#include "core/printable.hpp"
+
 namespace spillway::transform {
 
 void MoleculeBatch::add(const Molecule& molecule) {
@@ -128,6 +130,19 @@ Result<void> check_heading(const format::RowReader& reader, const std::string& p
   return {};
 }
 
+// One line a column, however many files have it.
+void note_column(const format::RowReader& reader, const std::string& path,
+                 std::vector<std::string>& notes) {
+  if (reader.guessed_column().empty()) return;
+  const std::string column =
+      fmt::format("the molecules are taken from column '{}' (--smiles-column names another): ",
+                  printable(reader.guessed_column()));
+  for (const std::string& note : notes) {
+    if (note.starts_with(column)) return;
+  }
+  notes.push_back(column + path);
+}
+
 Result<void> check_carried(const std::vector<format::ColumnSpec>& first, const std::string& path_0,
                            const std::vector<format::ColumnSpec>& other, const std::string& path) {
   for (size_t i = 0; i < std::max(first.size(), other.size()); ++i) {
@@ -154,6 +169,7 @@ Result<InputFiles> survey_inputs(std::vector<std::string> paths, const format::R
     files.identities.push_back(TRY(open_source(path))->identity());
     const auto reader = TRY(format::RowReader::open(path, options, account));
     TRY(check_heading(*reader, path, is_smiles));
+    note_column(*reader, path, files.notes);
     if (i == 0)
       files.carried = reader->carried();
     else

@@ -8,6 +8,7 @@
 // Memory   A batch is within kPeak, which its reader leases first.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -74,6 +75,7 @@ struct InputFiles {
   std::vector<std::string> paths;
   std::vector<std::string> identities;      // Source::identity()
   std::vector<format::ColumnSpec> carried;  // the same in all
+  std::vector<std::string> notes;           // what was taken for the column of molecules, where
 };
 // Opens each once and checks that they can be read together. A CSV whose first line is a molecule
 // where names should stand is refused: `is_smiles` tells.

@@ -13,7 +13,15 @@ namespace {
 
 constexpr size_t kFrame = size_t{256} << 10;
 
-ApplyPlan with_sort(const ApplyOptions& options, size_t columns, Bytes memory, Bytes sort) {
+// What the plan is made for.
+struct Wanted {
+  const ApplyOptions& options;
+  const std::vector<std::string>& paths;
+  size_t columns;
+};
+
+ApplyPlan with_sort(const Wanted& wanted, Bytes memory, Bytes sort) {
+  const ApplyOptions& options = wanted.options;
   const unsigned threads = options.job.threads;
   ApplyPlan plan;
   plan.parent_options.frame_bytes = kFrame;
@@ -31,33 +39,37 @@ ApplyPlan with_sort(const ApplyOptions& options, size_t columns, Bytes memory, B
   plan.flat_memory = std::clamp(memory / 48 / threads, 512_KiB, 8_MiB);
   plan.memory.reserve(std::max(20_MiB, memory / 24) + 3_MiB * threads,
                       "code, libraries, RDKit, stacks");
-  plan.memory.account({"read", 10, format::RowReader::cost()}, "the input's pages and buffers");
+  Bytes read = format::RowReader::cost();
+  for (const std::string& path : wanted.paths) read = std::max(read, format::RowReader::cost(path));
+  Bytes known;
+  for (const std::string& path : options.known) known += known_cost(path);
+  plan.memory.account({"read", 10, read}, "the input's pages and buffers");
   plan.memory.account({"units", 20, MoleculeBatch::kPeak}, "molecules on their way to the threads");
   plan.memory.account({"sort", 30, ExternalSort::floor(plan.sort_options)},
                       "products, before they are written out as sorted runs");
   plan.memory.account({"steps", 40, steps}, "files of molecules between the steps");
-  plan.memory.account({"known", 50, known_cost() * options.known.size()},
-                      "the files given with --known");
-  plan.memory.account({"write", 60, format::ParquetWriter::cost(columns)},
+  plan.memory.account({"known", 50, known}, "the files given with --known");
+  plan.memory.account({"write", 60, format::ParquetWriter::cost(wanted.columns)},
                       "one column of one row group");
   return plan;
 }
 
-std::optional<ApplyPlan> plan_within(const ApplyOptions& options, size_t columns, Bytes memory) {
-  const Bytes least_sort = options.job.threads * 2_MiB;
-  const ApplyPlan least = with_sort(options, columns, memory, least_sort);
+std::optional<ApplyPlan> plan_within(const Wanted& wanted, Bytes memory) {
+  const Bytes least_sort = wanted.options.job.threads * 2_MiB;
+  const ApplyPlan least = with_sort(wanted, memory, least_sort);
   if (least.memory.total() > memory) return std::nullopt;
-  ApplyPlan plan =
-      with_sort(options, columns, memory, least_sort + (memory - least.memory.total()));
+  ApplyPlan plan = with_sort(wanted, memory, least_sort + (memory - least.memory.total()));
   if (plan.memory.total() > memory) return std::nullopt;
   return plan;
 }
 
 }  // namespace
 
-Result<ApplyPlan> plan_apply(const ApplyOptions& options, size_t columns) {
-  return plan_or_refuse<ApplyPlan>(
-      options.job.memory, [&](Bytes memory) { return plan_within(options, columns, memory); });
+Result<ApplyPlan> plan_apply(const ApplyOptions& options, const std::vector<std::string>& paths,
+                             size_t columns) {
+  const Wanted wanted{options, paths, columns};
+  return plan_or_refuse<ApplyPlan>(options.job.memory,
+                                   [&](Bytes memory) { return plan_within(wanted, memory); });
 }
 
 Result<ReadingMemory> memory_to_read(Bytes memory) {
@@ -78,9 +90,12 @@ Result<ReadingMemory> memory_to_read(Bytes memory) {
 
 Result<std::string> explain_memory(const ApplyOptions& options) {
   const size_t columns = 14 + options.rows.carry.size();
-  const ApplyPlan plan = TRY(plan_apply(options, columns));
-  const auto [least, ignored] = least_plan<ApplyPlan>(
-      1_MiB, [&](Bytes memory) { return plan_within(options, columns, memory); });
+  const std::vector<std::string> paths =
+      TRY(expand_paths(options.inputs, format::RowReader::suffixes()));
+  const ApplyPlan plan = TRY(plan_apply(options, paths, columns));
+  const Wanted wanted{options, paths, columns};
+  const auto [least, ignored] =
+      least_plan<ApplyPlan>(1_MiB, [&](Bytes memory) { return plan_within(wanted, memory); });
   return explain_plan(options.job, least, plan.memory,
                       "more for the sort; what does not fit goes to scratch");
 }

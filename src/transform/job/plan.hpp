@@ -15,8 +15,9 @@ struct ApplyPlan {
   Bytes flat_memory;  // that a Transformer may remember of RDKit, of what is set aside for that
 };
 
-// `columns` of the output. kMemoryLimit with the numbers when job.memory is too little.
-[[nodiscard]] Result<ApplyPlan> plan_apply(const ApplyOptions& options, size_t columns);
+// `paths`: the inputs, whose names say what unpacking them takes. `columns` of the output. kMemoryLimit with the numbers when job.memory is too little.
+[[nodiscard]] Result<ApplyPlan> plan_apply(const ApplyOptions& options,
+                                           const std::vector<std::string>& paths, size_t columns);
 
 // Of a command that reads one file after the other and writes nothing.
 struct ReadingMemory {

@@ -26,6 +26,11 @@ OrderedJson options_json(const Chemistry& chemistry, const ApplyOptions& options
   json["order"] = options.order == OutputOrder::kKey ? "key" : "input";
   json["smiles_columns"] = options.rows.text_columns;
   json["header"] = options.rows.header;
+  if (options.rows.delimiter != '\0')
+    json["delimiter"] =
+        options.rows.delimiter == '\t' ? "tab" : std::string(1, options.rows.delimiter);
+  if (options.rows.encoding != format::TextEncoding::kUtf8)
+    json["encoding"] = options.rows.encoding == format::TextEncoding::kUtf16 ? "utf-16" : "latin-1";
   json["carry"] = options.rows.carry_all ? OrderedJson("all") : OrderedJson(options.rows.carry);
   return json;
 }

@@ -74,6 +74,7 @@ Result<std::string> stats_text(const std::string& path, Bytes memory, const std:
   if (metadata.count("spillway.version") == 0 || order == metadata.end())
     return fail(Code::kInvalid, path + ": was not written by spillway transform");
   format::RowOptions options;
+  options.text_columns = {"smiles"};
   options.carry = {"rule", "k", "n_F", "n_Cl", "n_Br", "n_I"};
   const auto reader = TRY(format::RowReader::open(path, options, account));
   TRY(check_types(*reader, path));

@@ -20,6 +20,8 @@ Result<uint64_t> read_rows(const std::string& path, bool by_key, const Account& 
                            const std::stop_token& stop) {
   format::RowOptions options;
   options.carry_all = true;
+  options.text_columns = {"smiles"};
+  options.first_token = false;
   const auto reader = TRY(format::RowReader::open(path, options, account));
   format::InputRow row;
   KeyOrder order;
@@ -28,14 +30,14 @@ Result<uint64_t> read_rows(const std::string& path, bool by_key, const Account& 
     if (stop.stop_requested()) return fail(Code::kCancelled, "stopped");
     if (!row.text || !row.problem.empty()) {
       return fail(Code::kCorrupt,
-                  fmt::format("{}: row {}: {}", path, rows,
+                  fmt::format("{}: row {}: {}", path, rows + 1,
                               row.text ? row.problem : std::string_view("has no smiles")));
     }
     if (by_key && !order.ascends(*row.text)) {
       return fail(Code::kCorrupt,
                   fmt::format("{}: row {} is not above the one before it by key: the rows are out "
                               "of order, or a product is there twice",
-                              path, rows));
+                              path, rows + 1));
     }
   }
   return rows;

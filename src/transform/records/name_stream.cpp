@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "format/parquet/parquet_footer.hpp"
-#include "format/rows/row_reader.hpp"
 
 namespace spillway::transform {
 namespace {
@@ -92,7 +91,9 @@ std::unique_ptr<NameStream> names_of(std::unique_ptr<RecordFile::Reader> reader)
   return std::make_unique<FileNames>(std::move(reader));
 }
 
-Bytes known_cost() { return format::RowReader::cost() + ExternalSort::floor(sort_options()); }
+Bytes known_cost(std::string_view path) {
+  return format::RowReader::cost(path) + ExternalSort::floor(sort_options());
+}
 
 Result<bool> is_key_ordered(const std::string& path, Account account) {
   const auto metadata = TRY(format::parquet_metadata(path, std::move(account)));
@@ -104,16 +105,18 @@ Result<bool> is_key_ordered(const std::string& path, Account account) {
 }
 
 Result<KnownNames> open_known(KnownOptions options, Account account) {
-  if (!format::RowReader::is_parquet(options.path))
-    return fail(Code::kUsage, options.path + ": --known wants Parquet");
-  auto reader = TRY(format::RowReader::open(options.path, {}, account));
+  auto reader = TRY(format::RowReader::open(options.path, options.rows, account));
   KnownNames known;
-  if (TRY(is_key_ordered(options.path, account))) {
+  known.guessed = reader->guessed_column();
+  const bool is_parquet = format::RowReader::is_parquet(options.path);
+  if (is_parquet && TRY(is_key_ordered(options.path, account))) {
     known.names = std::make_unique<OrderedNames>(std::move(reader), options.path);
     return known;
   }
   const bool ours =
+      is_parquet &&
       TRY(format::parquet_metadata(options.path, account)).count("spillway.version") > 0;
+  const format::RowKind kind = reader->kind();
   ExternalSortOptions sorting = sort_options();
   sorting.stop = options.stop;
   auto sort = TRY(ExternalSort::create(std::move(sorting), account, options.space));
@@ -125,7 +128,7 @@ Result<KnownNames> open_known(KnownOptions options, Account account) {
       return fail(Code::kCancelled, "stopped while reading " + options.path);
     std::optional<std::string> canonical;
     if (row.text && row.problem.empty())
-      canonical = ours ? std::string(*row.text) : options.canonical(*row.text);
+      canonical = ours ? std::string(*row.text) : options.canonical(*row.text, kind);
     if (canonical)
       TRY(sort->input(0).add(maker.input(*canonical)));
     else

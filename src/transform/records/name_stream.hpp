@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/records/external_sort.hpp"
+#include "format/rows/row_reader.hpp"
 #include "transform/records/record.hpp"
 #include "transform/records/record_file.hpp"
 
@@ -29,20 +30,22 @@ class NameStream {
 std::unique_ptr<NameStream> names_of(std::unique_ptr<RecordFile::Reader> reader);
 
 struct KnownOptions {
-  std::string path;  // Parquet with a column `smiles`
+  std::string path;  // any file of rows, read as inputs are
+  format::RowOptions rows;
   // The form that names have, or none when the text is no molecule; not asked about files that
   // spillway wrote.
-  std::function<std::optional<std::string>(std::string_view)> canonical;
+  std::function<std::optional<std::string>(std::string_view, format::RowKind)> canonical;
   std::shared_ptr<ScratchSpace> space;
   std::stop_token stop;
 };
 struct KnownNames {
   std::unique_ptr<NameStream> names;
   uint64_t unread = 0;  // rows that are null or no molecule
+  std::string guessed;  // RowReader::guessed_column()
 };
 // Streams a file that is ordered by key; sorts any other on scratch first.
 [[nodiscard]] Result<KnownNames> open_known(KnownOptions options, Account account);
-Bytes known_cost();  // of one file
+Bytes known_cost(std::string_view path);
 
 // Whether a file was written in key order by this program, by its footer.
 [[nodiscard]] Result<bool> is_key_ordered(const std::string& path, Account account);

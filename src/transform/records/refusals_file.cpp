@@ -6,15 +6,23 @@
 #include <vector>
 
 #include "core/file/output.hpp"
+#include "core/printable.hpp"
 
 namespace spillway::transform {
 namespace {
 
 constexpr size_t kBuffer = size_t{64} << 10;
 
-// A field never breaks the table.
+// A field never breaks the table, nor its being UTF-8: what is none is written \xNN.
 void append_field(std::string& out, std::string_view field, char end) {
-  for (const char c : field) out += c == '\t' || c == '\n' || c == '\r' ? ' ' : c;
+  while (!field.empty()) {
+    const size_t good = utf8_length(field);
+    for (const char c : field.substr(0, good)) out += c == '\t' || c == '\n' || c == '\r' ? ' ' : c;
+    field.remove_prefix(good);
+    if (field.empty()) break;
+    out += fmt::format("\\x{:02x}", static_cast<unsigned char>(field[0]));
+    field.remove_prefix(1);
+  }
   out += end;
 }
 

@@ -2,7 +2,7 @@
 // in .gz.
 //
 // Columns  source_file, source_row, rule, site_index, reason, source_smiles, message; a header line.
-//          rule and site_index are empty for a row that no rule saw.
+//          rule and site_index are empty for a row that no rule saw. All of it is UTF-8.
 // Threads  One. Memory: 64 KiB, and zlib's 256 KiB. Fails: kDiskFull, kIo.
 #pragma once
 
