@@ -317,6 +317,19 @@ flat::EditShape EditPlan::shape() const {
   flat::EditShape shape;
   shape.places = static_cast<int>(reactant_->getNumAtoms());
   for (const Kept& kept : kept_) shape.kept.push_back(static_cast<int>(kept.place));
+  for (size_t k = 0; k < kept_.size(); ++k) {
+    const auto* atom = reactant_->getAtomWithIdx(static_cast<unsigned>(kept_[k].place));
+    int lost = 0, made = 0, taken_over = 0;
+    for (const auto* next : reactant_->atomNeighbors(atom))
+      lost += std::find(gone_.begin(), gone_.end(), next->getIdx()) != gone_.end() ? 1 : 0;
+    for (const NewBond& bond : new_bonds_) {
+      const auto is_here = [k](const End& end) { return end.kept && end.index == k; };
+      if (!is_here(bond.a) && !is_here(bond.b)) continue;
+      ++made;
+      taken_over += bond.exists ? 1 : 0;
+    }
+    shape.keeps_bonds.push_back(lost <= 1 && made == lost && taken_over == made);
+  }
   for (const Added& added : added_) shape.added.push_back(added.reuse);
   for (const size_t place : gone_) shape.gone.push_back(static_cast<int>(place));
   for (const size_t place : deleted_) shape.deleted.push_back(static_cast<int>(place));

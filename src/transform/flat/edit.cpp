@@ -50,7 +50,8 @@ uint64_t surroundings(const Molecule& molecule, const Atom& atom) {
   uint64_t key = uint64_t{atom.element} | uint64_t{static_cast<uint8_t>(atom.charge)} << 8 |
                  uint64_t{atom.hydrogens} << 16 | uint64_t{atom.given_hydrogens} << 24 |
                  uint64_t{atom.aromatic} << 32 | uint64_t{atom.rings != 0} << 33 |
-                 uint64_t{has_multiple_bond_to_ring(molecule, atom)} << 34;
+                 uint64_t{has_multiple_bond_to_ring(molecule, atom)} << 34 |
+                 uint64_t{atom.chirality != kNotChiral} << 35;
   for (int slot = 0; slot < atom.degree; ++slot) {
     const Bond& bond = atom.bond[at(slot)];
     key += uint64_t{1} << (36 + 3 * bond.order + (bond.rings != 0 ? 12 : 0));
@@ -183,6 +184,24 @@ bool SiteEditor::look_beyond(const EditShape& shape, const Molecule& molecule,
   return true;
 }
 
+// As RDKit's reactions do: a centre keeps its sense when one neighbour at most is another.
+bool SiteEditor::keeps_centres(const EditShape& shape, const Molecule& molecule,
+                               std::span<const int> match) const {
+  for (size_t k = 0; k < shape.kept.size(); ++k) {
+    const Atom& atom = molecule.at(match[at(shape.kept[k])]);
+    if (atom.chirality == kNotChiral) continue;
+    int gone = 0;
+    for (int slot = 0; slot < atom.degree; ++slot) {
+      const int place = place_[atom.bond[at(slot)].to];
+      const bool is_gone =
+          place >= 0 && std::find(shape.gone.begin(), shape.gone.end(), place) != shape.gone.end();
+      gone += is_gone ? 1 : 0;
+    }
+    if (!shape.keeps_bonds[k] || gone > 1) return false;
+  }
+  return true;
+}
+
 bool SiteEditor::fits(const EditShape& shape, const Molecule& molecule,
                       std::span<const int> match) {
   if (shape.kept.empty() || shape.added.size() > kMostAdded) return false;
@@ -191,7 +210,6 @@ bool SiteEditor::fits(const EditShape& shape, const Molecule& molecule,
     const int index = match[at(place)];
     const Atom& atom = molecule.at(index);
     place_[at(index)] = static_cast<int8_t>(place);
-    if (atom.chirality != kNotChiral) return false;
     // A stereo bond at the match, or one that refers to a neighbour of it.
     for (int slot = 0; molecule.double_bonds != 0 && slot < atom.degree; ++slot) {
       if (is_stereo_bond(molecule, atom.bond[at(slot)])) return false;
@@ -201,6 +219,7 @@ bool SiteEditor::fits(const EditShape& shape, const Molecule& molecule,
       }
     }
   }
+  if (molecule.centres != 0 && !keeps_centres(shape, molecule, match)) return false;
   for (const EditShape::OldBond& old : shape.required) {
     const Atom& atom = molecule.at(match[at(old.a)]);
     const int slot = atom.slot_of(match[at(old.b)]);
@@ -348,7 +367,8 @@ bool SiteEditor::apply(const EditShape& shape, const Molecule& molecule, std::sp
     if (reused < 0 && product.atoms == kMostAtoms) return false;
     const int index = reused < 0 ? product.atoms++ : match[at(reused)];
     Atom& atom = product.at(index);
-    if (reused < 0) atom.degree = 0;
+    if (reused < 0) atom.degree = atom.chirality = 0;
+    product.centres -= atom.chirality != kNotChiral ? 1 : 0;
     atom.aromatic = atom.rings = atom.chirality = 0;
     change(index, changes[next++]);
     added_[k] = index;

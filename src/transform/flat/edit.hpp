@@ -5,9 +5,9 @@
 // the flat edit. Atoms that the rule takes away may have further neighbours: what is cut off goes with
 // them, and a ring that they were the only one to close is opened.
 //
-// Fails    make() and learn() leave to RDKit: centres and E/Z bonds at or beside the match; rings that
-//          an edit could make or break otherwise, or whose electrons it changes; atoms of two rings taken
-//          away. What is learned as RDKit's stays so.
+// Fails    make() and learn() leave to RDKit: E/Z bonds at or beside the match; centres of which more than
+//          one neighbour is another; rings that an edit could make or break otherwise, or whose electrons
+//          it changes; atoms of two rings taken away. What is learned as RDKit's stays so.
 // Cost     A copy of the molecule and what is changed in it; 0.3 us for 30 atoms. No allocation in a hit.
 // Memory   `memory` for what is remembered, forgotten when full; 45 KiB.
 // Threads  One at a time.
@@ -46,6 +46,9 @@ struct EditShape {
   };
   int places = 0;
   std::vector<int> kept;     // places
+  // Of each kept one: the same bonds in the same order are at it after the edit, but for one whose other
+  // atom is taken over. A centre then stays what it is.
+  std::vector<bool> keeps_bonds;
   std::vector<int> added;    // the place whose atom each takes over; -1 for a new one
   std::vector<int> gone;     // places that are not kept
   std::vector<int> deleted;  // of these, what none takes over
@@ -86,6 +89,8 @@ class SiteEditor {
   static constexpr int kMostAdded = 32, kMostFar = 4;
 
   bool fits(const EditShape& shape, const Molecule& molecule, std::span<const int> match);
+  bool keeps_centres(const EditShape& shape, const Molecule& molecule,
+                     std::span<const int> match) const;
   bool look_beyond(const EditShape& shape, const Molecule& molecule, std::span<const int> match);
   bool opens_plainly(const Molecule& molecule);
   bool find_ring(const Molecule& molecule, int from, int to, int without);
