@@ -25,7 +25,7 @@ struct TransformCommand::Words {
   std::string rules_file, out, descriptors = "none", fragments = "keep", order = "key", rejects,
                                resume = "auto", merge_out, check, stats_file;
   unsigned steps = 1;
-  bool inchikey = false, no_header = false;
+  bool inchikey = false, no_header = false, known_stops = false;
 };
 
 namespace {
@@ -98,9 +98,13 @@ void TransformCommand::add_to(CLI::App& app) {
       ->required();
   apply_->add_option("--out", words.out, "the products, as Parquet")->type_name("FILE");
   apply_
-      ->add_option("--known", words.known,
-                   "leave out what is in this Parquet file; may be repeated")
+      ->add_option(
+          "--known", words.known,
+          "leave out what is in this Parquet file; may be repeated. With --steps the rules "
+          "are applied to it all the same")
       ->type_name("FILE");
+  apply_->add_flag("--known-stops", words.known_stops,
+                   "with --steps: do not apply the rules to what --known leaves out");
   apply_
       ->add_option("--steps", words.steps, "apply the rules to the products again, K times in all")
       ->type_name("K")
@@ -188,6 +192,10 @@ Result<void> TransformCommand::apply(std::stop_token stop) {
   options.inputs = words.inputs;
   options.out = words.out;
   options.known = words.known;
+  options.known_stops = words.known_stops;
+  if (words.known_stops && words.known.empty())
+    return fail(Code::kUsage,
+                "--known-stops: says what becomes of the molecules of --known, which is not given");
   options.steps = words.steps;
   options.transform.descriptors = words.descriptors == "all"     ? transform::Descriptors::kAll
                                   : words.descriptors == "basic" ? transform::Descriptors::kBasic
@@ -227,6 +235,11 @@ Result<void> TransformCommand::apply(std::stop_token stop) {
              grouped(total.sites - total.products));
   fmt::print("{} products: {} unique, {} duplicates, {} known\n", grouped(total.products),
              grouped(total.unique), grouped(total.duplicates), grouped(total.known));
+  if (summary.known_unread > 0)
+    fmt::print("{} rows of the --known files are no molecules\n", grouped(summary.known_unread));
+  if (summary.known_too_long > 0)
+    fmt::print("{} rows of the --known files are too long to be compared\n",
+               grouped(summary.known_too_long));
   fmt::print("{:.2f} s, peak memory {}; {} rows in {}\n", seconds_since(begin),
              to_string(summary.peak_memory), grouped(summary.rows_written), summary.out);
   return {};

@@ -129,6 +129,8 @@ class ParquetRows final : public RowReader {
 
   Result<void> prepare(const RowOptions& options) {
     schema_ = TRY(file_->schema());
+    most_text_ = options.most_text;
+    too_long_ = "the text is longer than " + to_string(Bytes(most_text_));
     TRY(choose(options));
     return start();
   }
@@ -144,8 +146,8 @@ class ParquetRows final : public RowReader {
     const arrow::Array& texts = *batch_->column(places_[0]);
     if (!texts.IsNull(at_)) {
       const std::string_view text = text_at(texts, at_);
-      if (!text.empty()) row.text = text.substr(0, kMaxText);
-      if (text.size() > kMaxText) row.problem = "the text is longer than 16 KiB";
+      if (!text.empty()) row.text = text.substr(0, most_text_);
+      if (text.size() > most_text_) row.problem = too_long_;
     }
     carried_bytes_.clear();
     ValueWriter values(carried_bytes_);
@@ -258,7 +260,8 @@ class ParquetRows final : public RowReader {
   std::vector<int> fields_;  // the text, then the carried ones
   std::vector<int> places_;  // of the same in a batch
   std::vector<ColumnSpec> carried_;
-  std::string carried_bytes_, empty_carried_;
+  size_t most_text_ = kMaxText;
+  std::string carried_bytes_, empty_carried_, too_long_;
   int64_t at_ = 0, done_ = 0, rows_ = 0;
 };
 

@@ -33,9 +33,10 @@ namespace spillway::format {
 struct RowOptions {
   std::vector<std::string> text_columns;  // names, or 1-based numbers; empty: `default_column`
   std::string default_column = "smiles";
-  bool header = true;              // CSV: the first line names the columns
-  bool carry_all = false;          // all other columns
-  std::vector<std::string> carry;  // these
+  bool header = true;                   // CSV: the first line names the columns
+  bool carry_all = false;               // all other columns
+  std::vector<std::string> carry;       // these
+  size_t most_text = size_t{16} << 10;  // Parquet: of one text; kMaxText, or more for files of ours
 };
 
 enum class RowKind { kLine, kRecord };  // a token or cell; an SDF record

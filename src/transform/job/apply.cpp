@@ -15,6 +15,7 @@
 #include "transform/job/apply_step.hpp"
 #include "transform/job/plan.hpp"
 #include "transform/job/run_texts.hpp"
+#include "transform/records/name_stream.hpp"
 
 namespace spillway::transform {
 namespace {
@@ -139,8 +140,10 @@ Result<void> Job::look_at_inputs() {
   inputs_ = TRY(survey_inputs(std::move(inputs_.paths), options_.rows, read_, chemistry_.is_smiles,
                               runtime_->stop()));
   std::vector<std::string> known;
-  for (const std::string& path : options_.known)
+  for (const std::string& path : options_.known) {
+    TRY(check_known(path, read_));
     known.push_back(path + " " + TRY(open_source(path))->identity());
+  }
   configuration_ = configuration_text(chemistry_, options_, inputs_, known);
   return {};
 }
@@ -186,6 +189,8 @@ Result<ApplySummary> Job::run(std::stop_token stop) {
   ApplySummary summary;
   summary.counts = counts_;
   summary.rows_written = output_->rows();
+  summary.known_unread = steps_->known_unread();
+  summary.known_too_long = steps_->known_too_long();
   summary.peak_memory = runtime_->report().peak();
   summary.out = options_.out;
   summary.resumed = resumed_;
@@ -228,6 +233,7 @@ void Job::describe(Report& report) const {
   if (!rejects_sha256_.empty()) report.fact("rejects_sha256", Json(rejects_sha256_).dump());
   report.fact("resumed", resumed_ ? "true" : "false");
   report.fact("known_unread", fmt::format("{}", steps_->known_unread()));
+  report.fact("known_too_long", fmt::format("{}", steps_->known_too_long()));
 }
 
 }  // namespace

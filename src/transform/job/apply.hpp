@@ -38,6 +38,7 @@ struct ApplyOptions {
   std::vector<std::string> inputs;  // files, folders, globs
   std::string out;
   std::vector<std::string> known;  // Parquet with a column `smiles`
+  bool known_stops = false;        // the rules are not applied to what is in there
   unsigned steps = 1;
   TransformOptions transform;
   OutputOrder order = OutputOrder::kKey;
@@ -63,6 +64,7 @@ struct Chemistry {
 struct ApplySummary {
   Counts counts;
   uint64_t rows_written = 0;
+  uint64_t known_unread = 0, known_too_long = 0;  // rows of --known that could not be compared
   Bytes peak_memory;
   std::string out;
   bool resumed = false;

@@ -84,7 +84,8 @@ Result<void> ApplyOutput::write_by_key(ProductTable& table,
         least = &side;
     }
     if (least == nullptr) return {};
-    TRY(put(table, TRY(read_molecule(*least->record))));
+    const MoleculeView view = TRY(read_molecule(*least->record));
+    if (view.standing == Standing::kNew) TRY(put(table, view));
     least->record = TRY(least->reader->next());
     if (options_.stop.stop_requested()) return fail(Code::kCancelled, "stopped");
   }
@@ -97,6 +98,7 @@ Result<void> ApplyOutput::write_by_ordinal(ProductTable& table,
   for (const auto& [step, files] : steps) {
     const auto reader = TRY(open_file(files.molecules));
     while (const auto record = TRY(reader->next())) {
+      if (TRY(read_molecule(*record)).standing != Standing::kNew) continue;
       TRY(sort->input(0).add(maker.by_ordinal(*record)));
       if (options_.stop.stop_requested()) return fail(Code::kCancelled, "stopped");
     }

@@ -9,11 +9,12 @@ namespace spillway::transform {
 void MoleculeBatch::add(const Molecule& molecule) {
   const std::string_view text = molecule.text.value_or(std::string_view());
   entries_.push_back({bytes_.size(), text.size(), molecule.problem.size(), molecule.carried.size(),
-                      molecule.row, molecule.source_row, molecule.file, molecule.kind,
-                      !molecule.text.has_value()});
+                      molecule.route.size(), molecule.row, molecule.source_row, molecule.file,
+                      molecule.kind, !molecule.text.has_value()});
   bytes_ += text;
   bytes_ += molecule.problem;
   bytes_ += molecule.carried;
+  bytes_ += molecule.route;
 }
 
 Molecule MoleculeBatch::at(size_t index_in_batch) const {
@@ -25,6 +26,8 @@ Molecule MoleculeBatch::at(size_t index_in_batch) const {
   molecule.problem = rest.substr(0, entry.problem);
   rest.remove_prefix(entry.problem);
   molecule.carried = rest.substr(0, entry.carried);
+  rest.remove_prefix(entry.carried);
+  molecule.route = rest.substr(0, entry.route);
   molecule.kind = entry.kind;
   molecule.file = entry.file;
   molecule.row = entry.row;
@@ -57,9 +60,13 @@ class FileRows final : public MoleculeSource {
       if (!reader_) reader_ = TRY(format::RowReader::open(files_.paths[file_], options_, account_));
       format::InputRow row;
       if (TRY(reader_->next(row))) {
-        molecule = Molecule{
-            row.text, row.problem, row.carried, reader_->kind(), static_cast<uint32_t>(file_),
-            row_,     row_};
+        molecule = Molecule{.text = row.text,
+                            .problem = row.problem,
+                            .carried = row.carried,
+                            .kind = reader_->kind(),
+                            .file = static_cast<uint32_t>(file_),
+                            .row = row_,
+                            .source_row = row_};
         if (++row_ % 1024 == 0) {
           fraction_ = (static_cast<double>(file_) + reader_->fraction()) /
                       static_cast<double>(files_.paths.size());
@@ -101,8 +108,14 @@ class Parents final : public MoleculeSource {
     if (!record) return false;
     const MoleculeView view = TRY(read_molecule(TRY(molecule_of_ordinal(*record))));
     const ProductData data = TRY(read_product(view.data, shape_, atoms_));
-    molecule = Molecule{view.text, {},           data.carried,   format::RowKind::kLine,
-                        data.file, rank_.load(), data.source_row};
+    route_ = data.route;
+    append_route(route_, view.ordinal);
+    molecule = Molecule{.text = view.text,
+                        .carried = data.carried,
+                        .route = route_,
+                        .file = data.file,
+                        .row = rank_.load(),
+                        .source_row = data.source_row};
     ++rank_;
     return true;
   }
@@ -113,6 +126,7 @@ class Parents final : public MoleculeSource {
   uint64_t count_;
   RecordShape shape_;
   std::vector<int32_t> atoms_;
+  std::string route_;
   std::atomic<uint64_t> rank_{0};
 };
 

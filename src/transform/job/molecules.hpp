@@ -25,6 +25,7 @@ struct Molecule {
   std::optional<std::string_view> text;  // none: null
   std::string_view problem;              // not empty: why it cannot be read
   std::string_view carried;
+  std::string_view route;  // to here, of a product (record.hpp)
   format::RowKind kind = format::RowKind::kLine;
   uint32_t file = 0;
   uint64_t row = 0;         // of the ordinal
@@ -46,7 +47,7 @@ class MoleculeBatch {
 
  private:
   struct Entry {
-    size_t offset, text, problem, carried;  // lengths behind each other
+    size_t offset, text, problem, carried, route;  // lengths behind each other
     uint64_t row, source_row;
     uint32_t file;
     format::RowKind kind;

@@ -23,6 +23,7 @@ OrderedJson options_json(const Chemistry& chemistry, const ApplyOptions& options
                         : options.transform.descriptors == Descriptors::kBasic ? "basic"
                                                                                : "all";
   json["inchikey"] = options.transform.inchikey;
+  if (options.known_stops) json["known_stops"] = true;
   json["order"] = options.order == OutputOrder::kKey ? "key" : "input";
   json["smiles_columns"] = options.rows.text_columns;
   json["header"] = options.rows.header;
@@ -93,7 +94,7 @@ OrderedJson finished_report(const std::string& out, const std::string& configura
 std::string configuration_text(const Chemistry& chemistry, const ApplyOptions& options,
                                const InputFiles& inputs, const std::vector<std::string>& known) {
   OrderedJson json;
-  json["format"] = 1;
+  json["format"] = 2;
   json["version"] = SPILLWAY_VERSION;
   json["rules_sha256"] = chemistry.rules_sha256;
   json["options"] = options_json(chemistry, options);

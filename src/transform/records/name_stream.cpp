@@ -10,8 +10,10 @@
 namespace spillway::transform {
 namespace {
 
+// Frames as those of the products' sort, so that whatever it can hold can be compared.
 ExternalSortOptions sort_options() {
   ExternalSortOptions options;
+  options.frame_bytes = size_t{256} << 10;
   options.memory = Bytes(size_t{8} << 20);
   options.fold = [](std::span<uint8_t> kept, Record next) { return compare(kept, next) == 0; };
   return options;
@@ -41,6 +43,8 @@ class OrderedNames final : public NameStream {
     format::InputRow row;
     if (!TRY(reader_->next(row))) return std::optional<Record>();
     ++row_;
+    if (!row.problem.empty())
+      return fail(Code::kTooLarge, fmt::format("{}: row {}: {}", path_, row_, row.problem));
     if (!row.text) return fail(Code::kCorrupt, fmt::format("{}: row {} is null", path_, row_));
     if (!order_.ascends(*row.text)) {
       return fail(
@@ -103,10 +107,17 @@ Result<bool> is_key_ordered(const std::string& path, Account account) {
   return has("spillway.order", "key") && has("spillway.key", "xxh3-128/1");
 }
 
+Result<void> check_known(const std::string& path, Account account) {
+  if (!format::RowReader::is_parquet(path))
+    return fail(Code::kUsage, path + ": --known wants Parquet");
+  TRY(format::RowReader::open(path, {}, std::move(account)));
+  return {};
+}
+
 Result<KnownNames> open_known(KnownOptions options, Account account) {
-  if (!format::RowReader::is_parquet(options.path))
-    return fail(Code::kUsage, options.path + ": --known wants Parquet");
-  auto reader = TRY(format::RowReader::open(options.path, {}, account));
+  format::RowOptions reading;
+  reading.most_text = format::RowReader::kMaxRecord;
+  auto reader = TRY(format::RowReader::open(options.path, reading, account));
   KnownNames known;
   if (TRY(is_key_ordered(options.path, account))) {
     known.names = std::make_unique<OrderedNames>(std::move(reader), options.path);
@@ -116,6 +127,7 @@ Result<KnownNames> open_known(KnownOptions options, Account account) {
       TRY(format::parquet_metadata(options.path, account)).count("spillway.version") > 0;
   ExternalSortOptions sorting = sort_options();
   sorting.stop = options.stop;
+  const size_t most_text = ExternalSort::max_record(sorting) - RecordMaker::kInputBytes;
   auto sort = TRY(ExternalSort::create(std::move(sorting), account, options.space));
   RecordMaker maker{RecordShape{}};
   format::InputRow row;
@@ -123,13 +135,23 @@ Result<KnownNames> open_known(KnownOptions options, Account account) {
   while (TRY(reader->next(row))) {
     if (++rows % 1024 == 0 && options.stop.stop_requested())
       return fail(Code::kCancelled, "stopped while reading " + options.path);
-    std::optional<std::string> canonical;
-    if (row.text && row.problem.empty())
-      canonical = ours ? std::string(*row.text) : options.canonical(*row.text);
-    if (canonical)
-      TRY(sort->input(0).add(maker.input(*canonical)));
-    else
+    if (!row.text) {
       ++known.unread;
+      continue;
+    }
+    if (row.text->size() > most_text) {
+      ++known.too_long;
+      continue;
+    }
+    TRY(sort->input(0).add(maker.input(*row.text)));
+    if (ours) continue;
+    const auto canonical = options.canonical(*row.text);
+    if (!canonical)
+      ++known.unread;
+    else if (canonical->size() > most_text)
+      ++known.too_long;
+    else if (*canonical != *row.text)
+      TRY(sort->input(0).add(maker.input(*canonical)));
   }
   reader.reset();
   auto stream = TRY(sort->stream());

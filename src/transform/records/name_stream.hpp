@@ -31,18 +31,21 @@ std::unique_ptr<NameStream> names_of(std::unique_ptr<RecordFile::Reader> reader)
 struct KnownOptions {
   std::string path;  // Parquet with a column `smiles`
   // The form that names have, or none when the text is no molecule; not asked about files that
-  // spillway wrote.
+  // spillway wrote. Its texts are names as they stand, too: canonical forms are not always stable.
   std::function<std::optional<std::string>(std::string_view)> canonical;
   std::shared_ptr<ScratchSpace> space;
   std::stop_token stop;
 };
 struct KnownNames {
   std::unique_ptr<NameStream> names;
-  uint64_t unread = 0;  // rows that are null or no molecule
+  uint64_t unread = 0;    // rows that are null or no molecule
+  uint64_t too_long = 0;  // rows whose text no product can have, for its length
 };
 // Streams a file that is ordered by key; sorts any other on scratch first.
 [[nodiscard]] Result<KnownNames> open_known(KnownOptions options, Account account);
 Bytes known_cost();  // of one file
+// Whether open_known() could read it; cheap. kUsage, or as a reader fails.
+[[nodiscard]] Result<void> check_known(const std::string& path, Account account);
 
 // Whether a file was written in key order by this program, by its footer.
 [[nodiscard]] Result<bool> is_key_ordered(const std::string& path, Account account);
