@@ -45,7 +45,11 @@ constexpr const char* kFooter = R"(Examples:
 constexpr const char* kApplyFooter =
     R"(Inputs: .parquet, .smi, .csv, .sdf, the last three also .gz; files, folders and globs, read in the order given.
 The output is a function of inputs, rules and options: not of memory, threads or interruptions. A run that is killed or
-out of disk is continued by the same command; what it needs for that is in OUT.spillway/ until then.)";
+out of disk is continued by the same command; what it needs for that is in OUT.spillway/ until then.
+Columns: smiles, rule, site_index (of the rule's matches in the molecule, from 0), site_atoms (the atoms of source_smiles
+that the rule's mapped atoms matched, in order of map numbers, from 0), source_smiles, source_row (from 0, over all
+files), source_file; with --steps root_row (the row of the molecule that the first step began with) and route (RULE@SITE
+of each step, as in "R1_F@2 > R1_Cl@0"); k (the step), n_F, n_Cl, n_Br, n_I; then descriptors and what --carry takes.)";
 
 constexpr const char* kVerifyFooter =
     R"(Every byte is held against the file's checksums and every page is read; rows that are in key order must ascend, so

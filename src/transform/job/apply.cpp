@@ -36,9 +36,7 @@ class Job {
   std::vector<OutputName> reports() const;
   OutputRules output_rules() const;
   Result<void> work();
-  RecordShape shape() const {
-    return {options_.transform.descriptors, options_.transform.inchikey};
-  }
+  RecordShape shape() const { return shape_of(options_); }
   // Whether the same command goes on from what is in the folder: before the journal is open, from an
   // earlier run's.
   bool can_resume() const { return journal_ ? journal_->has_entries() : was_begun_; }
@@ -73,8 +71,7 @@ Job::~Job() {
 
 Result<void> Job::prepare(std::stop_token stop) {
   // The columns are not known before the inputs were seen, and those are read within the budget.
-  const size_t own = ProductTable::columns({.record = shape(), .files = {"", ""}}).size();
-  plan_ = TRY(plan_apply(options_, own + options_.rows.carry.size()));
+  plan_ = TRY(plan_apply(options_));
   work_.emplace(TRY(WorkFolder::beside(options_.out, "journal")));
   was_begun_ = TRY(work_->has_anchor());  // another run's, until it is known whose
   runtime_ = TRY(JobRuntime::start({.command = "transform",

@@ -117,8 +117,8 @@ class Merge {
       const Account account = TRY(runtime_->open(fmt::format("read {}", i + 1)));
       sides_.push_back(TRY(MergeSide::open(options_.inputs[i], ordered_[i], account,
                                            runtime_->space(), runtime_->stop())));
-      TRY(check_columns(*sides_[0], *sides_.back()));
     }
+    columns_ = TRY(joined_columns(sides_));
     return {};
   }
 
@@ -140,10 +140,11 @@ class Merge {
 
   Result<void> write() {
     format::ParquetOptions table;
-    table.columns = table_columns(sides_);
+    table.columns = table_columns(columns_);
     table.partial = work_->path() + "/products.partial";
     table.space = runtime_->space();
-    const auto& carried = sides_[0]->columns();
+    std::vector<std::vector<uint8_t>> absent;
+    for (const auto& side : sides_) absent.push_back(absent_in(*side, columns_));
     auto writer = TRY(format::ParquetWriter::create(options_.out, std::move(table), write_));
     std::vector<bool> open(sides_.size());
     for (size_t i = 0; i < sides_.size(); ++i) open[i] = TRY(advance(*sides_[i]));
@@ -160,7 +161,7 @@ class Merge {
         last = side.name();
         writer->text(side.text());
         format::ValueReader values(side.values());
-        put_values(*writer, carried, values);
+        put_values(*writer, columns_, values, absent[least]);
         TRY(writer->end_row());
         ++rows_out_;
       }
@@ -195,6 +196,7 @@ class Merge {
   std::unique_ptr<JobRuntime> runtime_;
   Account write_;
   std::vector<std::unique_ptr<MergeSide>> sides_;
+  std::vector<format::ColumnSpec> columns_;  // of all sides, smiles aside
   std::atomic<uint64_t> rows_in_{0}, rows_out_{0};
 };
 

@@ -1,7 +1,8 @@
 // `transform merge`: one key-ordered file of several, every molecule once.
 //
 // Files that are in key order are streamed, others sorted on scratch first. Of equal molecules the
-// row of the file named first stays. The files' columns must be the same.
+// row of the file named first stays. The files' columns must be the same, but for those that
+// may_be_absent() (product_table.hpp): null in the rows of a file that lacks them.
 //
 // Memory   A reader (or a sort) for each file and the writer; refused when --memory has no room.
 // Threads  One. Fails: kInvalid (columns differ: names the column), as readers and writers do.

@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/printable.hpp"
+#include "transform/records/product_table.hpp"
+
 namespace spillway::transform {
 namespace {
 
@@ -30,6 +33,7 @@ Result<std::unique_ptr<MergeSide>> MergeSide::open(const std::string& path, bool
   std::unique_ptr<MergeSide> side(new MergeSide(path, is_ordered));
   format::RowOptions options;
   options.carry_all = true;
+  options.most_text = format::RowReader::kMaxRecord;  // what apply made may be above 16 KiB
   side->reader_ = TRY(format::RowReader::open(path, options, account));
   side->columns_ = side->reader_->carried();
   if (!is_ordered) TRY(side->sort(std::move(account), std::move(space), stop));
@@ -91,25 +95,71 @@ Result<void> MergeSide::sort(Account account, std::shared_ptr<ScratchSpace> spac
   return {};
 }
 
-Result<void> check_columns(const MergeSide& first, const MergeSide& other) {
-  const auto& a = first.columns();
-  const auto& b = other.columns();
-  for (size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
-    if (i < a.size() && i < b.size() && a[i].is_like(b[i])) continue;
-    const std::string& name = i < a.size() ? a[i].name : b[i].name;
-    return fail(Code::kInvalid, fmt::format("{} and {} differ in the column '{}'; files to merge "
-                                            "must have the same columns",
-                                            first.path(), other.path(), name));
-  }
-  return {};
+namespace {
+
+using Columns = std::vector<format::ColumnSpec>;
+
+bool has_column(const Columns& columns, const std::string& name) {
+  return std::any_of(columns.begin(), columns.end(),
+                     [&](const format::ColumnSpec& column) { return column.name == name; });
 }
 
-std::vector<format::ColumnSpec> table_columns(
-    const std::vector<std::unique_ptr<MergeSide>>& sides) {
-  std::vector<format::ColumnSpec> columns{{"smiles", format::ColumnType::kString, false}};
-  for (size_t i = 0; i < sides[0]->columns().size(); ++i) {
-    format::ColumnSpec column = sides[0]->columns()[i];
-    for (const auto& side : sides) column.nullable = column.nullable || side->columns()[i].nullable;
+// The column at `at`, where the other side has none of its name and need not.
+bool may_be_alone(const Columns& columns, size_t at, const Columns& other) {
+  return at < columns.size() && may_be_absent(columns[at].name) &&
+         !has_column(other, columns[at].name);
+}
+
+// The columns of both, in their order; or the name of the one in which they differ.
+tl::expected<Columns, std::string> join(const Columns& a, const Columns& b) {
+  Columns joined;
+  size_t i = 0, k = 0;
+  while (i < a.size() || k < b.size()) {
+    if (i < a.size() && k < b.size() && a[i].is_like(b[k])) {
+      joined.push_back(a[i]);
+      joined.back().nullable = a[i].nullable || b[k].nullable;
+      ++i;
+      ++k;
+    } else if (may_be_alone(a, i, b)) {
+      joined.push_back(a[i++]);
+      joined.back().nullable = true;
+    } else if (may_be_alone(b, k, a)) {
+      joined.push_back(b[k++]);
+      joined.back().nullable = true;
+    } else {
+      return tl::unexpected<std::string>(i < a.size() ? a[i].name : b[k].name);
+    }
+  }
+  return joined;
+}
+
+}  // namespace
+
+Result<Columns> joined_columns(const std::vector<std::unique_ptr<MergeSide>>& sides) {
+  Columns joined = sides[0]->columns();
+  for (const auto& side : sides) {
+    auto wider = join(joined, side->columns());
+    if (!wider) {
+      return fail(Code::kInvalid,
+                  fmt::format("{} and {} differ in the column '{}'; files to merge must have the "
+                              "same columns (source_file, root_row and route may be missing)",
+                              sides[0]->path(), side->path(), printable(wider.error())));
+    }
+    joined = std::move(*wider);
+  }
+  return joined;
+}
+
+std::vector<uint8_t> absent_in(const MergeSide& side, const Columns& joined) {
+  std::vector<uint8_t> absent;
+  for (const format::ColumnSpec& column : joined)
+    absent.push_back(has_column(side.columns(), column.name) ? 0 : 1);
+  return absent;
+}
+
+Columns table_columns(const Columns& joined) {
+  Columns columns{{"smiles", format::ColumnType::kString, false}};
+  for (format::ColumnSpec column : joined) {
     const bool text = column.type == format::ColumnType::kString;
     if (text && (column.name == "rule" || column.name == "source_file"))
       column.type = format::ColumnType::kDictionary;

@@ -53,9 +53,15 @@ class MergeSide {
   uint64_t rows_ = 0;
 };
 
-// kInvalid, naming the column, when they cannot be in one table.
-[[nodiscard]] Result<void> check_columns(const MergeSide& first, const MergeSide& other);
-// Of all sides together: a column is nullable when it is in one of them.
-std::vector<format::ColumnSpec> table_columns(const std::vector<std::unique_ptr<MergeSide>>& sides);
+// The columns of all sides together, `smiles` aside. A column is nullable when it is in one of them,
+// or when one lacks it, which may be of those that may_be_absent(). kInvalid, naming the column, when
+// they cannot be in one table otherwise.
+[[nodiscard]] Result<std::vector<format::ColumnSpec>> joined_columns(
+    const std::vector<std::unique_ptr<MergeSide>>& sides);
+// Which of `joined` a side lacks.
+std::vector<uint8_t> absent_in(const MergeSide& side,
+                               const std::vector<format::ColumnSpec>& joined);
+// The joined columns behind `smiles`, as they are written.
+std::vector<format::ColumnSpec> table_columns(const std::vector<format::ColumnSpec>& joined);
 
 }  // namespace spillway::transform

@@ -6,6 +6,7 @@
 #include "format/rows/row_reader.hpp"
 #include "transform/job/molecules.hpp"
 #include "transform/records/name_stream.hpp"
+#include "transform/records/product_table.hpp"
 #include "transform/records/record_file.hpp"
 
 namespace spillway::transform {
@@ -13,7 +14,12 @@ namespace {
 
 constexpr size_t kFrame = size_t{256} << 10;
 
-ApplyPlan with_sort(const ApplyOptions& options, size_t columns, Bytes memory, Bytes sort) {
+// Of the output, but for what --carry all finds.
+size_t columns_of(const ApplyOptions& options) {
+  return ProductTable::columns({.record = shape_of(options)}).size() + options.rows.carry.size();
+}
+
+ApplyPlan with_sort(const ApplyOptions& options, Bytes memory, Bytes sort) {
   const unsigned threads = options.job.threads;
   ApplyPlan plan;
   plan.parent_options.frame_bytes = kFrame;
@@ -36,26 +42,31 @@ ApplyPlan with_sort(const ApplyOptions& options, size_t columns, Bytes memory, B
   plan.memory.account({"steps", 40, steps}, "files of molecules between the steps");
   plan.memory.account({"known", 50, known_cost() * options.known.size()},
                       "the files given with --known");
-  plan.memory.account({"write", 60, format::ParquetWriter::cost(columns)},
+  plan.memory.account({"write", 60, format::ParquetWriter::cost(columns_of(options))},
                       "one column of one row group");
   return plan;
 }
 
-std::optional<ApplyPlan> plan_within(const ApplyOptions& options, size_t columns, Bytes memory) {
+std::optional<ApplyPlan> plan_within(const ApplyOptions& options, Bytes memory) {
   const Bytes least_sort = options.job.threads * 2_MiB;
-  const ApplyPlan least = with_sort(options, columns, memory, least_sort);
+  const ApplyPlan least = with_sort(options, memory, least_sort);
   if (least.memory.total() > memory) return std::nullopt;
-  ApplyPlan plan =
-      with_sort(options, columns, memory, least_sort + (memory - least.memory.total()));
+  ApplyPlan plan = with_sort(options, memory, least_sort + (memory - least.memory.total()));
   if (plan.memory.total() > memory) return std::nullopt;
   return plan;
 }
 
 }  // namespace
 
-Result<ApplyPlan> plan_apply(const ApplyOptions& options, size_t columns) {
-  return plan_or_refuse<ApplyPlan>(
-      options.job.memory, [&](Bytes memory) { return plan_within(options, columns, memory); });
+RecordShape shape_of(const ApplyOptions& options) {
+  return {.descriptors = options.transform.descriptors,
+          .inchikey = options.transform.inchikey,
+          .route = options.steps > 1};
+}
+
+Result<ApplyPlan> plan_apply(const ApplyOptions& options) {
+  return plan_or_refuse<ApplyPlan>(options.job.memory,
+                                   [&](Bytes memory) { return plan_within(options, memory); });
 }
 
 Result<ReadingMemory> memory_to_read(Bytes memory) {
@@ -75,10 +86,9 @@ Result<ReadingMemory> memory_to_read(Bytes memory) {
 }
 
 Result<std::string> explain_memory(const ApplyOptions& options) {
-  const size_t columns = 14 + options.rows.carry.size();
-  const ApplyPlan plan = TRY(plan_apply(options, columns));
-  const auto [least, ignored] = least_plan<ApplyPlan>(
-      1_MiB, [&](Bytes memory) { return plan_within(options, columns, memory); });
+  const ApplyPlan plan = TRY(plan_apply(options));
+  const auto [least, ignored] =
+      least_plan<ApplyPlan>(1_MiB, [&](Bytes memory) { return plan_within(options, memory); });
   return explain_plan(options.job, least, plan.memory,
                       "more for the sort; what does not fit goes to scratch");
 }

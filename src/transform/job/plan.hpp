@@ -6,6 +6,7 @@
 #include "core/job/memory_plan.hpp"
 #include "core/records/external_sort.hpp"
 #include "transform/job/apply.hpp"
+#include "transform/records/record.hpp"
 
 namespace spillway::transform {
 
@@ -14,8 +15,10 @@ struct ApplyPlan {
   ExternalSortOptions sort_options, parent_options;
 };
 
-// `columns` of the output. kMemoryLimit with the numbers when job.memory is too little.
-[[nodiscard]] Result<ApplyPlan> plan_apply(const ApplyOptions& options, size_t columns);
+// kMemoryLimit with the numbers when job.memory is too little.
+[[nodiscard]] Result<ApplyPlan> plan_apply(const ApplyOptions& options);
+// What the records and the table hold with these options.
+RecordShape shape_of(const ApplyOptions& options);
 
 // Of a command that reads one file after the other and writes nothing.
 struct ReadingMemory {

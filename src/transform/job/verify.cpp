@@ -20,6 +20,7 @@ Result<uint64_t> read_rows(const std::string& path, bool by_key, const Account& 
                            const std::stop_token& stop) {
   format::RowOptions options;
   options.carry_all = true;
+  options.most_text = format::RowReader::kMaxRecord;
   const auto reader = TRY(format::RowReader::open(path, options, account));
   format::InputRow row;
   KeyOrder order;

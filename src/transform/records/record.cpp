@@ -93,14 +93,14 @@ void append_route(std::string& route, const Ordinal& ordinal) {
   put(route, ordinal.site);
 }
 
-std::string route_text(std::string_view route, std::span<const std::string> rule_names) {
+std::string route_text(std::string_view route, const std::vector<std::string>& rule_names) {
   std::string text;
   Taker taker(route);
   for (size_t step = 0; step < route.size() / kRouteStep; ++step) {
     const auto rule = taker.take<uint16_t>();
     const auto site = taker.take<uint32_t>();
-    const std::string_view name = rule < rule_names.size() ? rule_names[rule] : "?";
-    text += fmt::format("{}{}@{}", text.empty() ? "" : " > ", name, site);
+    if (!text.empty()) text += " > ";
+    text += fmt::format("{}@{}", rule_names.at(rule), site);
   }
   return text;
 }

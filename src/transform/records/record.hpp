@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/key.hpp"
 #include "core/records/external_sort.hpp"
@@ -56,7 +57,7 @@ struct ProductData {
 inline constexpr size_t kRouteStep = 6;
 void append_route(std::string& route, const Ordinal& ordinal);
 // "RULE@SITE > RULE@SITE", from the root.
-std::string route_text(std::string_view route, std::span<const std::string> rule_names);
+std::string route_text(std::string_view route, const std::vector<std::string>& rule_names);
 
 struct RecordShape {
   Descriptors descriptors = Descriptors::kNone;
