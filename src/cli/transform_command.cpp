@@ -10,10 +10,10 @@
 #ifdef SPILLWAY_HAVE_RDKIT
 #include "transform/chemistry/rule_examples.hpp"
 #include "transform/job/apply.hpp"
-#include "transform/job/merge.hpp"
 #include "transform/job/rdkit_chemistry.hpp"
 #include "transform/job/stats.hpp"
 #include "transform/job/verify.hpp"
+#include "transform/job/merge.hpp"
 #endif
 
 namespace spillway::cli {
@@ -23,7 +23,9 @@ struct TransformCommand::Words {
   std::vector<std::string> inputs, rules, known, carry, smiles_columns, merge_inputs;
   std::vector<std::string> verify_files;
   std::string rules_file, out, descriptors = "none", fragments = "keep", order = "key", rejects,
-                               resume = "auto", merge_out, check, stats_file;
+                               resume = "auto", merge_out, check, stats_file,
+                               rows;
+  uint64_t limit = 0;
   unsigned steps = 1;
   bool inchikey = false, no_header = false, known_stops = false;
 };
@@ -138,12 +140,21 @@ void TransformCommand::add_to(CLI::App& app) {
   apply_->add_flag("--no-header", words.no_header,
                    "CSV without a line of names; columns are numbers");
   apply_
+      ->add_option("--rows", words.rows,
+                   "only these rows of the input, counted from 0 over all files: from A up to B, "
+                   "without B; either may be left out")
+      ->type_name("A..B");
+  apply_->add_option("--limit", words.limit, "only the first N rows, of those of --rows")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
+  apply_
       ->add_option("--rejects", words.rejects,
                    "write the rows and sites that were refused, tab-separated (.gz)")
       ->type_name("FILE");
   apply_
       ->add_option("--resume", words.resume,
-                   "continue what a killed run left (auto), or throw it away (never)")
+                   "continue what a killed run left, and leave a finished one as it is (auto), or "
+                   "do it again (never)")
       ->type_name("auto|never")
       ->check(CLI::IsMember({"auto", "never"}));
   words.apply_common.job.threads = default_threads();
@@ -216,6 +227,9 @@ Result<void> TransformCommand::apply(std::stop_token stop) {
     options.rows.carry_all = true;
   else if (carry != std::vector<std::string>{"none"})
     options.rows.carry = carry;
+  if (!words.rows.empty()) options.rows_chosen = TRY(transform::parse_row_range(words.rows));
+  if (words.limit > 0 && words.limit < options.rows_chosen.end - options.rows_chosen.first)
+    options.rows_chosen.end = options.rows_chosen.first + words.limit;
   options.rejects = words.rejects;
   options.resume = words.resume != "never";
   if (options.job.explain_memory) {
@@ -244,6 +258,11 @@ Result<void> TransformCommand::apply(std::stop_token stop) {
   if (summary.known_too_long > 0)
     fmt::print("{} rows of the --known files are too long to be compared\n",
                grouped(summary.known_too_long));
+  if (summary.was_finished) {
+    fmt::print("finished before; {} rows in {} (--resume never does it again)\n",
+               grouped(summary.rows_written), summary.out);
+    return {};
+  }
   fmt::print("{:.2f} s, peak memory {}; {} rows in {}\n", seconds_since(begin),
              to_string(summary.peak_memory), grouped(summary.rows_written), summary.out);
   return {};

@@ -191,11 +191,11 @@ class ParquetRows final : public RowReader {
     if (found.size() == 1) return found[0];
     const std::string& path = file_->source().name();
     if (found.size() > 1) {
-      return fail(Code::kInvalid, fmt::format("{}: {} columns are named '{}'; which is meant?",
-                                              path, found.size(), printable(name)));
+      return fail(Code::kUsage, fmt::format("{}: {} columns are named '{}'; which is meant?", path,
+                                            found.size(), printable(name)));
     }
     return fail(
-        Code::kInvalid,
+        Code::kUsage,
         fmt::format("{}: no column '{}'; there are {}", path, printable(name),
                     printable(fmt::format("{}", fmt::join(schema_->field_names(), ", ")), 500)));
   }
@@ -211,7 +211,7 @@ class ParquetRows final : public RowReader {
     const int text = TRY(field_of(name));
     const auto type = column_type(*schema_->field(text)->type());
     if (type != ColumnType::kString && type != ColumnType::kDictionary) {
-      return fail(Code::kInvalid,
+      return fail(Code::kUsage,
                   fmt::format("{}: column '{}' is {}, not text", file_->source().name(), name,
                               printable(schema_->field(text)->type()->ToString(), 100)));
     }
@@ -228,7 +228,7 @@ class ParquetRows final : public RowReader {
       const auto& field = schema_->field(fields_[i]);
       const auto carried = column_type(*field->type());
       if (!carried) {
-        return fail(Code::kInvalid,
+        return fail(Code::kUsage,
                     fmt::format("{}: column '{}' is {}, which cannot be carried; leave it out with "
                                 "--carry",
                                 file_->source().name(), printable(field->name()),

@@ -172,7 +172,7 @@ class CsvReader final : public TextReader {
   Result<size_t> column_of(const std::string& word, const std::vector<std::string>& names) const {
     const auto same = std::count(names.begin(), names.end(), word);
     if (same > 1) {
-      return fail(Code::kInvalid,
+      return fail(Code::kUsage,
                   fmt::format("{}: {} columns are named '{}': give the number of the one that is "
                               "meant, from 1",
                               lines_->name(), same, printable(word)));
@@ -183,7 +183,7 @@ class CsvReader final : public TextReader {
     const auto parsed = std::from_chars(word.data(), word.data() + word.size(), number);
     if (parsed.ec == std::errc() && parsed.ptr == word.data() + word.size()) {
       if (number >= 1 && number <= width_) return number - 1;
-      return fail(Code::kInvalid,
+      return fail(Code::kUsage,
                   fmt::format("{}: no column {}: there are {}", lines_->name(), word, width_));
     }
     if (names.empty()) {
@@ -193,7 +193,7 @@ class CsvReader final : public TextReader {
     }
     const bool other = names.size() == 1 && names[0].find_first_of(";\t|") != std::string::npos;
     return fail(
-        Code::kInvalid,
+        Code::kUsage,
         fmt::format("{}: no column '{}'; there are {} ({})", lines_->name(), printable(word),
                     printable(fmt::format("{}", fmt::join(names, ", ")), 500),
                     other ? "fields are separated by commas here, and this line has another mark"

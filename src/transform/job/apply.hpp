@@ -27,6 +27,7 @@
 #include "format/rows/row_reader.hpp"
 #include "transform/chemistry/depict.hpp"
 #include "transform/chemistry/transformer.hpp"
+#include "transform/job/row_range.hpp"
 #include "transform/records/counts.hpp"
 
 namespace spillway::transform {
@@ -43,8 +44,10 @@ struct ApplyOptions {
   TransformOptions transform;
   OutputOrder order = OutputOrder::kKey;
   format::RowOptions rows;
+  RowRange rows_chosen;
   std::string rejects;  // empty: refused sites are only counted
-  bool resume = true;   // false: what a killed run left is thrown away
+  bool resume =
+      true;  // false: what a killed run left is thrown away, and a finished one done again
 };
 
 // What chemistry the job is done with: RDKit's, or a test's.
@@ -68,6 +71,7 @@ struct ApplySummary {
   Bytes peak_memory;
   std::string out;
   bool resumed = false;
+  bool was_finished = false;  // an earlier run had done it all
 };
 [[nodiscard]] Result<ApplySummary> apply(const Chemistry& chemistry, const ApplyOptions& options,
                                          std::stop_token stop);

@@ -48,6 +48,7 @@ Result<void> ApplyOutput::close_table(std::unique_ptr<ProductTable> table, const
                                              rows_, counts.total().unique));
   }
   TRY(options_.out.must_be_as_it_was());
+  options_.live.phase = 3;  // the last row group, the disk, and all of it read back
   return std::move(*table).close();
 }
 

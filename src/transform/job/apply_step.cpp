@@ -22,7 +22,9 @@ Result<std::unique_ptr<RecordFile::Reader>> ApplySteps::open_file(const DurableR
 
 // The molecules that step `step` is applied to.
 Result<std::unique_ptr<MoleculeSource>> ApplySteps::source_of(unsigned step) {
-  if (step == 1) return rows_of(options_.inputs, options_.apply.rows, options_.read);
+  if (step == 1)
+    return rows_of(options_.inputs, options_.apply.rows, options_.apply.rows_chosen, options_.read,
+                   options_.runtime.stop());
   auto sort = TRY(
       ExternalSort::create(options_.plan.parent_options, options_.steps, options_.runtime.space()));
   const DurableRun& parents = options_.journal.done(step - 1).molecules;

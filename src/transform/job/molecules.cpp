@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 
 namespace spillway::transform {
@@ -49,14 +50,19 @@ namespace {
 
 class FileRows final : public MoleculeSource {
  public:
-  FileRows(InputFiles files, format::RowOptions options, Account account)
-      : files_(std::move(files)), options_(std::move(options)), account_(std::move(account)) {}
+  FileRows(InputFiles files, format::RowOptions options, RowRange range, Account account,
+           std::stop_token stop)
+      : files_(std::move(files)),
+        options_(std::move(options)),
+        range_(range),
+        account_(std::move(account)),
+        stop_(std::move(stop)) {}
 
   double fraction() const override { return fraction_.load(std::memory_order_relaxed); }
 
  protected:
   Result<bool> fetch(Molecule& molecule) override {
-    while (file_ < files_.paths.size()) {
+    while (file_ < files_.paths.size() && row_ < range_.end) {
       if (!reader_) reader_ = TRY(format::RowReader::open(files_.paths[file_], options_, account_));
       format::InputRow row;
       if (TRY(reader_->next(row))) {
@@ -68,22 +74,32 @@ class FileRows final : public MoleculeSource {
                             .row = row_,
                             .source_row = row_};
         if (++row_ % 1024 == 0) {
-          fraction_ = (static_cast<double>(file_) + reader_->fraction()) /
-                      static_cast<double>(files_.paths.size());
+          if (stop_.stop_requested()) return fail(Code::kCancelled, "stopped while reading");
+          fraction_ = done();
         }
-        return true;
+        if (molecule.row >= range_.first) return true;
+        continue;
       }
       reader_.reset();
       ++file_;
     }
+    reader_.reset();
     fraction_ = 1.0;
     return false;
   }
 
  private:
+  double done() const {
+    const double read = (static_cast<double>(file_) + reader_->fraction()) /
+                        static_cast<double>(files_.paths.size());
+    return std::max(read, static_cast<double>(row_) / static_cast<double>(range_.end));
+  }
+
   InputFiles files_;
   format::RowOptions options_;
+  RowRange range_;
   Account account_;
+  std::stop_token stop_;
   std::unique_ptr<format::RowReader> reader_;
   size_t file_ = 0;
   uint64_t row_ = 0;
@@ -134,7 +150,7 @@ Result<void> check_heading(const format::RowReader& reader, const std::string& p
                            const std::function<bool(std::string_view)>& is_smiles) {
   for (const std::string& heading : reader.headings()) {
     if (heading.empty() || !is_smiles(heading)) continue;
-    return fail(Code::kInvalid,
+    return fail(Code::kUsage,
                 fmt::format("{}: the first line, which should name the columns, has the molecule "
                             "'{}': give --no-header if it is data",
                             path, heading));
@@ -179,8 +195,9 @@ Result<InputFiles> survey_inputs(std::vector<std::string> paths, const format::R
 }
 
 std::unique_ptr<MoleculeSource> rows_of(const InputFiles& files, format::RowOptions options,
-                                        Account account) {
-  return std::make_unique<FileRows>(files, std::move(options), std::move(account));
+                                        RowRange range, Account account, std::stop_token stop) {
+  return std::make_unique<FileRows>(files, std::move(options), range, std::move(account),
+                                    std::move(stop));
 }
 
 std::unique_ptr<MoleculeSource> parents_of(std::unique_ptr<ExternalSort> sort,

@@ -17,6 +17,7 @@
 
 #include "core/records/external_sort.hpp"
 #include "format/rows/row_reader.hpp"
+#include "transform/job/row_range.hpp"
 #include "transform/records/record.hpp"
 
 namespace spillway::transform {
@@ -82,8 +83,9 @@ struct InputFiles {
     std::vector<std::string> paths, const format::RowOptions& options, Account account,
     const std::function<bool(std::string_view)>& is_smiles, const std::stop_token& stop = {});
 
+// The rows of `range`; those before it are read and left out. next(): kCancelled.
 std::unique_ptr<MoleculeSource> rows_of(const InputFiles& files, format::RowOptions options,
-                                        Account account);
+                                        RowRange range, Account account, std::stop_token stop);
 // Of records made by RecordMaker::by_ordinal(), in order; `count` for the fraction.
 std::unique_ptr<MoleculeSource> parents_of(std::unique_ptr<ExternalSort> sort,
                                            ExternalSort::Stream stream, uint64_t count,
