@@ -13,7 +13,7 @@
 #include "transform/job/rdkit_chemistry.hpp"
 #include "transform/job/stats.hpp"
 #include "transform/job/verify.hpp"
-#include "transform/job/merge.hpp"
+#include "transform/merge/merge.hpp"
 #endif
 
 namespace spillway::cli {
@@ -23,7 +23,7 @@ struct TransformCommand::Words {
   std::vector<std::string> inputs, rules, known, carry, smiles_columns, merge_inputs;
   std::vector<std::string> verify_files;
   std::string rules_file, out, descriptors = "none", fragments = "keep", order = "key", rejects,
-                               resume = "auto", merge_out, check, stats_file,
+                               resume = "auto", merge_resume = "auto", merge_out, check, stats_file,
                                rows;
   uint64_t limit = 0;
   unsigned steps = 1;
@@ -165,6 +165,13 @@ void TransformCommand::add_to(CLI::App& app) {
       "merge", "one file of several; of equal molecules the one of the file named first stays");
   merge_->add_option("FILE", words.merge_inputs, "Parquet files that apply wrote")->required();
   merge_->add_option("--out", words.merge_out, "the merged file")->type_name("FILE")->required();
+  merge_
+      ->add_option(
+          "--resume", words.merge_resume,
+          "continue what a killed run left, and leave a finished one as it is (auto), or do it "
+          "again (never)")
+      ->type_name("auto|never")
+      ->check(CLI::IsMember({"auto", "never"}));
   words.merge_common.job.threads = 1;
   words.merge_common.add_to(*merge_);
 
@@ -274,11 +281,17 @@ Result<void> TransformCommand::merge(std::stop_token stop) {
   options.job = TRY(words.merge_common.finish());
   options.inputs = words.merge_inputs;
   options.out = words.merge_out;
+  options.resume = words.merge_resume != "never";
   say_memory_limit(options.job);
   const auto begin = std::chrono::steady_clock::now();
   const transform::MergeSummary summary = TRY(transform::merge(options, stop));
   fmt::print("{} rows: {} unique, {} duplicates\n", grouped(summary.rows_in),
              grouped(summary.unique), grouped(summary.rows_in - summary.unique));
+  if (summary.was_finished) {
+    fmt::print("finished before; {} rows in {} (--resume never does it again)\n",
+               grouped(summary.unique), options.out);
+    return {};
+  }
   fmt::print("{:.2f} s, peak memory {}; {} rows in {}\n", seconds_since(begin),
              to_string(summary.peak_memory), grouped(summary.unique), options.out);
   return {};

@@ -1,10 +1,11 @@
-#include "transform/job/merge_side.hpp"
+#include "transform/merge/merge_side.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "core/file/folders.hpp"
 #include "core/printable.hpp"
 #include "transform/records/product_table.hpp"
 
@@ -26,22 +27,18 @@ Bytes MergeSide::cost(bool is_ordered) {
   return format::RowReader::cost() + (is_ordered ? Bytes(0) : ExternalSort::floor(sort_options()));
 }
 
-Result<std::unique_ptr<MergeSide>> MergeSide::open(const std::string& path, bool is_ordered,
-                                                   Account account,
-                                                   std::shared_ptr<ScratchSpace> space,
-                                                   const std::stop_token& stop) {
-  std::unique_ptr<MergeSide> side(new MergeSide(path, is_ordered));
-  format::RowOptions options;
-  options.carry_all = true;
-  options.most_text = format::RowReader::kMaxRecord;  // what apply made may be above 16 KiB
-  side->reader_ = TRY(format::RowReader::open(path, options, account));
+Result<std::unique_ptr<MergeSide>> MergeSide::open(const std::string& path, Options options) {
+  std::unique_ptr<MergeSide> side(new MergeSide(path, std::move(options)));
+  format::RowOptions rows;
+  rows.carry_all = true;
+  rows.most_text = format::RowReader::kMaxRecord;  // what apply made may be above 16 KiB
+  side->reader_ = TRY(format::RowReader::open(path, rows, side->options_.account));
   side->columns_ = side->reader_->carried();
-  if (!is_ordered) TRY(side->sort(std::move(account), std::move(space), stop));
   return side;
 }
 
 Result<bool> MergeSide::next() {
-  if (!is_ordered_) {
+  if (!options_.is_ordered) {
     const auto record = TRY(stream_->next());
     if (!record) return false;
     const auto* const from = reinterpret_cast<const char*>(record->data());
@@ -73,25 +70,45 @@ Result<void> MergeSide::check(const format::InputRow& row) const {
   return {};
 }
 
-Result<void> MergeSide::sort(Account account, std::shared_ptr<ScratchSpace> space,
-                             const std::stop_token& stop) {
-  ExternalSortOptions options = sort_options();
-  options.stop = stop;
-  sort_ = TRY(ExternalSort::create(std::move(options), std::move(account), std::move(space)));
+Result<void> MergeSide::start() {
+  if (options_.is_ordered) return {};
+  added_ = options_.sorted.rows;
+  ExternalSortOptions sorting = sort_options();
+  sorting.stop = options_.stop;
+  sorting.folder = options_.runs_folder;
+  sorting.on_run = [this](size_t, const DurableRun& run) { return options_.on_run(run, added_); };
+  TRY(make_folders(options_.runs_folder));
+  sort_ = TRY(ExternalSort::create(std::move(sorting), options_.account, options_.space));
+  for (const DurableRun& run : options_.sorted.runs) TRY(sort_->adopt(run));
+  if (!options_.sorted.is_all) {
+    TRY(add_rows());
+    TRY(sort_->input(0).flush());
+    TRY(options_.on_sorted(added_));
+  }
+  reader_.reset();
+  stream_.emplace(TRY(sort_->stream()));
+  return {};
+}
+
+// Those that are in no run yet; with their numbers, so that of equal ones the first comes first.
+Result<void> MergeSide::add_rows() {
   format::InputRow row;
   std::string record;
-  uint64_t number = 0;
   while (TRY(reader_->next(row))) {
-    if ((++number & 0xfff) == 0 && stop.stop_requested()) return fail(Code::kCancelled, "stopped");
+    const uint64_t number = ++rows_;
+    if ((number & 0xfff) == 0 && options_.stop.stop_requested())
+      return fail(Code::kCancelled, "stopped");
+    if (options_.rows_read != nullptr) ++*options_.rows_read;
+    if (number <= options_.sorted.rows) continue;
     TRY(check(row));
     const Record input = maker_.input(*row.text);
     record.assign(reinterpret_cast<const char*>(input.data()), input.size() - 1);
     for (size_t i = sizeof number; i-- > 0;) record += static_cast<char>(number >> (8 * i));
     record += row.carried;
     TRY(sort_->input(0).add({reinterpret_cast<const uint8_t*>(record.data()), record.size()}));
+    ++added_;
   }
-  reader_.reset();
-  stream_.emplace(TRY(sort_->stream()));
+  rows_ = 0;
   return {};
 }
 

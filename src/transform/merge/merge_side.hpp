@@ -1,11 +1,13 @@
-// A file that is merged, as rows in order of key: streamed when it is in that order, else sorted on
-// scratch first, which is when it is opened.
+// A file that is merged, as rows in order of key: streamed when it is in that order, else sorted first,
+// in durable runs.
 //
 // Threads  One. Memory: cost(), charged to the account.
 // Fails    kInvalid, kTooLarge: a row that can't be merged, by its number. kCorrupt: out of the order
 //          that the file says it has. kCancelled. Else as RowReader and ExternalSort do.
 #pragma once
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -15,6 +17,7 @@
 
 #include "core/records/external_sort.hpp"
 #include "format/rows/row_reader.hpp"
+#include "transform/merge/merge_journal.hpp"
 #include "transform/records/record.hpp"
 
 namespace spillway::transform {
@@ -22,10 +25,24 @@ namespace spillway::transform {
 class MergeSide {
  public:
   static Bytes cost(bool is_ordered);
+  struct Options {
+    bool is_ordered = false;
+    Account account;
+    std::shared_ptr<ScratchSpace> space;
+    std::stop_token stop;
+    // When it is not in order: where the runs go, what an earlier process sorted, and who is told of
+    // each further run, with the rows that are in runs then, and of the end.
+    std::string runs_folder;
+    SortedRows sorted;
+    std::function<Result<void>(const DurableRun&, uint64_t rows)> on_run;
+    std::function<Result<void>(uint64_t rows)> on_sorted;
+    std::atomic<uint64_t>* rows_read = nullptr;  // kept up while it is sorted
+  };
+  // For its columns.
   [[nodiscard]] static Result<std::unique_ptr<MergeSide>> open(const std::string& path,
-                                                               bool is_ordered, Account account,
-                                                               std::shared_ptr<ScratchSpace> space,
-                                                               const std::stop_token& stop);
+                                                               Options options);
+  // Sorts what is not in order.
+  [[nodiscard]] Result<void> start();
 
   // The next row into name() and values(); false at the end.
   [[nodiscard]] Result<bool> next();
@@ -36,21 +53,20 @@ class MergeSide {
   const std::string& path() const { return path_; }
 
  private:
-  MergeSide(std::string path, bool is_ordered)
-      : path_(std::move(path)), is_ordered_(is_ordered), maker_(RecordShape{}) {}
+  MergeSide(std::string path, Options options)
+      : path_(std::move(path)), options_(std::move(options)), maker_(RecordShape{}) {}
   [[nodiscard]] Result<void> check(const format::InputRow& row) const;
-  [[nodiscard]] Result<void> sort(Account account, std::shared_ptr<ScratchSpace> space,
-                                  const std::stop_token& stop);
+  [[nodiscard]] Result<void> add_rows();
 
   std::string path_;
-  bool is_ordered_;
+  Options options_;
   RecordMaker maker_;
   std::unique_ptr<format::RowReader> reader_;
   std::unique_ptr<ExternalSort> sort_;
   std::optional<ExternalSort::Stream> stream_;
   std::vector<format::ColumnSpec> columns_;
   std::string name_, values_;
-  uint64_t rows_ = 0;
+  uint64_t rows_ = 0, added_ = 0;  // added to the sort, of the rows
 };
 
 // The columns of all sides together, `smiles` aside. A column is nullable when it is in one of them,
