@@ -10,10 +10,10 @@
 #ifdef SPILLWAY_HAVE_RDKIT
 #include "transform/chemistry/rule_examples.hpp"
 #include "transform/job/apply.hpp"
-#include "transform/job/merge.hpp"
 #include "transform/job/rdkit_chemistry.hpp"
 #include "transform/job/stats.hpp"
 #include "transform/job/verify.hpp"
+#include "transform/merge/merge.hpp"
 #endif
 
 namespace spillway::cli {
@@ -23,10 +23,11 @@ struct TransformCommand::Words {
   std::vector<std::string> inputs, rules, known, carry, smiles_columns, merge_inputs;
   std::vector<std::string> verify_files;
   std::string rules_file, out, descriptors = "none", fragments = "keep", chemistry = "flat",
-                               order = "key", rejects, resume = "auto", merge_out, check,
-                               stats_file, delimiter, encoding = "utf-8";
+                               order = "key", rejects, resume = "auto", merge_resume = "auto",
+                               merge_out, check, stats_file, rows, delimiter, encoding = "utf-8";
+  uint64_t limit = 0;
   unsigned steps = 1;
-  bool inchikey = false, no_header = false;
+  bool inchikey = false, no_header = false, known_stops = false;
 };
 
 namespace {
@@ -47,7 +48,11 @@ constexpr const char* kApplyFooter =
     R"(Inputs: .parquet, .smi, .csv, .tsv, .sdf, all but the first also .gz, .bz2 and .zst; files, folders and globs, read in
 the order given.
 The output is a function of inputs, rules and options: not of memory, threads or interruptions. A run that is killed or
-out of disk is continued by the same command; what it needs for that is in OUT.spillway/ until then.)";
+out of disk is continued by the same command; what it needs for that is in OUT.spillway/ until then.
+Columns: smiles, rule, site_index (of the rule's matches in the molecule, from 0), site_atoms (the atoms of source_smiles
+that the rule's mapped atoms matched, in order of map numbers, from 0), source_smiles, source_row (from 0, over all
+files), source_file; with --steps root_row (the row of the molecule that the first step began with) and route (RULE@SITE
+of each step, as in "R1_F@2 > R1_Cl@0"); k (the step), n_F, n_Cl, n_Br, n_I; then descriptors and what --carry takes.)";
 
 constexpr const char* kVerifyFooter =
     R"(Every byte is held against the file's checksums and every page is read; rows that are in key order must ascend, so
@@ -101,8 +106,11 @@ void TransformCommand::add_to(CLI::App& app) {
   apply_->add_option("--out", words.out, "the products, as Parquet")->type_name("FILE");
   apply_
       ->add_option("--known", words.known,
-                   "leave out what is in this file of molecules (any kind of IN); may be repeated")
+                   "leave out what is in this file of molecules (any kind of IN); may be "
+                   "repeated. With --steps the rules are applied to it all the same")
       ->type_name("FILE");
+  apply_->add_flag("--known-stops", words.known_stops,
+                   "with --steps: do not apply the rules to what --known leaves out");
   apply_
       ->add_option("--steps", words.steps, "apply the rules to the products again, K times in all")
       ->type_name("K")
@@ -151,12 +159,21 @@ void TransformCommand::add_to(CLI::App& app) {
       ->type_name("utf-8|utf-16|latin-1")
       ->check(CLI::IsMember({"utf-8", "utf-16", "latin-1"}));
   apply_
+      ->add_option("--rows", words.rows,
+                   "only these rows of the input, counted from 0 over all files: from A up to B, "
+                   "without B; either may be left out")
+      ->type_name("A..B");
+  apply_->add_option("--limit", words.limit, "only the first N rows, of those of --rows")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
+  apply_
       ->add_option("--rejects", words.rejects,
                    "write the rows and sites that were refused, tab-separated (.gz)")
       ->type_name("FILE");
   apply_
       ->add_option("--resume", words.resume,
-                   "continue what a killed run left (auto), or throw it away (never)")
+                   "continue what a killed run left, and leave a finished one as it is (auto), or "
+                   "do it again (never)")
       ->type_name("auto|never")
       ->check(CLI::IsMember({"auto", "never"}));
   words.apply_common.job.threads = default_threads();
@@ -167,6 +184,13 @@ void TransformCommand::add_to(CLI::App& app) {
       "merge", "one file of several; of equal molecules the one of the file named first stays");
   merge_->add_option("FILE", words.merge_inputs, "Parquet files that apply wrote")->required();
   merge_->add_option("--out", words.merge_out, "the merged file")->type_name("FILE")->required();
+  merge_
+      ->add_option(
+          "--resume", words.merge_resume,
+          "continue what a killed run left, and leave a finished one as it is (auto), or do it "
+          "again (never)")
+      ->type_name("auto|never")
+      ->check(CLI::IsMember({"auto", "never"}));
   words.merge_common.job.threads = 1;
   words.merge_common.add_to(*merge_);
 
@@ -209,6 +233,10 @@ Result<void> TransformCommand::apply(std::stop_token stop) {
   options.inputs = words.inputs;
   options.out = words.out;
   options.known = words.known;
+  options.known_stops = words.known_stops;
+  if (words.known_stops && words.known.empty())
+    return fail(Code::kUsage,
+                "--known-stops: says what becomes of the molecules of --known, which is not given");
   options.steps = words.steps;
   options.transform.descriptors = words.descriptors == "all"     ? transform::Descriptors::kAll
                                   : words.descriptors == "basic" ? transform::Descriptors::kBasic
@@ -231,6 +259,9 @@ Result<void> TransformCommand::apply(std::stop_token stop) {
     options.rows.carry_all = true;
   else if (carry != std::vector<std::string>{"none"})
     options.rows.carry = carry;
+  if (!words.rows.empty()) options.rows_chosen = TRY(transform::parse_row_range(words.rows));
+  if (words.limit > 0 && words.limit < options.rows_chosen.end - options.rows_chosen.first)
+    options.rows_chosen.end = options.rows_chosen.first + words.limit;
   options.rejects = words.rejects;
   options.resume = words.resume != "never";
   if (options.job.explain_memory) {
@@ -254,6 +285,16 @@ Result<void> TransformCommand::apply(std::stop_token stop) {
              grouped(total.sites - total.products));
   fmt::print("{} products: {} unique, {} duplicates, {} known\n", grouped(total.products),
              grouped(total.unique), grouped(total.duplicates), grouped(total.known));
+  if (summary.known_unread > 0)
+    fmt::print("{} rows of the --known files are no molecules\n", grouped(summary.known_unread));
+  if (summary.known_too_long > 0)
+    fmt::print("{} rows of the --known files are too long to be compared\n",
+               grouped(summary.known_too_long));
+  if (summary.was_finished) {
+    fmt::print("finished before; {} rows in {} (--resume never does it again)\n",
+               grouped(summary.rows_written), summary.out);
+    return {};
+  }
   fmt::print("{:.2f} s, peak memory {}; {} rows in {}\n", seconds_since(begin),
              to_string(summary.peak_memory), grouped(summary.rows_written), summary.out);
   return {};
@@ -265,11 +306,17 @@ Result<void> TransformCommand::merge(std::stop_token stop) {
   options.job = TRY(words.merge_common.finish());
   options.inputs = words.merge_inputs;
   options.out = words.merge_out;
+  options.resume = words.merge_resume != "never";
   say_memory_limit(options.job);
   const auto begin = std::chrono::steady_clock::now();
   const transform::MergeSummary summary = TRY(transform::merge(options, stop));
   fmt::print("{} rows: {} unique, {} duplicates\n", grouped(summary.rows_in),
              grouped(summary.unique), grouped(summary.rows_in - summary.unique));
+  if (summary.was_finished) {
+    fmt::print("finished before; {} rows in {} (--resume never does it again)\n",
+               grouped(summary.unique), options.out);
+    return {};
+  }
   fmt::print("{:.2f} s, peak memory {}; {} rows in {}\n", seconds_since(begin),
              to_string(summary.peak_memory), grouped(summary.unique), options.out);
   return {};

@@ -42,6 +42,17 @@ Result<Journal> Journal::open(std::string path, std::string_view configuration,
   return journal;
 }
 
+Result<Journal::Head> Journal::head_of(const std::string& path) {
+  const File file = TRY(File::open(path));
+  const uint64_t size = TRY(file.info()).size;
+  std::string text(std::min<uint64_t>(kPiece, size), '\0');
+  TRY(file.read_at(0, {reinterpret_cast<uint8_t*>(text.data()), text.size()}));
+  const std::string_view line = std::string_view(text).substr(0, text.find('\n'));
+  const auto entry = checked(line, 0);
+  if (!entry) return Head{};
+  return Head{std::string(*entry), line.size() + 1 < size};
+}
+
 Result<void> Journal::append(std::string_view entry) {
   CHECK(next_ > 0);
   return write_line(entry);

@@ -33,6 +33,13 @@ class Journal {
   [[nodiscard]] static Result<Journal> open(std::string path, std::string_view configuration,
                                             const Replay& replay);
 
+  // What the journal at `path` is of, without reading it; an empty text when no line was written whole.
+  struct Head {
+    std::string configuration;
+    bool has_entries = false;
+  };
+  [[nodiscard]] static Result<Head> head_of(const std::string& path);
+
   [[nodiscard]] Result<void> append(std::string_view entry);
 
   uint64_t entries() const { return next_ - 1; }  // without the configuration

@@ -27,13 +27,22 @@ Result<void> check_folder(const OutputName& output) {
   if (!there && !output.made_folder.empty() && TRY(is_same_name(folder, output.made_folder)))
     return {};
   if (!there)
-    return fail(Code::kNotFound,
+    return fail(Code::kUsage,
                 fmt::format("{} {}: there is no folder {}", output.option, output.path, folder));
   if (!there->is_folder())
     return fail(Code::kUsage,
                 fmt::format("{} {}: {} is not a folder", output.option, output.path, folder));
+  const auto with_name = [&](Error error) {
+    return fail(std::move(error).with(output.option + (" " + output.path)));
+  };
   auto writable = check_writable(folder);
-  if (!writable) return fail(std::move(writable).error().with(output.option + (" " + output.path)));
+  if (!writable) return with_name(std::move(writable).error());
+  // What the system only says when it is tried: of file systems that take no files, and of names that
+  // are too long with what is behind them while they are written.
+  auto tried = File::unnamed(folder);
+  if (!tried) return with_name(std::move(tried).error());
+  auto looked = look_at(output.path + ".partial");
+  if (!looked) return with_name(std::move(looked).error());
   return {};
 }
 

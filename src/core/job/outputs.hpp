@@ -4,7 +4,7 @@
 // Refused  A name that is one of the inputs, or one that the job writes by itself, whatever the
 //          options; two outputs of one name; a file that stands there and is not the job's own
 //          earlier result, unless `overwrite`; a folder, device or pipe; a folder to write in that
-//          is not there or not writable.
+//          is not there or not writable, or takes no new file; a name that is too long.
 // Threads  One. Cost: some stat calls, and is_own() where a file stands.
 #pragma once
 

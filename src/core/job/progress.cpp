@@ -32,6 +32,9 @@ double share_of(const ProgressSnapshot& now) {
   return now.fraction >= 0 ? std::min(1.0, now.fraction) : -1;
 }
 
+// Rounded down, and never 100: as long as a line is drawn there is something left to do.
+int percent(double share) { return std::min(99, static_cast<int>(100 * share)); }
+
 std::string dumped(const OrderedJson& json) {
   return json.dump(-1, ' ', false, OrderedJson::error_handler_t::replace);
 }
@@ -143,7 +146,7 @@ std::string ProgressLines::eta(const ProgressSnapshot& now) {
 std::string ProgressLines::text(const ProgressSnapshot& now) {
   const double share = share_of(now);
   return fmt::format("{}  {}{}  {}  memory {} of {}  scratch {}{}", clock_time(seconds()),
-                     now.phase, share < 0 ? "" : fmt::format(" {:.0f} %", 100 * share), now.text,
+                     now.phase, share < 0 ? "" : fmt::format(" {} %", percent(share)), now.text,
                      to_string(sources_.memory().counted()), to_string(limit_),
                      to_string(now.spilled), eta(now));
 }

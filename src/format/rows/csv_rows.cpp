@@ -253,7 +253,7 @@ class CsvReader final : public TextReader {
   Result<size_t> column_of(const std::string& word, const Names& names) const {
     const auto same = std::count(names.begin(), names.end(), word);
     if (same > 1) {
-      return fail(Code::kInvalid,
+      return fail(Code::kUsage,
                   fmt::format("{}: {} columns are named '{}': give the number of the one that is "
                               "meant, from 1",
                               lines_->name(), same, printable(word)));
@@ -264,7 +264,7 @@ class CsvReader final : public TextReader {
     const auto parsed = std::from_chars(word.data(), word.data() + word.size(), number);
     if (parsed.ec == std::errc() && parsed.ptr == word.data() + word.size()) {
       if (number >= 1 && number <= width_) return number - 1;
-      return fail(Code::kInvalid,
+      return fail(Code::kUsage,
                   fmt::format("{}: no column {}: there are {}", lines_->name(), word, width_));
     }
     if (names.empty()) {
@@ -273,7 +273,7 @@ class CsvReader final : public TextReader {
                                             lines_->name(), word));
     }
     return fail(
-        Code::kInvalid,
+        Code::kUsage,
         fmt::format(
             "{}: no column '{}'; there are {} (fields are separated by {} here; choose with "
             "--smiles-column, or --no-header when the first line is data)",

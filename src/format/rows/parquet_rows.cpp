@@ -131,6 +131,8 @@ class ParquetRows final : public RowReader {
   Result<void> prepare(const RowOptions& options) {
     schema_ = TRY(file_->schema());
     first_token_ = options.first_token;
+    most_text_ = options.most_text;
+    too_long_ = "the text is longer than " + to_string(Bytes(most_text_));
     TRY(choose(options));
     return start();
   }
@@ -146,11 +148,12 @@ class ParquetRows final : public RowReader {
     const arrow::Array& texts = *batch_->column(places_[0]);
     if (!texts.IsNull(at_)) {
       const std::string_view text = text_at(texts, at_);
-      if (first_token_)
+      if (first_token_) {
         put_text(row, text);
-      else if (!text.empty())
-        row.text = text.substr(0, kMaxText);
-      if (text.size() > kMaxText && !first_token_) row.problem = kTooLong;
+      } else {
+        if (!text.empty()) row.text = text.substr(0, most_text_);
+        if (text.size() > most_text_) row.problem = too_long_;
+      }
     }
     carried_bytes_.clear();
     ValueWriter values(carried_bytes_);
@@ -198,11 +201,11 @@ class ParquetRows final : public RowReader {
     if (found.size() == 1) return found[0];
     const std::string& path = file_->source().name();
     if (found.size() > 1) {
-      return fail(Code::kInvalid, fmt::format("{}: {} columns are named '{}'; which is meant?",
-                                              path, found.size(), printable(name)));
+      return fail(Code::kUsage, fmt::format("{}: {} columns are named '{}'; which is meant?", path,
+                                            found.size(), printable(name)));
     }
     return fail(
-        Code::kInvalid,
+        Code::kUsage,
         fmt::format("{}: no column '{}'; there are {}", path, printable(name),
                     printable(fmt::format("{}", fmt::join(schema_->field_names(), ", ")), 500)));
   }
@@ -227,7 +230,7 @@ class ParquetRows final : public RowReader {
     const auto type = column_type(*schema_->field(text)->type());
     if (type != ColumnType::kString && type != ColumnType::kDictionary) {
       return fail(
-          Code::kInvalid,
+          Code::kUsage,
           fmt::format("{}: column '{}' is {}, not text", file_->source().name(), printable(name),
                       printable(schema_->field(text)->type()->ToString(), 100)));
     }
@@ -245,7 +248,7 @@ class ParquetRows final : public RowReader {
       ColumnSpec carried{field->name(), column_type(*field->type()), field->nullable(), {}};
       const auto written = written_type(field->type());
       if (!written) {
-        return fail(Code::kInvalid,
+        return fail(Code::kUsage,
                     fmt::format("{}: column '{}' is {}, which cannot be carried; leave it out with "
                                 "--carry",
                                 file_->source().name(), printable(field->name()),
@@ -279,8 +282,9 @@ class ParquetRows final : public RowReader {
   std::vector<int> fields_;  // the text, then the carried ones
   std::vector<int> places_;  // of the same in a batch
   std::vector<ColumnSpec> carried_;
-  std::string carried_bytes_, empty_carried_, guessed_, value_;
+  std::string carried_bytes_, empty_carried_, guessed_, value_, too_long_;
   bool first_token_ = true;
+  size_t most_text_ = kMaxText;
   int64_t at_ = 0, done_ = 0, rows_ = 0;
 };
 

@@ -46,7 +46,7 @@ Result<std::optional<size_t>> usual_column(const std::vector<std::string>& names
   }
   if (found.empty()) return std::optional<size_t>();
   if (found.size() == 1) return std::optional<size_t>(found[0]);
-  return fail(Code::kInvalid,
+  return fail(Code::kUsage,
               fmt::format("{}: the molecules may be in {}: say which with --smiles-column", path,
                           printable(told, 500)));
 }

@@ -13,8 +13,10 @@
 #include "transform/job/apply_journal.hpp"
 #include "transform/job/apply_output.hpp"
 #include "transform/job/apply_step.hpp"
+#include "transform/job/earlier_run.hpp"
 #include "transform/job/plan.hpp"
 #include "transform/job/run_texts.hpp"
+#include "transform/records/name_stream.hpp"
 
 namespace spillway::transform {
 namespace {
@@ -35,9 +37,7 @@ class Job {
   std::vector<OutputName> reports() const;
   OutputRules output_rules() const;
   Result<void> work();
-  RecordShape shape() const {
-    return {options_.transform.descriptors, options_.transform.inchikey};
-  }
+  RecordShape shape() const { return shape_of(options_); }
   // Whether the same command goes on from what is in the folder: before the journal is open, from an
   // earlier run's.
   bool can_resume() const { return journal_ ? journal_->has_entries() : was_begun_; }
@@ -47,12 +47,12 @@ class Job {
   const Chemistry& chemistry_;
   const ApplyOptions& options_;
   std::optional<WorkFolder> work_;
-  bool was_begun_ = true, resumed_ = false, is_over_ = false;
+  bool was_begun_ = true, resumed_ = false, is_over_ = false, was_finished_ = false;
   ApplyPlan plan_;
   std::unique_ptr<JobRuntime> runtime_;
   Account read_;
   InputFiles inputs_;
-  std::string configuration_, rejects_sha256_;
+  std::string configuration_, checksum_, rejects_sha256_;
   std::optional<ApplyJournal> journal_;
   std::optional<ApplyOutput> output_;
   std::unique_ptr<ApplySteps> steps_;
@@ -72,9 +72,12 @@ Job::~Job() {
 
 Result<void> Job::prepare(std::stop_token stop) {
   // The columns are not known before the inputs were seen, and those are read within the budget.
-  const size_t own = ProductTable::columns({.record = shape(), .files = {"", ""}}).size();
   inputs_.paths = TRY(expand_paths(options_.inputs, format::RowReader::suffixes()));
-  plan_ = TRY(plan_apply(options_, inputs_.paths, own + options_.rows.carry.size()));
+  plan_ = TRY(plan_apply(options_, inputs_.paths));
+  TRY(must_be_parquet_name(options_.out));
+  if (!TRY(is_folder(folder_of(options_.out))))
+    return fail(Code::kUsage, fmt::format("--out {}: there is no folder {}", options_.out,
+                                          folder_of(options_.out)));
   work_.emplace(TRY(WorkFolder::beside(options_.out, "journal")));
   was_begun_ = TRY(work_->has_anchor());  // another run's, until it is known whose
   runtime_ = TRY(JobRuntime::start({.command = "transform",
@@ -92,6 +95,15 @@ Result<void> Job::prepare(std::stop_token stop) {
 // The inputs as they are, and what an earlier run left.
 Result<void> Job::begin() {
   TRY(look_at_inputs());
+  if (options_.resume && !options_.job.overwrite && !was_begun_) {
+    auto finished =
+        TRY(finished_counts(chemistry_, options_, configuration_, read_, runtime_->stop()));
+    if (finished) {
+      counts_ = std::move(*finished);
+      was_finished_ = true;
+      return {};
+    }
+  }
   if (!options_.resume) {
     TRY(look_at_outputs());
     TRY(work_->clear());
@@ -140,9 +152,11 @@ Result<void> Job::look_at_inputs() {
   inputs_ = TRY(survey_inputs(std::move(inputs_.paths), options_.rows, read_, chemistry_.is_smiles,
                               runtime_->stop()));
   for (const std::string& note : inputs_.notes) runtime_->note(note);
-  std::vector<std::string> known;
-  for (const std::string& path : options_.known)
-    known.push_back(path + " " + TRY(open_source(path))->identity());
+  std::vector<std::pair<std::string, std::string>> known;
+  for (const std::string& path : options_.known) {
+    TRY(check_known(path, known_rows(options_.rows), read_));
+    known.emplace_back(path, TRY(open_source(path))->identity());
+  }
   configuration_ = configuration_text(chemistry_, options_, inputs_, known);
   return {};
 }
@@ -187,15 +201,20 @@ Result<ApplySummary> Job::run(std::stop_token stop) {
   is_over_ = true;
   ApplySummary summary;
   summary.counts = counts_;
-  summary.rows_written = output_->rows();
-  summary.peak_memory = runtime_->report().peak();
+  summary.was_finished = was_finished_;
   summary.out = options_.out;
+  summary.rows_written = counts_.total().unique;
+  if (was_finished_) return summary;
+  summary.known_unread = steps_->known_unread();
+  summary.known_too_long = steps_->known_too_long();
+  summary.peak_memory = runtime_->report().peak();
   summary.resumed = resumed_;
   return summary;
 }
 
 Result<void> Job::work() {
   TRY(begin());
+  if (was_finished_) return {};
   for (unsigned step = 1; step <= options_.steps; ++step) {
     live_.step = step;
     if (!journal_->is_done(step)) TRY(steps_->run(step));
@@ -209,6 +228,7 @@ Result<void> Job::work() {
     TRY(output_->write_refusals(journal_->all_done()));
     rejects_sha256_ = TRY(sha256_of_file(options_.rejects, runtime_->stop()));
   }
+  checksum_ = TRY(seal_of(options_.out, read_));
   auto reported = runtime_->finish_report();
   if (reported) return {};
   return fail(std::move(reported).error().with(options_.out + " is whole, but its report is not"));
@@ -225,6 +245,7 @@ void Job::describe(Report& report) const {
   if (!steps_) return;  // it ended before it began
   report.fact("configuration", configuration_);
   transform::describe(report, chemistry_, options_, counts_, output_->examples());
+  if (!checksum_.empty()) report.fact("checksum", Json(checksum_).dump());
   if (!options_.rejects.empty())
     report.fact("rejects", Json(printable(options_.rejects, kMostPath)).dump());
   if (!rejects_sha256_.empty()) report.fact("rejects_sha256", Json(rejects_sha256_).dump());
@@ -237,6 +258,7 @@ void Job::describe(Report& report) const {
                          {"made_both_ways", live_.made_both_ways.load()}};
   report.fact("ways", ways.dump());
   report.fact("known_unread", fmt::format("{}", steps_->known_unread()));
+  report.fact("known_too_long", fmt::format("{}", steps_->known_too_long()));
 }
 
 }  // namespace

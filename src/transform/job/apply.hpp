@@ -27,6 +27,7 @@
 #include "format/rows/row_reader.hpp"
 #include "transform/chemistry/depict.hpp"
 #include "transform/chemistry/transformer.hpp"
+#include "transform/job/row_range.hpp"
 #include "transform/records/counts.hpp"
 
 namespace spillway::transform {
@@ -38,12 +39,15 @@ struct ApplyOptions {
   std::vector<std::string> inputs;  // files, folders, globs
   std::string out;
   std::vector<std::string> known;  // files of molecules
+  bool known_stops = false;        // the rules are not applied to what is in there
   unsigned steps = 1;
   TransformOptions transform;
   OutputOrder order = OutputOrder::kKey;
   format::RowOptions rows;
+  RowRange rows_chosen;
   std::string rejects;  // empty: refused sites are only counted
-  bool resume = true;   // false: what a killed run left is thrown away
+  bool resume =
+      true;  // false: what a killed run left is thrown away, and a finished one done again
 };
 
 // What chemistry the job is done with: RDKit's, or a test's.
@@ -67,9 +71,11 @@ struct Chemistry {
 struct ApplySummary {
   Counts counts;
   uint64_t rows_written = 0;
+  uint64_t known_unread = 0, known_too_long = 0;  // rows of --known that could not be compared
   Bytes peak_memory;
   std::string out;
   bool resumed = false;
+  bool was_finished = false;  // an earlier run had done it all
 };
 [[nodiscard]] Result<ApplySummary> apply(const Chemistry& chemistry, const ApplyOptions& options,
                                          std::stop_token stop);

@@ -7,6 +7,7 @@
 #include "core/disk/corrupt.hpp"
 #include "core/file/folders.hpp"
 #include "core/json.hpp"
+#include "transform/job/other_run.hpp"
 
 namespace spillway::transform {
 namespace {
@@ -32,10 +33,8 @@ Result<ApplyJournal> ApplyJournal::open(const WorkFolder& work, const std::strin
   if (!opened) {
     Error error = std::move(opened).error();
     if (error.code() != Code::kUsage) return fail(std::move(error));
-    return fail(Code::kInvalid,
-                fmt::format("{}: holds another unfinished run; give the same command, another "
-                            "--out, or --resume never",
-                            work.path()));
+    const Journal::Head head = TRY(Journal::head_of(work.anchor()));
+    return fail(other_run(work.path(), head.configuration, configuration));
   }
   made.journal_.emplace(std::move(*opened));
   for (unsigned step = 1; step <= steps; ++step) {

@@ -2,7 +2,7 @@
 // under way, its durable runs, the batches that are wholly in them, and their counts.
 //
 // Threads  One, but for add_run(), which one thread at a time may call.
-// Fails    kInvalid when the folder holds another job's run, kCorrupt (names the file), kIo, kDiskFull.
+// Fails    kUsage when the folder holds another job's run, and what differs, kCorrupt (names the file), kIo, kDiskFull.
 #pragma once
 
 #include <map>

@@ -48,6 +48,7 @@ Result<void> ApplyOutput::close_table(std::unique_ptr<ProductTable> table, const
                                              rows_, counts.total().unique));
   }
   TRY(options_.out.must_be_as_it_was());
+  options_.live.phase = 3;  // the last row group, the disk, and all of it read back
   return std::move(*table).close();
 }
 
@@ -84,7 +85,8 @@ Result<void> ApplyOutput::write_by_key(ProductTable& table,
         least = &side;
     }
     if (least == nullptr) return {};
-    TRY(put(table, TRY(read_molecule(*least->record))));
+    const MoleculeView view = TRY(read_molecule(*least->record));
+    if (view.standing == Standing::kNew) TRY(put(table, view));
     least->record = TRY(least->reader->next());
     if (options_.stop.stop_requested()) return fail(Code::kCancelled, "stopped");
   }
@@ -97,6 +99,7 @@ Result<void> ApplyOutput::write_by_ordinal(ProductTable& table,
   for (const auto& [step, files] : steps) {
     const auto reader = TRY(open_file(files.molecules));
     while (const auto record = TRY(reader->next())) {
+      if (TRY(read_molecule(*record)).standing != Standing::kNew) continue;
       TRY(sort->input(0).add(maker.by_ordinal(*record)));
       if (options_.stop.stop_requested()) return fail(Code::kCancelled, "stopped");
     }

@@ -7,19 +7,6 @@
 #include "transform/records/record_file.hpp"
 
 namespace spillway::transform {
-namespace {
-
-// How a --known file is read: as the inputs, but the column is the usual one.
-format::RowOptions known_rows(const format::RowOptions& inputs) {
-  format::RowOptions rows;
-  rows.header = inputs.header;
-  rows.delimiter = inputs.delimiter;
-  rows.encoding = inputs.encoding;
-  return rows;
-}
-
-}  // namespace
-
 Result<std::unique_ptr<ApplySteps>> ApplySteps::create(Options options) {
   std::unique_ptr<ApplySteps> steps(new ApplySteps(std::move(options)));
   JobRuntime& runtime = steps->options_.runtime;
@@ -35,13 +22,18 @@ Result<std::unique_ptr<RecordFile::Reader>> ApplySteps::open_file(const DurableR
 
 // The molecules that step `step` is applied to.
 Result<std::unique_ptr<MoleculeSource>> ApplySteps::source_of(unsigned step) {
-  if (step == 1) return rows_of(options_.inputs, options_.apply.rows, options_.read);
+  if (step == 1)
+    return rows_of(options_.inputs, options_.apply.rows, options_.apply.rows_chosen, options_.read,
+                   options_.runtime.stop());
   auto sort = TRY(
       ExternalSort::create(options_.plan.parent_options, options_.steps, options_.runtime.space()));
   const DurableRun& parents = options_.journal.done(step - 1).molecules;
   auto reader = TRY(open_file(parents));
   RecordMaker maker(options_.shape);
   while (const auto record = TRY(reader->next())) {
+    const Standing standing = TRY(read_molecule(*record)).standing;
+    const bool stops = standing == Standing::kKnown && options_.apply.known_stops;
+    if (standing == Standing::kInput || stops) continue;  // step 1 has applied the rules to inputs
     TRY(sort->input(0).add(maker.by_ordinal(*record)));
     if (options_.runtime.stop().stop_requested()) return fail(Code::kCancelled, "stopped");
   }
@@ -79,9 +71,10 @@ Result<void> ApplySteps::run(unsigned number) {
   return remove_tree(runs);
 }
 
-// What a product of step `number` must not be: known, an input, a product of an earlier step.
-Result<AntiJoin> ApplySteps::known_before(unsigned number) {
-  AntiJoin known(options_.runtime.stop());
+// What products of step `number` may equal.
+Result<Step::Names> ApplySteps::names_before(unsigned number) {
+  const std::stop_token stop = options_.runtime.stop();
+  Step::Names before{AntiJoin(stop), AntiJoin(stop), AntiJoin(stop)};
   const auto transformer = TRY(options_.chemistry.make(options_.plan.flat_memory));
   const auto canonical = [&](std::string_view text,
                              format::RowKind kind) -> std::optional<std::string> {
@@ -90,43 +83,51 @@ Result<AntiJoin> ApplySteps::known_before(unsigned number) {
     return smiles ? transformer->canonical(*smiles) : std::nullopt;
   };
   for (const std::string& path : options_.apply.known) {
-    KnownNames names = TRY(open_known({path, known_rows(options_.apply.rows), canonical,
-                                       options_.runtime.space(), options_.runtime.stop()},
-                                      known_));
-    if (number == 1) {
+    KnownNames names = TRY(open_known(
+        {path, known_rows(options_.apply.rows), canonical, options_.runtime.space(), stop},
+        known_));
+    if (!known_counted_) {
       known_unread_ += names.unread;
+      known_too_long_ += names.too_long;
       if (!names.guessed.empty())
         options_.runtime.note(fmt::format("{}: the known molecules are taken from column '{}'",
                                           path, printable(names.guessed)));
     }
-    TRY(known.add(std::move(names.names)));
+    TRY(before.known.add(std::move(names.names)));
   }
-  for (unsigned before = 1; before < number; ++before) {
-    const StepFiles& files = options_.journal.done(before);
-    if (before == 1) TRY(known.add(names_of(TRY(open_file(files.inputs)))));
-    TRY(known.add(names_of(TRY(open_file(files.molecules)))));
+  known_counted_ = true;
+  for (unsigned earlier = 1; earlier < number; ++earlier) {
+    const StepFiles& files = options_.journal.done(earlier);
+    if (earlier == 1) TRY(before.inputs.add(names_of(TRY(open_file(files.inputs)))));
+    TRY(before.earlier.add(names_of(TRY(open_file(files.molecules)))));
   }
-  return known;
+  return before;
 }
 
 Result<void> ApplySteps::join(Step& step, unsigned number) {
   options_.live.phase = 1;
-  AntiJoin known = TRY(known_before(number));
+  Step::Names names = TRY(names_before(number));
   const auto writer = [&](const char* name) {
     return RecordFile::Writer::create(file(fmt::format("{}-{}", name, number)), options_.steps,
                                       options_.runtime.space());
   };
   Step::Outputs outputs;
+  RecordMaker maker(options_.shape);
   std::unique_ptr<ProductTable> table;
   std::unique_ptr<RecordFile::Writer> molecules, refusals, inputs;
   if (is_direct()) {
     table = TRY(options_.output.create_table());
-    outputs.survivor = [&](Record, const MoleculeView& view) {
-      return options_.output.put(*table, view);
+    outputs.first = [&](Record, const MoleculeView& view, Standing standing) -> Result<void> {
+      return standing == Standing::kNew ? options_.output.put(*table, view) : Result<void>();
     };
   } else {
     molecules = TRY(writer("molecules"));
-    outputs.survivor = [&](Record record, const MoleculeView&) { return molecules->add(record); };
+    const bool is_last = number == options_.apply.steps;
+    outputs.first = [&, is_last](Record record, const MoleculeView&,
+                                 Standing standing) -> Result<void> {
+      if (standing == Standing::kNew) return molecules->add(record);
+      return is_last ? Result<void>() : molecules->add(maker.standing(record, standing));
+    };
   }
   if (options_.apply.steps > 1 && number == 1) {
     inputs = TRY(writer("inputs"));
@@ -136,7 +137,7 @@ Result<void> ApplySteps::join(Step& step, unsigned number) {
     refusals = TRY(writer("refusals"));
     outputs.refusal = [&](Record record) { return refusals->add(record); };
   }
-  TRY(step.merge(known, outputs, options_.runtime.stop()));
+  TRY(step.merge(names, outputs, options_.runtime.stop()));
   StepFiles files;
   if (molecules) files.molecules = TRY(molecules->finish());
   if (inputs) files.inputs = TRY(inputs->finish());

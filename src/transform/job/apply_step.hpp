@@ -38,19 +38,22 @@ class ApplySteps {
   bool is_direct() const {
     return options_.apply.steps == 1 && options_.apply.order == OutputOrder::kKey;
   }
-  uint64_t known_unread() const { return known_unread_; }  // rows of --known that are no molecules
+  // Rows of --known that are no molecules, and those that are too long to be compared.
+  uint64_t known_unread() const { return known_unread_; }
+  uint64_t known_too_long() const { return known_too_long_; }
 
  private:
   explicit ApplySteps(Options options) : options_(std::move(options)) {}
   [[nodiscard]] Result<std::unique_ptr<MoleculeSource>> source_of(unsigned number);
-  [[nodiscard]] Result<AntiJoin> known_before(unsigned number);
+  [[nodiscard]] Result<Step::Names> names_before(unsigned number);
   [[nodiscard]] Result<void> join(Step& step, unsigned number);
   [[nodiscard]] Result<std::unique_ptr<RecordFile::Reader>> open_file(const DurableRun& run) const;
   std::string file(const std::string& name) const { return options_.work.path() + "/" + name; }
 
   const Options options_;
   Account units_, sort_, known_;
-  uint64_t known_unread_ = 0;
+  bool known_counted_ = false;  // each step reads the files again
+  uint64_t known_unread_ = 0, known_too_long_ = 0;
 };
 
 }  // namespace spillway::transform

@@ -9,6 +9,7 @@
 
 #include "core/fault.hpp"
 #include "core/test_folder.hpp"
+#include "format/parquet/parquet_writer.hpp"
 #include "transform/job/step.hpp"
 
 // AddressSanitizer's own memory is many times a limit.
@@ -58,8 +59,9 @@ class Toy final : public Transformer {
                    .row_reason = std::nullopt,
                    .by_rule = counts_};
   }
+  // Not stable for names that end in 5: the canonical form of a canonical form is another.
   std::optional<std::string> canonical(std::string_view smiles) override {
-    return std::string(smiles);
+    return smiles.ends_with('5') ? std::string(smiles) + '5' : std::string(smiles);
   }
   Paths paths() const override { return {}; }
 
@@ -82,6 +84,44 @@ Chemistry toy_chemistry() {
   return chemistry;
 }
 
+// As Toy, with 40 KiB behind each product's name.
+class LongToy final : public Transformer {
+ public:
+  Result<Applied> apply(std::string_view smiles, ProductSink& sink) override {
+    Longer longer(sink);
+    return toy_.apply(smiles, longer);
+  }
+  std::optional<std::string> canonical(std::string_view smiles) override {
+    return toy_.canonical(smiles);
+  }
+  Paths paths() const override { return {}; }
+
+ private:
+  class Longer final : public ProductSink {
+   public:
+    explicit Longer(ProductSink& sink) : sink_(sink) {}
+    Result<void> product(const Product& product) override {
+      Product longer = product;
+      const std::string name = std::string(product.smiles) + std::string(40'000, 'N');
+      longer.smiles = name;
+      return sink_.product(longer);
+    }
+    Result<void> failure(const Failure& failure) override { return sink_.failure(failure); }
+
+   private:
+    ProductSink& sink_;
+  };
+  Toy toy_;
+};
+
+Chemistry long_chemistry() {
+  Chemistry chemistry = toy_chemistry();
+  chemistry.make = []() -> Result<std::unique_ptr<Transformer>> {
+    return std::make_unique<LongToy>();
+  };
+  return chemistry;
+}
+
 class ApplyTest : public testing::Test {
  protected:
   std::string write(const std::string& name, const std::string& content) {
@@ -96,6 +136,22 @@ class ApplyTest : public testing::Test {
     made.inputs = {in};
     made.out = folder_.path() + "/" + out;
     return made;
+  }
+  // Parquet as another program would write it.
+  std::string library(const std::string& name, const std::vector<std::string>& texts) {
+    const std::string path = folder_.path() + "/" + name;
+    const auto budget = Budget::create(64_MiB);
+    const Account account = *budget->open({"write", 0, Bytes(0), std::nullopt});
+    format::ParquetOptions table;
+    table.columns = {{"smiles", format::ColumnType::kString, false}};
+    table.space = *ScratchSpace::create({folder_.path(), 1_GiB, true});
+    const auto writer = *format::ParquetWriter::create(path, std::move(table), account);
+    for (const std::string& text : texts) {
+      writer->text(text);
+      EXPECT_TRUE(writer->end_row());
+    }
+    EXPECT_TRUE(std::move(*writer).close());
+    return path;
   }
   static std::string content(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
@@ -158,6 +214,53 @@ TEST_F(ApplyTest, TheHardestMoleculeMayComeLast) {
   ASSERT_TRUE(apply(toy_chemistry(), one, {}));
   ASSERT_TRUE(apply(toy_chemistry(), four, {}));
   EXPECT_EQ(content(folder_.path() + "/one.parquet"), content(folder_.path() + "/four.parquet"));
+}
+
+TEST_F(ApplyTest, ATextIsKnownAsItStandsAndByItsCanonicalForm) {
+  const auto in = write("a.smi", "10_a\n");
+  auto with = options(in, "o.parquet");
+  // a-5 is one of the products, and its canonical form a-55 is none.
+  with.known = {library("known.parquet", {"a-5", "a_1", "no product"})};
+  const auto done = apply(toy_chemistry(), with, {});
+  ASSERT_TRUE(done) << done.error().message();
+  EXPECT_EQ(done->counts.total().known, 2u);
+  EXPECT_EQ(done->counts.total().unique, 18u);
+}
+
+TEST_F(ApplyTest, AProductThatIsATextOfTheInputIsKnown) {
+  const auto done =
+      apply(toy_chemistry(), options(write("a.smi", "10_0\n0-5\n0_5\n"), "o.parquet"), {});
+  ASSERT_TRUE(done) << done.error().message();
+  EXPECT_EQ(done->counts.total().known, 2u);
+}
+
+TEST_F(ApplyTest, TextsOfALibraryThatAreTooLongAreCounted) {
+  auto with = options(write("a.smi", "10_a\n"), "o.parquet");
+  const std::string longer(size_t{20} << 10, 'C'), longest(size_t{200} << 10, 'C');
+  with.known = {library("known.parquet", {longer, longest, "a-1"})};
+  const auto done = apply(toy_chemistry(), with, {});
+  ASSERT_TRUE(done) << done.error().message();
+  EXPECT_EQ(done->counts.total().known, 1u);
+  EXPECT_EQ(done->known_too_long, 1u);
+}
+
+TEST_F(ApplyTest, AProductOfOursAbove16KiBIsKnownAgain) {
+  const std::string tag(size_t{16} * 1024 - 20, 'C');
+  const auto in = write("a.smi", "100_" + tag + "\n");
+  for (const OutputOrder order : {OutputOrder::kKey, OutputOrder::kInput}) {
+    auto first = options(in, "first.parquet");
+    first.order = order;
+    first.job.overwrite = true;
+    const auto made = apply(long_chemistry(), first, {});
+    ASSERT_TRUE(made) << made.error().message();
+    auto second = options(in, "second.parquet");
+    second.known = {first.out};
+    second.job.overwrite = true;
+    const auto done = apply(long_chemistry(), second, {});
+    ASSERT_TRUE(done) << done.error().message();
+    EXPECT_EQ(done->counts.total().unique, 0u);
+    EXPECT_EQ(done->counts.total().known, made->counts.total().unique);
+  }
 }
 
 TEST_F(ApplyTest, RefusesTooLittleMemoryWithTheNumbers) {

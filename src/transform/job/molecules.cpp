@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "core/printable.hpp"
@@ -11,11 +12,12 @@ namespace spillway::transform {
 void MoleculeBatch::add(const Molecule& molecule) {
   const std::string_view text = molecule.text.value_or(std::string_view());
   entries_.push_back({bytes_.size(), text.size(), molecule.problem.size(), molecule.carried.size(),
-                      molecule.row, molecule.source_row, molecule.file, molecule.kind,
-                      !molecule.text.has_value()});
+                      molecule.route.size(), molecule.row, molecule.source_row, molecule.file,
+                      molecule.kind, !molecule.text.has_value()});
   bytes_ += text;
   bytes_ += molecule.problem;
   bytes_ += molecule.carried;
+  bytes_ += molecule.route;
 }
 
 Molecule MoleculeBatch::at(size_t index_in_batch) const {
@@ -27,6 +29,8 @@ Molecule MoleculeBatch::at(size_t index_in_batch) const {
   molecule.problem = rest.substr(0, entry.problem);
   rest.remove_prefix(entry.problem);
   molecule.carried = rest.substr(0, entry.carried);
+  rest.remove_prefix(entry.carried);
+  molecule.route = rest.substr(0, entry.route);
   molecule.kind = entry.kind;
   molecule.file = entry.file;
   molecule.row = entry.row;
@@ -48,37 +52,56 @@ namespace {
 
 class FileRows final : public MoleculeSource {
  public:
-  FileRows(InputFiles files, format::RowOptions options, Account account)
-      : files_(std::move(files)), options_(std::move(options)), account_(std::move(account)) {}
+  FileRows(InputFiles files, format::RowOptions options, RowRange range, Account account,
+           std::stop_token stop)
+      : files_(std::move(files)),
+        options_(std::move(options)),
+        range_(range),
+        account_(std::move(account)),
+        stop_(std::move(stop)) {}
 
   double fraction() const override { return fraction_.load(std::memory_order_relaxed); }
 
  protected:
   Result<bool> fetch(Molecule& molecule) override {
-    while (file_ < files_.paths.size()) {
+    while (file_ < files_.paths.size() && row_ < range_.end) {
       if (!reader_) reader_ = TRY(format::RowReader::open(files_.paths[file_], options_, account_));
       format::InputRow row;
       if (TRY(reader_->next(row))) {
-        molecule = Molecule{
-            row.text, row.problem, row.carried, reader_->kind(), static_cast<uint32_t>(file_),
-            row_,     row_};
+        molecule = Molecule{.text = row.text,
+                            .problem = row.problem,
+                            .carried = row.carried,
+                            .kind = reader_->kind(),
+                            .file = static_cast<uint32_t>(file_),
+                            .row = row_,
+                            .source_row = row_};
         if (++row_ % 1024 == 0) {
-          fraction_ = (static_cast<double>(file_) + reader_->fraction()) /
-                      static_cast<double>(files_.paths.size());
+          if (stop_.stop_requested()) return fail(Code::kCancelled, "stopped while reading");
+          fraction_ = done();
         }
-        return true;
+        if (molecule.row >= range_.first) return true;
+        continue;
       }
       reader_.reset();
       ++file_;
     }
+    reader_.reset();
     fraction_ = 1.0;
     return false;
   }
 
  private:
+  double done() const {
+    const double read = (static_cast<double>(file_) + reader_->fraction()) /
+                        static_cast<double>(files_.paths.size());
+    return std::max(read, static_cast<double>(row_) / static_cast<double>(range_.end));
+  }
+
   InputFiles files_;
   format::RowOptions options_;
+  RowRange range_;
   Account account_;
+  std::stop_token stop_;
   std::unique_ptr<format::RowReader> reader_;
   size_t file_ = 0;
   uint64_t row_ = 0;
@@ -103,8 +126,14 @@ class Parents final : public MoleculeSource {
     if (!record) return false;
     const MoleculeView view = TRY(read_molecule(TRY(molecule_of_ordinal(*record))));
     const ProductData data = TRY(read_product(view.data, shape_, atoms_));
-    molecule = Molecule{view.text, {},           data.carried,   format::RowKind::kLine,
-                        data.file, rank_.load(), data.source_row};
+    route_ = data.route;
+    append_route(route_, view.ordinal);
+    molecule = Molecule{.text = view.text,
+                        .carried = data.carried,
+                        .route = route_,
+                        .file = data.file,
+                        .row = rank_.load(),
+                        .source_row = data.source_row};
     ++rank_;
     return true;
   }
@@ -115,6 +144,7 @@ class Parents final : public MoleculeSource {
   uint64_t count_;
   RecordShape shape_;
   std::vector<int32_t> atoms_;
+  std::string route_;
   std::atomic<uint64_t> rank_{0};
 };
 
@@ -122,7 +152,7 @@ Result<void> check_heading(const format::RowReader& reader, const std::string& p
                            const std::function<bool(std::string_view)>& is_smiles) {
   for (const std::string& heading : reader.headings()) {
     if (heading.empty() || !is_smiles(heading)) continue;
-    return fail(Code::kInvalid,
+    return fail(Code::kUsage,
                 fmt::format("{}: the first line, which should name the columns, has the molecule "
                             "'{}': give --no-header if it is data",
                             path, heading));
@@ -181,8 +211,9 @@ Result<InputFiles> survey_inputs(std::vector<std::string> paths, const format::R
 }
 
 std::unique_ptr<MoleculeSource> rows_of(const InputFiles& files, format::RowOptions options,
-                                        Account account) {
-  return std::make_unique<FileRows>(files, std::move(options), std::move(account));
+                                        RowRange range, Account account, std::stop_token stop) {
+  return std::make_unique<FileRows>(files, std::move(options), range, std::move(account),
+                                    std::move(stop));
 }
 
 std::unique_ptr<MoleculeSource> parents_of(std::unique_ptr<ExternalSort> sort,

@@ -18,6 +18,7 @@
 
 #include "core/records/external_sort.hpp"
 #include "format/rows/row_reader.hpp"
+#include "transform/job/row_range.hpp"
 #include "transform/records/record.hpp"
 
 namespace spillway::transform {
@@ -26,6 +27,7 @@ struct Molecule {
   std::optional<std::string_view> text;  // none: null
   std::string_view problem;              // not empty: why it cannot be read
   std::string_view carried;
+  std::string_view route;  // to here, of a product (record.hpp)
   format::RowKind kind = format::RowKind::kLine;
   uint32_t file = 0;
   uint64_t row = 0;         // of the ordinal
@@ -47,7 +49,7 @@ class MoleculeBatch {
 
  private:
   struct Entry {
-    size_t offset, text, problem, carried;  // lengths behind each other
+    size_t offset, text, problem, carried, route;  // lengths behind each other
     uint64_t row, source_row;
     uint32_t file;
     format::RowKind kind;
@@ -83,8 +85,9 @@ struct InputFiles {
     std::vector<std::string> paths, const format::RowOptions& options, Account account,
     const std::function<bool(std::string_view)>& is_smiles, const std::stop_token& stop = {});
 
+// The rows of `range`; those before it are read and left out. next(): kCancelled.
 std::unique_ptr<MoleculeSource> rows_of(const InputFiles& files, format::RowOptions options,
-                                        Account account);
+                                        RowRange range, Account account, std::stop_token stop);
 // Of records made by RecordMaker::by_ordinal(), in order; `count` for the fraction.
 std::unique_ptr<MoleculeSource> parents_of(std::unique_ptr<ExternalSort> sort,
                                            ExternalSort::Stream stream, uint64_t count,

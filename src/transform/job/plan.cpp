@@ -6,6 +6,7 @@
 #include "format/rows/row_reader.hpp"
 #include "transform/job/molecules.hpp"
 #include "transform/records/name_stream.hpp"
+#include "transform/records/product_table.hpp"
 #include "transform/records/record_file.hpp"
 
 namespace spillway::transform {
@@ -17,8 +18,12 @@ constexpr size_t kFrame = size_t{256} << 10;
 struct Wanted {
   const ApplyOptions& options;
   const std::vector<std::string>& paths;
-  size_t columns;
 };
+
+// Of the output, but for what --carry all finds.
+size_t columns_of(const ApplyOptions& options) {
+  return ProductTable::columns({.record = shape_of(options)}).size() + options.rows.carry.size();
+}
 
 ApplyPlan with_sort(const Wanted& wanted, Bytes memory, Bytes sort) {
   const ApplyOptions& options = wanted.options;
@@ -49,7 +54,7 @@ ApplyPlan with_sort(const Wanted& wanted, Bytes memory, Bytes sort) {
                       "products, before they are written out as sorted runs");
   plan.memory.account({"steps", 40, steps}, "files of molecules between the steps");
   plan.memory.account({"known", 50, known}, "the files given with --known");
-  plan.memory.account({"write", 60, format::ParquetWriter::cost(wanted.columns)},
+  plan.memory.account({"write", 60, format::ParquetWriter::cost(columns_of(options))},
                       "one column of one row group");
   return plan;
 }
@@ -65,9 +70,14 @@ std::optional<ApplyPlan> plan_within(const Wanted& wanted, Bytes memory) {
 
 }  // namespace
 
-Result<ApplyPlan> plan_apply(const ApplyOptions& options, const std::vector<std::string>& paths,
-                             size_t columns) {
-  const Wanted wanted{options, paths, columns};
+RecordShape shape_of(const ApplyOptions& options) {
+  return {.descriptors = options.transform.descriptors,
+          .inchikey = options.transform.inchikey,
+          .route = options.steps > 1};
+}
+
+Result<ApplyPlan> plan_apply(const ApplyOptions& options, const std::vector<std::string>& paths) {
+  const Wanted wanted{options, paths};
   return plan_or_refuse<ApplyPlan>(options.job.memory,
                                    [&](Bytes memory) { return plan_within(wanted, memory); });
 }
@@ -89,11 +99,10 @@ Result<ReadingMemory> memory_to_read(Bytes memory) {
 }
 
 Result<std::string> explain_memory(const ApplyOptions& options) {
-  const size_t columns = 14 + options.rows.carry.size();
   const std::vector<std::string> paths =
       TRY(expand_paths(options.inputs, format::RowReader::suffixes()));
-  const ApplyPlan plan = TRY(plan_apply(options, paths, columns));
-  const Wanted wanted{options, paths, columns};
+  const ApplyPlan plan = TRY(plan_apply(options, paths));
+  const Wanted wanted{options, paths};
   const auto [least, ignored] =
       least_plan<ApplyPlan>(1_MiB, [&](Bytes memory) { return plan_within(wanted, memory); });
   return explain_plan(options.job, least, plan.memory,

@@ -6,6 +6,7 @@
 #include "core/job/memory_plan.hpp"
 #include "core/records/external_sort.hpp"
 #include "transform/job/apply.hpp"
+#include "transform/records/record.hpp"
 
 namespace spillway::transform {
 
@@ -15,9 +16,12 @@ struct ApplyPlan {
   Bytes flat_memory;  // that a Transformer may remember of RDKit, of what is set aside for that
 };
 
-// `paths`: the inputs, whose names say what unpacking them takes. `columns` of the output. kMemoryLimit with the numbers when job.memory is too little.
+// `paths`: the inputs, whose names say what unpacking them takes. kMemoryLimit with the numbers when job.memory is too
+// little.
 [[nodiscard]] Result<ApplyPlan> plan_apply(const ApplyOptions& options,
-                                           const std::vector<std::string>& paths, size_t columns);
+                                           const std::vector<std::string>& paths);
+// What the records and the table hold with these options.
+RecordShape shape_of(const ApplyOptions& options);
 
 // Of a command that reads one file after the other and writes nothing.
 struct ReadingMemory {

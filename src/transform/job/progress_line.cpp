@@ -7,7 +7,7 @@ namespace spillway::transform {
 ProgressSnapshot ApplyProgress::snapshot(const LiveCounts& live, unsigned steps) {
   const uint64_t molecules = live.molecules, products = live.products;
   ProgressSnapshot now;
-  const char* const phases[] = {"apply", "merge", "write"};
+  const char* const phases[] = {"apply", "merge", "write", "finish"};
   const int phase = live.phase;
   now.phase =
       steps > 1 ? fmt::format("step {} {}", live.step.load(), phases[phase]) : phases[phase];

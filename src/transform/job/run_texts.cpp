@@ -5,9 +5,11 @@
 #include <array>
 
 #include "core/file/file.hpp"
+#include "core/file/folders.hpp"
 #include "core/file/source.hpp"
 #include "core/json.hpp"
 #include "core/printable.hpp"
+#include "format/rows/row_reader.hpp"
 
 namespace spillway::transform {
 namespace {
@@ -23,6 +25,8 @@ OrderedJson options_json(const Chemistry& chemistry, const ApplyOptions& options
                         : options.transform.descriptors == Descriptors::kBasic ? "basic"
                                                                                : "all";
   json["inchikey"] = options.transform.inchikey;
+  if (!options.rows_chosen.is_all()) json["rows"] = row_range_text(options.rows_chosen);
+  if (options.known_stops) json["known_stops"] = true;
   json["order"] = options.order == OutputOrder::kKey ? "key" : "input";
   json["smiles_columns"] = options.rows.text_columns;
   json["header"] = options.rows.header;
@@ -91,19 +95,13 @@ OrderedJson finished_report(const std::string& out) {
   const OrderedJson job = report.is_object() ? report.value("job", OrderedJson()) : OrderedJson();
   return job.is_object() && job.value("ended", OrderedJson()) == "finished" ? job : OrderedJson();
 }
-OrderedJson finished_report(const std::string& out, const std::string& configuration) {
-  OrderedJson job = finished_report(out);
-  const bool is_it =
-      !job.is_null() && job.value("configuration", OrderedJson()).dump() == configuration;
-  return is_it ? job : OrderedJson();
-}
-
 }  // namespace
 
 std::string configuration_text(const Chemistry& chemistry, const ApplyOptions& options,
-                               const InputFiles& inputs, const std::vector<std::string>& known) {
+                               const InputFiles& inputs,
+                               const std::vector<std::pair<std::string, std::string>>& known) {
   OrderedJson json;
-  json["format"] = 1;
+  json["format"] = 2;
   json["version"] = SPILLWAY_VERSION;
   json["rules_sha256"] = chemistry.rules_sha256;
   json["options"] = options_json(chemistry, options);
@@ -116,7 +114,28 @@ std::string configuration_text(const Chemistry& chemistry, const ApplyOptions& o
   return json.dump();
 }
 
+Result<void> must_be_parquet_name(const std::string& out) {
+  if (format::RowReader::is_parquet(out)) return {};
+  const std::string name = name_of(out);
+  const size_t dot = name.find('.', 1);
+  return fail(
+      Code::kUsage,
+      fmt::format("--out {}: {}; products are written as Parquet, under a name that ends in "
+                  ".parquet",
+                  out,
+                  dot == std::string::npos
+                      ? std::string("has no suffix")
+                      : fmt::format("{} is not a format that is written", name.substr(dot))));
+}
+
 std::string report_beside(const std::string& out) { return out + ".report.json"; }
+
+OrderedJson finished_report(const std::string& out, const std::string& configuration) {
+  OrderedJson job = finished_report(out);
+  const bool is_it =
+      !job.is_null() && job.value("configuration", OrderedJson()).dump() == configuration;
+  return is_it ? job : OrderedJson();
+}
 
 bool is_result_of(const std::string& out, const std::string& configuration) {
   std::array<uint8_t, 4> magic{};

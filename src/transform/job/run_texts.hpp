@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/job/report.hpp"
+#include "core/json.hpp"
 #include "transform/job/apply.hpp"
 #include "transform/job/molecules.hpp"
 
@@ -22,7 +23,11 @@ struct RuleExampleRow {  // one product of a rule, for the drawing
 
 // What a journal must agree with to be continued: one line.
 std::string configuration_text(const Chemistry& chemistry, const ApplyOptions& options,
-                               const InputFiles& inputs, const std::vector<std::string>& known);
+                               const InputFiles& inputs,
+                               const std::vector<std::pair<std::string, std::string>>& known);
+
+// kUsage, when a file of this name would not be taken for Parquet.
+[[nodiscard]] Result<void> must_be_parquet_name(const std::string& out);
 
 constexpr size_t kMostPath = 4096;  // bytes of a path in a report
 
@@ -39,6 +44,8 @@ struct RejectsMark {
   std::string path, sha256;
 };
 std::optional<RejectsMark> rejects_mark(const std::string& out);
+// What it says under "job", when that run had this configuration; else null.
+OrderedJson finished_report(const std::string& out, const std::string& configuration);
 
 // spillway.version, .order, .key, .rules_sha256, .options, .counts: nothing that differs between two
 // runs of the same job.

@@ -83,6 +83,7 @@ class Step::Sink final : public ProductSink {
     data.inchikey = product.inchikey;
     data.source = text_;
     data.carried = molecule_.carried;
+    data.route = molecule_.route;
     const Ordinal ordinal = ordinal_of(product.rule, static_cast<uint32_t>(product.site_index));
     ++worker_.records;
     return worker_.input->add(worker_.maker.product(product.smiles, ordinal, data));
@@ -260,7 +261,11 @@ Result<void> Step::apply_one(Worker& worker, const Molecule& molecule) {
   const auto canonical = worker.transformer->canonical(text);
   if (!canonical) return {};
   ++worker.records;
-  return worker.input->add(worker.maker.input(*canonical));
+  TRY(worker.input->add(worker.maker.input(*canonical)));
+  // As it stands, too: the canonical form of a canonical form may be another.
+  if (*canonical == text) return {};
+  ++worker.records;
+  return worker.input->add(worker.maker.input(text));
 }
 
 Result<void> Step::on_run(size_t input, const DurableRun& run) {
@@ -279,7 +284,7 @@ Result<void> Step::write_down(Worker& worker, const DurableRun* run) {
   return {};
 }
 
-Result<void> Step::merge(AntiJoin& known, const Outputs& outputs, std::stop_token stop) {
+Result<void> Step::merge(Names& names, const Outputs& outputs, std::stop_token stop) {
   std::vector<size_t> index_of;  // of a rule, by its position in the file
   for (size_t i = 0; i < chemistry_.rules.size(); ++i) {
     const size_t position = chemistry_.rules[i].position;
@@ -291,7 +296,7 @@ Result<void> Step::merge(AntiJoin& known, const Outputs& outputs, std::stop_toke
   workers_.clear();
   std::vector<uint64_t> products(chemistry_.rules.size());
   std::vector<uint8_t> name;  // of the group at hand
-  bool is_known = false, has_survivor = false;
+  bool is_input = false, is_known = false, was_made = false;
   uint64_t walked = 0;
   while (const auto record = TRY(stream.next())) {
     if ((++walked & 0xfff) == 0) {
@@ -305,11 +310,12 @@ Result<void> Step::merge(AntiJoin& known, const Outputs& outputs, std::stop_toke
     const MoleculeView view = TRY(read_molecule(*record));
     if (compare({name.data(), name.size()}, view.key_and_text) != 0) {
       name.assign(view.key_and_text.begin(), view.key_and_text.end());
-      is_known = TRY(known.contains(view.key_and_text));
-      has_survivor = false;
+      is_input = TRY(names.inputs.contains(view.key_and_text));
+      is_known = TRY(names.known.contains(view.key_and_text));
+      was_made = TRY(names.earlier.contains(view.key_and_text));
     }
     if (view.ordinal.step == 0) {
-      is_known = true;
+      is_input = true;
       if (outputs.input) TRY(outputs.input(*record));
       continue;
     }
@@ -318,16 +324,17 @@ Result<void> Step::merge(AntiJoin& known, const Outputs& outputs, std::stop_toke
     const size_t rule = index_of[view.ordinal.rule];
     RuleTally& tally = counts_.rules[rule];
     ++products[rule];
-    if (is_known) {
-      ++tally.known;
-    } else if (has_survivor) {
+    if (was_made) {
       ++tally.duplicates;
-    } else {
-      ++tally.unique;
-      ++live_.unique;
-      has_survivor = true;
-      if (outputs.survivor) TRY(outputs.survivor(*record, view));
+      continue;
     }
+    was_made = true;
+    const Standing standing = is_input   ? Standing::kInput
+                              : is_known ? Standing::kKnown
+                                         : Standing::kNew;
+    ++(standing == Standing::kNew ? tally.unique : tally.known);
+    if (standing == Standing::kNew) ++live_.unique;
+    if (outputs.first) TRY(outputs.first(*record, view, standing));
   }
   for (size_t i = 0; i < products.size(); ++i) {
     RuleTally& tally = counts_.rules[i];

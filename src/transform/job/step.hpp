@@ -1,5 +1,7 @@
 // One step of `transform apply`: its molecules through the rules into a sort, then the sort's groups
-// of equal molecules, each told apart as unique, duplicate or known.
+// of equal molecules. The first one of a group is unique or, where it is known, known; every other,
+// and each that an earlier step made, is a duplicate. Which sites a symmetry skips does not show: the
+// first of a group is none of them.
 //
 // Threads  One caller; run() makes job.threads workers, which add to the sort side by side.
 // Memory   A batch in flight a worker and the sort's buffers; see plan.hpp.
@@ -67,13 +69,19 @@ class Step {
   [[nodiscard]] Result<void> run(MoleculeSource& source, StepState done, std::stop_token stop);
 
   struct Outputs {
-    // Each survivor, in key order, and each molecule of the input; either may be empty.
-    std::function<Result<void>(Record, const MoleculeView&)> survivor;
+    // The first of each group that no earlier step made, in key order, and each molecule of the
+    // input; either may be empty.
+    std::function<Result<void>(Record, const MoleculeView&, Standing)> first;
     std::function<Result<void>(Record)> input;
     std::function<Result<void>(Record)> refusal;
   };
+  // What products may equal: products of earlier steps, molecules of the input (in step 1 the sort has
+  // them), those given with --known.
+  struct Names {
+    AntiJoin earlier, inputs, known;
+  };
   // Walks the groups, once; counts() is complete afterwards.
-  [[nodiscard]] Result<void> merge(AntiJoin& known, const Outputs& outputs, std::stop_token stop);
+  [[nodiscard]] Result<void> merge(Names& names, const Outputs& outputs, std::stop_token stop);
   const Counts& counts() const { return counts_; }
 
  private:

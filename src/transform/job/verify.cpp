@@ -22,6 +22,7 @@ Result<uint64_t> read_rows(const std::string& path, bool by_key, const Account& 
   options.carry_all = true;
   options.text_columns = {"smiles"};
   options.first_token = false;
+  options.most_text = format::RowReader::kMaxRecord;
   const auto reader = TRY(format::RowReader::open(path, options, account));
   format::InputRow row;
   KeyOrder order;

@@ -9,8 +9,10 @@
 namespace spillway::transform {
 namespace {
 
+// Frames as those of the products' sort, so that whatever it can hold can be compared.
 ExternalSortOptions sort_options() {
   ExternalSortOptions options;
+  options.frame_bytes = size_t{256} << 10;
   options.memory = Bytes(size_t{8} << 20);
   options.fold = [](std::span<uint8_t> kept, Record next) { return compare(kept, next) == 0; };
   return options;
@@ -40,6 +42,8 @@ class OrderedNames final : public NameStream {
     format::InputRow row;
     if (!TRY(reader_->next(row))) return std::optional<Record>();
     ++row_;
+    if (!row.problem.empty())
+      return fail(Code::kTooLarge, fmt::format("{}: row {}: {}", path_, row_, row.problem));
     if (!row.text) return fail(Code::kCorrupt, fmt::format("{}: row {} is null", path_, row_));
     if (!order_.ascends(*row.text)) {
       return fail(
@@ -104,21 +108,39 @@ Result<bool> is_key_ordered(const std::string& path, Account account) {
   return has("spillway.order", "key") && has("spillway.key", "xxh3-128/1");
 }
 
+format::RowOptions known_rows(const format::RowOptions& inputs) {
+  format::RowOptions rows;
+  rows.header = inputs.header;
+  rows.delimiter = inputs.delimiter;
+  rows.encoding = inputs.encoding;
+  return rows;
+}
+
+Result<void> check_known(const std::string& path, const format::RowOptions& rows, Account account) {
+  TRY(format::RowReader::open(path, rows, std::move(account)));
+  return {};
+}
+
 Result<KnownNames> open_known(KnownOptions options, Account account) {
-  auto reader = TRY(format::RowReader::open(options.path, options.rows, account));
-  KnownNames known;
-  known.guessed = reader->guessed_column();
   const bool is_parquet = format::RowReader::is_parquet(options.path);
-  if (is_parquet && TRY(is_key_ordered(options.path, account))) {
-    known.names = std::make_unique<OrderedNames>(std::move(reader), options.path);
-    return known;
-  }
   const bool ours =
       is_parquet &&
       TRY(format::parquet_metadata(options.path, account)).count("spillway.version") > 0;
+  if (ours) {
+    options.rows.first_token = false;
+    options.rows.most_text = format::RowReader::kMaxRecord;
+  }
+  auto reader = TRY(format::RowReader::open(options.path, options.rows, account));
+  KnownNames known;
+  known.guessed = reader->guessed_column();
+  if (ours && TRY(is_key_ordered(options.path, account))) {
+    known.names = std::make_unique<OrderedNames>(std::move(reader), options.path);
+    return known;
+  }
   const format::RowKind kind = reader->kind();
   ExternalSortOptions sorting = sort_options();
   sorting.stop = options.stop;
+  const size_t most_text = ExternalSort::max_record(sorting) - RecordMaker::kInputBytes;
   auto sort = TRY(ExternalSort::create(std::move(sorting), account, options.space));
   RecordMaker maker{RecordShape{}};
   format::InputRow row;
@@ -126,13 +148,26 @@ Result<KnownNames> open_known(KnownOptions options, Account account) {
   while (TRY(reader->next(row))) {
     if (++rows % 1024 == 0 && options.stop.stop_requested())
       return fail(Code::kCancelled, "stopped while reading " + options.path);
-    std::optional<std::string> canonical;
-    if (row.text && row.problem.empty())
-      canonical = ours ? std::string(*row.text) : options.canonical(*row.text, kind);
-    if (canonical)
-      TRY(sort->input(0).add(maker.input(*canonical)));
-    else
+    if (!row.text || !row.problem.empty()) {
       ++known.unread;
+      continue;
+    }
+    // Of a record only the canonical form is a name.
+    if (kind == format::RowKind::kLine) {
+      if (row.text->size() > most_text) {
+        ++known.too_long;
+        continue;
+      }
+      TRY(sort->input(0).add(maker.input(*row.text)));
+    }
+    if (ours) continue;
+    const auto canonical = options.canonical(*row.text, kind);
+    if (!canonical)
+      ++known.unread;
+    else if (canonical->size() > most_text)
+      ++known.too_long;
+    else if (*canonical != *row.text)
+      TRY(sort->input(0).add(maker.input(*canonical)));
   }
   reader.reset();
   auto stream = TRY(sort->stream());

@@ -33,19 +33,25 @@ struct KnownOptions {
   std::string path;  // any file of rows, read as inputs are
   format::RowOptions rows;
   // The form that names have, or none when the text is no molecule; not asked about files that
-  // spillway wrote.
+  // spillway wrote. Texts of lines are names as they stand, too: canonical forms are not always stable.
   std::function<std::optional<std::string>(std::string_view, format::RowKind)> canonical;
   std::shared_ptr<ScratchSpace> space;
   std::stop_token stop;
 };
 struct KnownNames {
   std::unique_ptr<NameStream> names;
-  uint64_t unread = 0;  // rows that are null or no molecule
-  std::string guessed;  // RowReader::guessed_column()
+  uint64_t unread = 0;    // rows that are null or no molecule
+  uint64_t too_long = 0;  // rows whose text no product can have, for its length
+  std::string guessed;    // RowReader::guessed_column()
 };
+// How a --known file is read: as the inputs, but the column is the usual one.
+format::RowOptions known_rows(const format::RowOptions& inputs);
 // Streams a file that is ordered by key; sorts any other on scratch first.
 [[nodiscard]] Result<KnownNames> open_known(KnownOptions options, Account account);
 Bytes known_cost(std::string_view path);
+// Whether open_known() could read it; cheap. As a reader fails.
+[[nodiscard]] Result<void> check_known(const std::string& path, const format::RowOptions& rows,
+                                       Account account);
 
 // Whether a file was written in key order by this program, by its footer.
 [[nodiscard]] Result<bool> is_key_ordered(const std::string& path, Account account);

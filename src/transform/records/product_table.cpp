@@ -7,12 +7,20 @@ namespace spillway::transform {
 using format::ColumnSpec;
 using format::ColumnType;
 
+bool may_be_absent(const std::string& column) {
+  return column == "source_file" || column == "root_row" || column == "route";
+}
+
 std::vector<ColumnSpec> ProductTable::columns(const TableShape& shape) {
   std::vector<ColumnSpec> all{
-      {"smiles", ColumnType::kString, false},        {"rule", ColumnType::kDictionary, false},
-      {"site_index", ColumnType::kInt32, false},     {"site_atoms", ColumnType::kInt32List, false},
-      {"source_smiles", ColumnType::kString, false}, {"source_row", ColumnType::kInt64, false}};
-  if (shape.files.size() > 1) all.push_back({"source_file", ColumnType::kDictionary, false});
+      {"smiles", ColumnType::kString, false},         {"rule", ColumnType::kDictionary, false},
+      {"site_index", ColumnType::kInt32, false},      {"site_atoms", ColumnType::kInt32List, false},
+      {"source_smiles", ColumnType::kString, false},  {"source_row", ColumnType::kInt64, false},
+      {"source_file", ColumnType::kDictionary, false}};
+  if (shape.record.route) {
+    all.push_back({"root_row", ColumnType::kInt64, false});
+    all.push_back({"route", ColumnType::kString, false});
+  }
   for (const char* name : {"k", "n_F", "n_Cl", "n_Br", "n_I"})
     all.push_back({name, ColumnType::kInt32, false});
   if (shape.record.descriptors != Descriptors::kNone) {
@@ -27,7 +35,8 @@ std::vector<ColumnSpec> ProductTable::columns(const TableShape& shape) {
   for (ColumnSpec column : shape.carried) {
     const auto taken = [&] {
       return std::any_of(all.begin(), all.end(),
-                         [&](const ColumnSpec& other) { return other.name == column.name; });
+                         [&](const ColumnSpec& other) { return other.name == column.name; }) ||
+             may_be_absent(column.name);
     };
     while (taken()) column.name = "in_" + column.name;
     all.push_back(std::move(column));
@@ -50,9 +59,10 @@ Result<std::unique_ptr<ProductTable>> ProductTable::create(std::string path, std
 }
 
 void put_values(format::ParquetWriter& writer, const std::vector<ColumnSpec>& columns,
-                format::ValueReader& values) {
-  for (const ColumnSpec& column : columns) {
-    if (values.null()) {
+                format::ValueReader& values, std::span<const uint8_t> absent) {
+  for (size_t i = 0; i < columns.size(); ++i) {
+    const ColumnSpec& column = columns[i];
+    if ((i < absent.size() && absent[i] != 0) || values.null()) {
       writer.null();
     } else if (format::is_list(column.type)) {
       const std::string_view bytes = values.text();
@@ -79,7 +89,13 @@ Result<void> ProductTable::put(const MoleculeView& molecule, const ProductData& 
       {reinterpret_cast<const uint32_t*>(product.site_atoms.data()), product.site_atoms.size()});
   row.text(product.source);
   row.number(product.source_row);
-  if (shape_.files.size() > 1) row.text(shape_.files.at(product.file));
+  row.text(shape_.files.at(product.file));
+  if (shape_.record.route) {
+    row.number(product.source_row);
+    std::string route(product.route);
+    append_route(route, molecule.ordinal);
+    row.text(route_text(route, shape_.rule_names));
+  }
   number(molecule.ordinal.step);
   for (const int32_t count : {product.n_f, product.n_cl, product.n_br, product.n_i}) number(count);
   if (shape_.record.descriptors != Descriptors::kNone) {

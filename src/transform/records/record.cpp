@@ -1,5 +1,6 @@
 #include "transform/records/record.hpp"
 
+#include <fmt/format.h>
 #include <xxhash.h>
 
 #include <cstring>
@@ -12,6 +13,13 @@ namespace {
 
 constexpr size_t kKeyEnd = 17;       // class and key
 constexpr size_t kOrdinalSize = 15;  // step, row, rule, site
+constexpr size_t kStandings = 3;
+
+// Where the text of a molecule record is over, and its ordinal begins.
+size_t end_of_name(Record molecule) {
+  const auto* const from = reinterpret_cast<const char*>(molecule.data());
+  return std::string_view(from, molecule.size()).find('\0', kKeyEnd) + 1;
+}
 
 template <class T>
 void put_big(std::string& out, T value) {
@@ -80,6 +88,23 @@ Key128 key_of(std::string_view text) {
   return {hash.high64, hash.low64};
 }
 
+void append_route(std::string& route, const Ordinal& ordinal) {
+  put(route, ordinal.rule);
+  put(route, ordinal.site);
+}
+
+std::string route_text(std::string_view route, const std::vector<std::string>& rule_names) {
+  std::string text;
+  Taker taker(route);
+  for (size_t step = 0; step < route.size() / kRouteStep; ++step) {
+    const auto rule = taker.take<uint16_t>();
+    const auto site = taker.take<uint32_t>();
+    if (!text.empty()) text += " > ";
+    text += fmt::format("{}@{}", rule_names.at(rule), site);
+  }
+  return text;
+}
+
 namespace {
 void put_name(std::string& out, std::string_view text) {
   const Key128 key = key_of(text);
@@ -103,6 +128,7 @@ Record RecordMaker::product(std::string_view text, const Ordinal& ordinal,
   buffer_.clear();
   put_name(buffer_, text);
   put_ordinal(buffer_, ordinal);
+  put(buffer_, Standing::kNew);
   put(buffer_, data.file);
   put(buffer_, data.source_row);
   put(buffer_, static_cast<uint16_t>(data.site_atoms.size()));
@@ -121,6 +147,10 @@ Record RecordMaker::product(std::string_view text, const Ordinal& ordinal,
     put(buffer_, data.clogp);
   }
   if (shape_.inchikey) put_text(buffer_, data.inchikey.value_or(std::string_view()));
+  if (shape_.route) {
+    put(buffer_, static_cast<uint8_t>(data.route.size() / kRouteStep));
+    buffer_ += data.route;
+  }
   put_text(buffer_, data.source);
   buffer_ += data.carried;
   return view();
@@ -141,11 +171,16 @@ Record RecordMaker::refusal(const Refusal& refusal) {
   return view();
 }
 
+Record RecordMaker::standing(Record molecule, Standing standing) {
+  buffer_.assign(reinterpret_cast<const char*>(molecule.data()), molecule.size());
+  buffer_.at(end_of_name(molecule) + kOrdinalSize) = static_cast<char>(standing);
+  return view();
+}
+
 Record RecordMaker::by_ordinal(Record molecule) {
   buffer_.clear();
   const auto* const from = reinterpret_cast<const char*>(molecule.data());
-  const size_t name_end = std::string_view(from, molecule.size()).find('\0', kKeyEnd) + 1;
-  buffer_.append(from + name_end, kOrdinalSize);
+  buffer_.append(from + end_of_name(molecule), kOrdinalSize);
   buffer_.append(from, molecule.size());
   return view();
 }
@@ -167,9 +202,10 @@ Result<MoleculeView> read_molecule(Record record) {
   const Record rest = record.subspan(end + 1);
   if (rest.empty()) return corrupt();
   if (rest[0] == 0) return view;  // of the input
-  if (rest.size() < kOrdinalSize) return corrupt();
+  if (rest.size() < kOrdinalSize + 1 || rest[kOrdinalSize] >= kStandings) return corrupt();
   view.ordinal = get_ordinal(rest.data());
-  view.data = {chars + end + 1 + kOrdinalSize, rest.size() - kOrdinalSize};
+  view.standing = static_cast<Standing>(rest[kOrdinalSize]);
+  view.data = {chars + end + 1 + kOrdinalSize + 1, rest.size() - kOrdinalSize - 1};
   return view;
 }
 
@@ -199,6 +235,7 @@ Result<ProductData> read_product(std::string_view bytes, RecordShape shape,
     const std::string_view key = taker.take_text();
     if (!key.empty()) data.inchikey = key;
   }
+  if (shape.route) data.route = taker.take_bytes(taker.take<uint8_t>() * kRouteStep);
   data.source = taker.take_text();
   data.carried = taker.rest();
   if (!taker.good()) return corrupt();

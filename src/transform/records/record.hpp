@@ -1,7 +1,7 @@
 // The byte records that `transform` sorts: molecules by key, refused sites by ordinal.
 //
 // Molecule   0x00, key (16), text, 0x00, step (1), and for products: row (8), rule (2), site (4),
-//            then ProductData. Step 0 is a molecule of the input and ends there.
+//            standing (1), then ProductData. Step 0 is a molecule of the input and ends there.
 // Refusal    0x01, step (1), row (8), rule + 1 (2), site + 1 (4), reason (1), file (4), source row
 //            (8), then two values: source and message.
 //
@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/key.hpp"
 #include "core/records/external_sort.hpp"
@@ -31,6 +32,13 @@ struct Ordinal {
   uint32_t site = 0;
 };
 
+// What the first one of equal products is, once they are told apart.
+enum class Standing : uint8_t {
+  kNew,
+  kKnown,  // in a file given with --known
+  kInput,  // a molecule of the input
+};
+
 // What a product carries besides its name and ordinal.
 struct ProductData {
   uint32_t file = 0;
@@ -40,18 +48,27 @@ struct ProductData {
   double mw = 0, tpsa = 0, clogp = 0;
   int32_t hbd = 0, hba = 0, rotb = 0;
   std::optional<std::string_view> inchikey;
+  std::string_view route;    // of the parent, with RecordShape::route: kRouteStep bytes a step
   std::string_view source;   // the direct parent
   std::string_view carried;  // format::ValueWriter's encoding
 };
 
+// A step of a route: the rule's position in the rules' file (2) and the site (4), little-endian.
+inline constexpr size_t kRouteStep = 6;
+void append_route(std::string& route, const Ordinal& ordinal);
+// "RULE@SITE > RULE@SITE", from the root.
+std::string route_text(std::string_view route, const std::vector<std::string>& rule_names);
+
 struct RecordShape {
   Descriptors descriptors = Descriptors::kNone;
   bool inchikey = false;
+  bool route = false;  // with several steps
 };
 
 // Builds records in a buffer of its own; each view is valid until the next call.
 class RecordMaker {
  public:
+  static constexpr size_t kInputBytes = 19;  // of input()'s record beside the text
   explicit RecordMaker(RecordShape shape) : shape_(shape) {}
   Record input(std::string_view text);
   Record product(std::string_view text, const Ordinal& ordinal, const ProductData& data);
@@ -65,6 +82,8 @@ class RecordMaker {
     std::string_view source, message;
   };
   Record refusal(const Refusal& refusal);
+  // The same product, told apart.
+  Record standing(Record molecule, Standing standing);
   // The same product, in front of its molecule record: for sorting by ordinal.
   Record by_ordinal(Record molecule);
 
@@ -79,6 +98,7 @@ struct MoleculeView {
   Record key_and_text;  // what must be equal for two to be the same molecule
   std::string_view text;
   Ordinal ordinal;
+  Standing standing = Standing::kNew;
   std::string_view data;
 };
 [[nodiscard]] Result<MoleculeView> read_molecule(Record record);

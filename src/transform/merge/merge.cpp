@@ -1,15 +1,17 @@
-#include "transform/job/merge.hpp"
+#include "transform/merge/merge.hpp"
 
 #include <fmt/format.h>
 
 #include "core/disk/work_folder.hpp"
-#include "core/file/output.hpp"
+#include "core/file/folders.hpp"
 #include "core/job/outputs.hpp"
 #include "core/job/runtime.hpp"
 #include "core/json.hpp"
 #include "format/parquet/parquet_footer.hpp"
-#include "transform/job/merge_side.hpp"
+#include "transform/job/earlier_run.hpp"
 #include "transform/job/run_texts.hpp"
+#include "transform/merge/merge_journal.hpp"
+#include "transform/merge/merge_side.hpp"
 #include "transform/records/name_stream.hpp"
 #include "transform/records/product_table.hpp"
 
@@ -36,26 +38,31 @@ class Merge {
  public:
   explicit Merge(const MergeOptions& options) : options_(options) {}
   ~Merge() {
-    if (!work_ || keep_work_) return;
+    if (!work_) return;
+    const bool keeps = (journal_ ? journal_->has_entries() : was_begun_) && !is_over_;
+    journal_.reset();
+    if (keeps) return;
     const auto ignored = work_->remove();  // the next run clears what stays
     (void)ignored;
   }
 
   Result<MergeSummary> run(std::stop_token stop) {
     TRY(prepare(std::move(stop)));
-    TRY(runtime_->run({.snapshot = [this] { return snapshot(); },
-                       .work = [this]() -> Result<void> {
-                         TRY(open_sides());
-                         TRY(write());
-                         return runtime_->finish_report();
-                       },
-                       .describe = [this](Report& report) { describe(report); }}));
-    keep_work_ = false;
-    return MergeSummary{rows_in_, rows_out_, runtime_->report().peak()};
+    if (was_finished_) return MergeSummary{rows_in_, rows_out_, Bytes(0), true};
+    const auto done = runtime_->run({.snapshot = [this] { return snapshot(); },
+                                     .work = [this] { return work(); },
+                                     .can_resume = [this] { return journal_->has_entries(); },
+                                     .describe = [this](Report& report) { describe(report); }});
+    // What is a bug, or the content of a file, would only be met again.
+    is_over_ = done.has_value() || done.error().code() == Code::kInternal ||
+               done.error().code() == Code::kInvalid;
+    if (!done) return fail(done.error().clone());
+    return MergeSummary{rows_in_, rows_out_, runtime_->report().peak(), false};
   }
 
  private:
   Result<void> prepare(std::stop_token stop) {
+    TRY(must_be_parquet_name(options_.out));
     TRY(look_at_inputs());
     const MergePlan plan = TRY(plan_or_refuse<MergePlan>(
         options_.job.memory, [this](Bytes memory) -> std::optional<MergePlan> {
@@ -63,14 +70,20 @@ class Merge {
           if (made.memory.total() > memory) return std::nullopt;
           return made;
         }));
-    work_.emplace(TRY(WorkFolder::beside(options_.out + ".merge", "output.json")));
+    if (!TRY(is_folder(folder_of(options_.out))))
+      return fail(Code::kUsage, fmt::format("--out {}: there is no folder {}", options_.out,
+                                            folder_of(options_.out)));
+    work_.emplace(TRY(WorkFolder::beside(options_.out + ".merge", "journal")));
+    was_begun_ = TRY(work_->has_anchor());  // another merge's, until it is known whose
     TRY(look_at_outputs());
+    if (was_finished_) return {};
     runtime_ = TRY(JobRuntime::start({.command = "transform merge",
                                       .job = options_.job,
                                       .plan = plan.memory,
                                       .scratch_folder = work_->path(),
                                       .own_report = report_beside(options_.out),
-                                      .stop = std::move(stop)}));
+                                      .stop = std::move(stop),
+                                      .keeps = "the last sorted run"}));
     write_ = TRY(runtime_->open("write"));
     return {};
   }
@@ -87,15 +100,36 @@ class Merge {
       const std::string identity = TRY(open_source(path))->identity();
       inputs.push_back({path, identity});
     }
-    configuration_ = OrderedJson{{"version", SPILLWAY_VERSION}, {"merge", inputs}}.dump();
+    configuration_ =
+        OrderedJson{{"format", 2}, {"version", SPILLWAY_VERSION}, {"merge", inputs}}.dump();
+    if (!options_.resume || options_.job.overwrite) return {};
+    const OrderedJson before = finished_report(options_.out, configuration_);
+    if (before.is_null() || !TRY(is_file(options_.out))) return {};
+    const auto seal = seal_of(options_.out, look);
+    was_finished_ = seal && !seal->empty() && before.value("checksum", OrderedJson()) == *seal;
+    rows_in_ = before.value("rows_in", uint64_t{0});
+    rows_out_ = before.value("unique", uint64_t{0});
     return {};
   }
 
-  // The anchor says whose output it is that a run gave its name just before it was killed.
+  // The journal says whose output it is that a run gave its name just before it was killed.
   Result<void> look_at_outputs() {
-    keep_work_ = TRY(work_->has_anchor());  // another merge's, until it is known whose
-    bool is_marked = false;
-    if (keep_work_) is_marked = TRY(read_small_file(work_->anchor(), 1 << 20)) == configuration_;
+    if (!options_.resume) {
+      TRY(check_names(false));
+      TRY(work_->clear());
+      was_begun_ = false;
+    }
+    was_finished_ = was_finished_ && !was_begun_;
+    if (was_finished_) return {};
+    rows_in_ = rows_out_ = 0;
+    journal_.emplace(TRY(MergeJournal::open(*work_, configuration_, options_.inputs.size())));
+    resumed_ = journal_->has_entries();
+    TRY(check_names(journal_->has_begun_output()));
+    standing_ = TRY(StandingFile::look(options_.out));
+    return {};
+  }
+
+  Result<void> check_names(bool is_marked) const {
     const auto is_own = [&](const std::string&) {
       return is_marked || is_result_of(options_.out, configuration_);
     };
@@ -103,29 +137,48 @@ class Merge {
         {"--out", options_.out, is_own},
         {"--report", options_.job.report, is_own_report},
         {"the report", report_beside(options_.out), is_own_report}};
-    TRY(check_outputs(
+    return check_outputs(
         outputs,
-        {.inputs = options_.inputs, .own = {work_->path()}, .overwrite = options_.job.overwrite}));
-    standing_ = TRY(StandingFile::look(options_.out));
-    if (!is_marked) TRY(work_->clear());
-    keep_work_ = is_marked;
-    return {};
+        {.inputs = options_.inputs, .own = {work_->path()}, .overwrite = options_.job.overwrite});
+  }
+
+  Result<void> work() {
+    if (resumed_) runtime_->note(fmt::format("resuming {} from {}", options_.out, work_->path()));
+    TRY(open_sides());
+    phase_ = 1;
+    TRY(write());
+    checksum_ = TRY(seal_of(options_.out, write_));
+    return runtime_->finish_report();
   }
 
   Result<void> open_sides() {
     for (size_t i = 0; i < options_.inputs.size(); ++i) {
-      const Account account = TRY(runtime_->open(fmt::format("read {}", i + 1)));
-      sides_.push_back(TRY(MergeSide::open(options_.inputs[i], ordered_[i], account,
-                                           runtime_->space(), runtime_->stop())));
-      TRY(check_columns(*sides_[0], *sides_.back()));
+      MergeSide::Options side;
+      side.is_ordered = ordered_[i];
+      side.account = TRY(runtime_->open(fmt::format("read {}", i + 1)));
+      side.space = runtime_->space();
+      side.stop = runtime_->stop();
+      side.runs_folder = MergeJournal::runs_folder(*work_, i);
+      side.sorted = journal_->sorted(i);
+      side.on_run = [this, i](const DurableRun& run, uint64_t rows) {
+        return journal_->add_run(i, run, rows);
+      };
+      side.on_sorted = [this, i](uint64_t rows) { return journal_->finish_file(i, rows); };
+      side.rows_read = &rows_sorted_;
+      sides_.push_back(TRY(MergeSide::open(options_.inputs[i], std::move(side))));
     }
+    columns_ = TRY(joined_columns(sides_));
+    for (const auto& side : sides_) TRY(side->start());
     return {};
   }
 
   ProgressSnapshot snapshot() {
+    const char* const phases[] = {"sort", "merge", "finish"};
     ProgressSnapshot now;
-    now.phase = "merge";
-    now.text = fmt::format("{} rows in  {} out", grouped(rows_in_), grouped(rows_out_));
+    now.phase = phases[phase_];
+    now.text = phase_ == 0
+                   ? fmt::format("{} rows read", grouped(rows_sorted_))
+                   : fmt::format("{} rows in  {} out", grouped(rows_in_), grouped(rows_out_));
     now.spilled = runtime_->space()->used();
     now.json = fmt::format("\"rows_in\":{},\"rows_out\":{}", rows_in_.load(), rows_out_.load());
     return now;
@@ -136,14 +189,17 @@ class Merge {
     report.fact("rows_in", fmt::format("{}", rows_in_.load()));
     report.fact("unique", fmt::format("{}", rows_out_.load()));
     report.fact("duplicates", fmt::format("{}", rows_in_ - rows_out_));
+    report.fact("resumed", resumed_ ? "true" : "false");
+    if (!checksum_.empty()) report.fact("checksum", Json(checksum_).dump());
   }
 
   Result<void> write() {
     format::ParquetOptions table;
-    table.columns = table_columns(sides_);
+    table.columns = table_columns(columns_);
     table.partial = work_->path() + "/products.partial";
     table.space = runtime_->space();
-    const auto& carried = sides_[0]->columns();
+    std::vector<std::vector<uint8_t>> absent;
+    for (const auto& side : sides_) absent.push_back(absent_in(*side, columns_));
     auto writer = TRY(format::ParquetWriter::create(options_.out, std::move(table), write_));
     std::vector<bool> open(sides_.size());
     for (size_t i = 0; i < sides_.size(); ++i) open[i] = TRY(advance(*sides_[i]));
@@ -160,7 +216,7 @@ class Merge {
         last = side.name();
         writer->text(side.text());
         format::ValueReader values(side.values());
-        put_values(*writer, carried, values);
+        put_values(*writer, columns_, values, absent[least]);
         TRY(writer->end_row());
         ++rows_out_;
       }
@@ -175,9 +231,9 @@ class Merge {
     writer->metadata("spillway.key", "xxh3-128/1");
     writer->metadata("spillway.options", OrderedJson{{"merge", options_.inputs.size()}}.dump());
     writer->metadata("spillway.counts", counts.dump());
-    TRY(write_durably(work_->anchor(), configuration_));
-    keep_work_ = true;
     TRY(standing_.must_be_as_it_was());
+    TRY(journal_->begin_output());
+    phase_ = 2;  // the last row group, the disk, and all of it read back
     return std::move(*writer).close();
   }
   Result<bool> advance(MergeSide& side) {
@@ -190,12 +246,18 @@ class Merge {
   std::vector<bool> ordered_;
   std::string configuration_;
   std::optional<WorkFolder> work_;
-  bool keep_work_ = false;  // the output may have its name, and its report be missing
-  StandingFile standing_;   // at --out
+  std::optional<MergeJournal> journal_;
+  // An earlier run left something (until the journal is open: some merge's); this one goes on from it;
+  // an earlier run did it all; there is nothing to go on from any more.
+  bool was_begun_ = false, resumed_ = false, was_finished_ = false, is_over_ = false;
+  std::string checksum_;
+  StandingFile standing_;  // at --out
   std::unique_ptr<JobRuntime> runtime_;
   Account write_;
   std::vector<std::unique_ptr<MergeSide>> sides_;
-  std::atomic<uint64_t> rows_in_{0}, rows_out_{0};
+  std::vector<format::ColumnSpec> columns_;  // of all sides, smiles aside
+  std::atomic<int> phase_{0};                // 0 sort, 1 merge, 2 finish
+  std::atomic<uint64_t> rows_sorted_{0}, rows_in_{0}, rows_out_{0};
 };
 
 }  // namespace
