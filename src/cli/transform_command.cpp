@@ -264,15 +264,16 @@ Result<void> TransformCommand::apply(std::stop_token stop) {
     options.rows_chosen.end = options.rows_chosen.first + words.limit;
   options.rejects = words.rejects;
   options.resume = words.resume != "never";
+  const std::string file =
+      words.rules_file.empty() ? TRY(transform::standard_rules_path()) : words.rules_file;
+  const auto all = TRY(transform::RuleSet::load(file));
+  const auto chosen_rules = TRY(all->select(words.rules));
+  options.rule_memory = transform::Transformer::memory_for(*chosen_rules);
   if (options.job.explain_memory) {
     fmt::print("{}", TRY(transform::explain_memory(options)));
     return {};
   }
   if (options.out.empty()) return fail(Code::kUsage, "--out is required: where the products go");
-  const std::string file =
-      words.rules_file.empty() ? TRY(transform::standard_rules_path()) : words.rules_file;
-  const auto all = TRY(transform::RuleSet::load(file));
-  const auto chosen_rules = TRY(all->select(words.rules));
   const auto chemistry = TRY(transform::rdkit_chemistry(chosen_rules, options.transform));
   say_memory_limit(options.job);
   const auto begin = std::chrono::steady_clock::now();

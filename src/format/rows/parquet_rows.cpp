@@ -149,7 +149,7 @@ class ParquetRows final : public RowReader {
     if (!texts.IsNull(at_)) {
       const std::string_view text = text_at(texts, at_);
       if (first_token_) {
-        put_text(row, text);
+        put_text(row, text, most_text_, too_long_);
       } else {
         if (!text.empty()) row.text = text.substr(0, most_text_);
         if (text.size() > most_text_) row.problem = too_long_;

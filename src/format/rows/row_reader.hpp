@@ -41,10 +41,9 @@ struct RowOptions {
   bool header = true;                     // CSV: the first line names the columns
   bool carry_all = false;                 // all other columns
   std::vector<std::string> carry;         // these
-  bool first_token = true;  // Parquet: of a cell, as everywhere else; false: all of it
-  size_t most_text =
-      size_t{16} << 10;   // Parquet, all of a cell: kMaxText, or more for files of ours
-  char delimiter = '\0';  // CSV; none: tabs in .tsv, else what the first line has
+  bool first_token = true;              // Parquet: of a cell, as everywhere else; false: all of it
+  size_t most_text = size_t{16} << 10;  // Parquet: kMaxText, or more
+  char delimiter = '\0';                // CSV; none: tabs in .tsv, else what the first line has
   TextEncoding encoding = TextEncoding::kUtf8;  // of text without a byte order mark
 };
 

@@ -27,13 +27,14 @@ inline std::string_view trimmed(std::string_view text) {
 
 // The first token of a cell, as of a line of SMILES: what may stand behind it is a name or an
 // extension (CXSMILES), and no part of the molecule.
-inline void put_text(InputRow& row, std::string_view cell) {
+inline void put_text(InputRow& row, std::string_view cell, size_t most = RowReader::kMaxText,
+                     std::string_view too_long = kTooLong) {
   row = InputRow{};
   const std::string_view rest = trimmed(cell);
   const std::string_view text = rest.substr(0, std::min(rest.find_first_of(kBlanks), rest.size()));
   if (text.empty()) return;
-  row.text = text.substr(0, RowReader::kMaxText);
-  if (text.size() > RowReader::kMaxText) row.problem = kTooLong;
+  row.text = text.substr(0, most);
+  if (text.size() > most) row.problem = too_long;
 }
 
 class TextReader : public RowReader {

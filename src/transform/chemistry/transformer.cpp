@@ -459,13 +459,24 @@ std::string_view name(Reason reason) {
   return kNames[static_cast<size_t>(reason)];
 }
 
+Result<void> Transformer::check(const TransformOptions& options) {
+  if (!options.inchikey || has_inchi()) return {};
+  return fail(Code::kUsage,
+              "--inchikey: this RDKit was built without InChI; leave the option out or build "
+              "against an RDKit that has it");
+}
+
+Bytes Transformer::memory_for(const RuleSet& rules) {
+  constexpr Bytes kRule = 20_KiB, kCharacter{160};
+  Bytes all;
+  for (const Rule& rule : rules.rules()) all += kRule + kCharacter * rule.smirks.size();
+  return all;
+}
+
 Result<std::unique_ptr<Transformer>> Transformer::create(std::shared_ptr<const RuleSet> selection,
                                                          TransformOptions options) {
   const QuietRdkit quiet;
-  if (options.inchikey && !has_inchi())
-    return fail(Code::kUsage,
-                "--inchikey: this RDKit was built without InChI; leave the option out or build "
-                "against an RDKit that has it");
+  TRY(check(options));
   try {
     return std::make_unique<RdkitTransformer>(std::move(selection), options);
   } catch (const std::exception& error) {

@@ -42,6 +42,7 @@ struct ApplyOptions {
   bool known_stops = false;        // the rules are not applied to what is in there
   unsigned steps = 1;
   TransformOptions transform;
+  Bytes rule_memory;  // Transformer::memory_for() the rules
   OutputOrder order = OutputOrder::kKey;
   format::RowOptions rows;
   RowRange rows_chosen;

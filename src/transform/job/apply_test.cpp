@@ -116,7 +116,7 @@ class LongToy final : public Transformer {
 
 Chemistry long_chemistry() {
   Chemistry chemistry = toy_chemistry();
-  chemistry.make = []() -> Result<std::unique_ptr<Transformer>> {
+  chemistry.make = [](Bytes) -> Result<std::unique_ptr<Transformer>> {
     return std::make_unique<LongToy>();
   };
   return chemistry;

@@ -42,8 +42,11 @@ ApplyPlan with_sort(const Wanted& wanted, Bytes memory, Bytes sort) {
   // RDKit allocates as it likes: measured 14-19 MiB with two threads, the libraries' own data in it. What
   // is remembered of it for flat molecules is a part: the more, the less of it is asked again.
   plan.flat_memory = std::clamp(memory / 48 / threads, 512_KiB, 8_MiB);
-  plan.memory.reserve(std::max(20_MiB, memory / 24) + 3_MiB * threads,
-                      "code, libraries, RDKit, stacks");
+  // 35 rules, as are shipped, are in what was measured; each thread has its own, and so have known molecules.
+  constexpr Bytes kUsualRules = 1_MiB;
+  const Bytes rules = std::max(options.rule_memory, kUsualRules) - kUsualRules;
+  plan.memory.reserve(std::max(20_MiB, memory / 24) + 3_MiB * threads + rules * (threads + 1),
+                      "code, libraries, RDKit with its rules, stacks");
   Bytes read = format::RowReader::cost();
   for (const std::string& path : wanted.paths) read = std::max(read, format::RowReader::cost(path));
   Bytes known;

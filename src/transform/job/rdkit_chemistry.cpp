@@ -4,6 +4,7 @@ namespace spillway::transform {
 
 Result<Chemistry> rdkit_chemistry(std::shared_ptr<const RuleSet> selection,
                                   TransformOptions options) {
+  TRY(Transformer::check(options));
   Chemistry chemistry;
   for (const Rule& rule : selection->rules())
     chemistry.rules.push_back({rule.name, rule.family, static_cast<uint16_t>(rule.position)});
@@ -21,7 +22,6 @@ Result<Chemistry> rdkit_chemistry(std::shared_ptr<const RuleSet> selection,
   chemistry.is_flat = is_flat(options);
   if (options.flat && options.descriptors == Descriptors::kNone && !chemistry.is_flat)
     chemistry.note = "all molecules go through RDKit: " + why_not_flat().value_or("as asked");
-  TRY(chemistry.make(Bytes()));  // refuses what this build cannot do
   return chemistry;
 }
 

@@ -126,10 +126,8 @@ Result<KnownNames> open_known(KnownOptions options, Account account) {
   const bool ours =
       is_parquet &&
       TRY(format::parquet_metadata(options.path, account)).count("spillway.version") > 0;
-  if (ours) {
-    options.rows.first_token = false;
-    options.rows.most_text = format::RowReader::kMaxRecord;
-  }
+  options.rows.first_token = !ours;
+  options.rows.most_text = format::RowReader::kMaxRecord;
   auto reader = TRY(format::RowReader::open(options.path, options.rows, account));
   KnownNames known;
   known.guessed = reader->guessed_column();
