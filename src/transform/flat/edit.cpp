@@ -144,7 +144,8 @@ bool SiteEditor::opens_plainly(const Molecule& molecule) {
   return true;
 }
 
-// What hangs on the atoms that are taken away, beside the match.
+// What hangs on the atoms that are taken away, beside the match: it is cut off with them, unless a ring leads
+// back to the match.
 bool SiteEditor::look_beyond(const EditShape& shape, const Molecule& molecule,
                              std::span<const int> match) {
   fars_ = ring_size_ = 0;
@@ -152,36 +153,38 @@ bool SiteEditor::look_beyond(const EditShape& shape, const Molecule& molecule,
   for (const int place : shape.gone) {
     const int gone = match[at(place)];
     const Atom& atom = molecule.at(gone);
-    if (atom.aromatic != 0 || atom.rings > 1) return false;
-    int ring_bonds = 0, kept = -1;
+    if (atom.aromatic != 0) return false;
+    int in_match = -1, beyond = -1, ring_bonds = 0;
     for (int slot = 0; slot < atom.degree; ++slot) {
       const Bond& bond = atom.bond[at(slot)];
       const bool is_matched = place_[bond.to] >= 0;
       cuts_off_ |= !is_matched;
       if (bond.rings == 0) continue;
       ++ring_bonds;
-      if (is_matched) {
-        if (std::find(shape.kept.begin(), shape.kept.end(), place_[bond.to]) == shape.kept.end())
-          return false;
-        if (kept >= 0) return false;
-        kept = bond.to;
-        continue;
-      }
-      const Atom& far = molecule.at(bond.to);
-      if (fars_ != 0 || bond.order != kSingle || far.chirality != kNotChiral ||
-          (far.given_hydrogens & 1) != 0)
-        return false;
-      for (int k = 0; molecule.double_bonds != 0 && k < far.degree; ++k) {
-        if (is_stereo_bond(molecule, far.bond[at(k)])) return false;
-      }
-      far_[at(fars_++)] = {bond.to, u16(gone)};
+      (is_matched ? in_match : beyond) = bond.to;
     }
-    if (ring_bonds == 0) continue;
-    if (kept < 0 || fars_ != 1 || far_[0].gone != gone || ring_size_ != 0 ||
-        !find_ring(molecule, kept, far_[0].atom, gone) || !opens_plainly(molecule))
+    if (in_match < 0) continue;
+    if (ring_bonds != 2 || beyond < 0 || atom.rings != 1 || fars_ != 0 ||
+        !opens_at(shape, molecule, gone, in_match, beyond))
       return false;
   }
   return true;
+}
+
+// Whether the ring that `gone` closes can be opened: between an atom that is kept and one beyond the match.
+bool SiteEditor::opens_at(const EditShape& shape, const Molecule& molecule, int gone, int kept,
+                          int beyond) {
+  if (std::find(shape.kept.begin(), shape.kept.end(), place_[at(kept)]) == shape.kept.end())
+    return false;
+  const Atom& far = molecule.at(beyond);
+  if (far.bond[at(far.slot_of(gone))].order != kSingle || far.chirality != kNotChiral ||
+      (far.given_hydrogens & 1) != 0)
+    return false;
+  for (int slot = 0; molecule.double_bonds != 0 && slot < far.degree; ++slot) {
+    if (is_stereo_bond(molecule, far.bond[at(slot)])) return false;
+  }
+  far_[at(fars_++)] = {u16(beyond), u16(gone)};
+  return find_ring(molecule, kept, beyond, gone) && opens_plainly(molecule);
 }
 
 // As RDKit's reactions do: a centre keeps its sense when one neighbour at most is another.

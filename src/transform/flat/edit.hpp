@@ -45,7 +45,7 @@ struct EditShape {
     uint8_t order = kSingle;
   };
   int places = 0;
-  std::vector<int> kept;     // places
+  std::vector<int> kept;  // places
   // Of each kept one: the same bonds in the same order are at it after the edit, but for one whose other
   // atom is taken over. A centre then stays what it is.
   std::vector<bool> keeps_bonds;
@@ -92,6 +92,7 @@ class SiteEditor {
   bool keeps_centres(const EditShape& shape, const Molecule& molecule,
                      std::span<const int> match) const;
   bool look_beyond(const EditShape& shape, const Molecule& molecule, std::span<const int> match);
+  bool opens_at(const EditShape& shape, const Molecule& molecule, int gone, int kept, int beyond);
   bool opens_plainly(const Molecule& molecule);
   bool find_ring(const Molecule& molecule, int from, int to, int without);
   void key_site(size_t rule, const EditShape& shape, const Molecule& molecule,
