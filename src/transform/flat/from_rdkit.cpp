@@ -37,7 +37,8 @@ bool is_bracketed(const RDKit::Atom& atom) {
   if (!is_organic(element) || atom.getFormalCharge() != 0) return true;
   if (atom.getIsAromatic() && (element == 7 || element == 15) && atom.getNumExplicitHs() != 0)
     return true;
-  const int usual = RDKit::PeriodicTable::getTable()->getValenceList(element).front();
+  const int usual =
+      RDKit::PeriodicTable::getTable()->getValenceList(static_cast<unsigned>(element)).front();
   return static_cast<int>(atom.getTotalValence()) != usual && atom.getTotalNumHs() != 0;
 }
 
@@ -72,9 +73,8 @@ bool read_atom(const RDKit::Atom& from, unsigned rings, Atom& to) {
   to.rings = u8(static_cast<int>(rings));
   to.given_hydrogens =
       u8((from.getNoImplicit() ? 1 : 0) | static_cast<int>(from.getNumExplicitHs()) << 1);
-  const auto token =
-      token_of(to, RDKit::PeriodicTable::getTable()->getElementSymbol(from.getAtomicNum()),
-               to.chirality != kNotChiral || is_bracketed(from));
+  const auto token = token_of(to, RDKit::PeriodicTable::getTable()->getElementSymbol(to.element),
+                              to.chirality != kNotChiral || is_bracketed(from));
   if (!token) return false;
   to.token = *token;
   return true;

@@ -89,10 +89,10 @@ bool Pattern::passes(const Molecule& molecule, int index, const Test& test) {
     case Test::kCharge:
       result = atom.charge == test.value;
       break;
-    case Test::kAromatic:
+    case Test::kIsAromatic:
       result = atom.aromatic != 0;
       break;
-    case Test::kAliphatic:
+    case Test::kIsAliphatic:
       result = atom.aromatic == 0;
       break;
     case Test::kRing:
@@ -180,8 +180,8 @@ auto Pattern::compile_atom(const RDKit::Atom::QUERYATOM_QUERY& query) -> std::op
   }
   static constexpr std::array<std::pair<std::string_view, Test::Kind>, 4> kPlain = {
       {{"AtomNull", Test::kAny},
-       {"AtomIsAromatic", Test::kAromatic},
-       {"AtomIsAliphatic", Test::kAliphatic},
+       {"AtomIsAromatic", Test::kIsAromatic},
+       {"AtomIsAliphatic", Test::kIsAliphatic},
        {"AtomInRing", Test::kRing}}};
   for (const auto& [plain, kind] : kPlain) {
     if (name != plain) continue;

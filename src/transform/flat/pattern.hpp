@@ -49,8 +49,8 @@ class Pattern {
       kTotalDegree,
       kDegree,
       kCharge,
-      kAromatic,
-      kAliphatic,
+      kIsAromatic,
+      kIsAliphatic,
       kRing,
       kMatches
     } kind = kAny;
