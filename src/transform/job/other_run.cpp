@@ -67,6 +67,24 @@ std::string files_difference(const std::string& what, const OrderedJson& then,
   return "";
 }
 
+// Of two lists of rule names.
+std::string rules_difference(const OrderedJson& then, const OrderedJson& now) {
+  const auto has = [](const OrderedJson& list, const OrderedJson& name) {
+    return std::find(list.begin(), list.end(), name) != list.end();
+  };
+  for (const OrderedJson& name : then) {
+    if (!has(now, name))
+      return fmt::format("--rule chose {} rules and chooses {}: without {}", then.size(),
+                         now.size(), value_text(name));
+  }
+  for (const OrderedJson& name : now) {
+    if (!has(then, name))
+      return fmt::format("--rule chose {} rules and chooses {}: with {}", then.size(), now.size(),
+                         value_text(name));
+  }
+  return "the rules are in another order";
+}
+
 }  // namespace
 
 std::string difference_text(const std::string& then, const std::string& now) {
@@ -84,6 +102,13 @@ std::string difference_text(const std::string& then, const std::string& now) {
     }
     return "";
   };
+  const auto rules_of = [](const OrderedJson& run) {
+    const OrderedJson options = run.value("options", OrderedJson());
+    return options.is_object() ? options.value("rules", OrderedJson()) : OrderedJson();
+  };
+  const OrderedJson rules_then = rules_of(a), rules_now = rules_of(b);
+  if (rules_then != rules_now && rules_then.is_array() && rules_now.is_array())
+    return rules_difference(rules_then, rules_now);
   const auto option = [](const std::string& key, const OrderedJson& was, const OrderedJson& is) {
     return fmt::format("{} was {} and is {}", option_name(key), value_text(was), value_text(is));
   };
