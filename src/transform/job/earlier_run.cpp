@@ -22,7 +22,7 @@ namespace {
 Result<Counts> counts_of(const std::string& text, const Chemistry& chemistry) {
   Counts counts(chemistry.rules.size());
   try {
-    const OrderedJson json = OrderedJson::parse(text);
+    const OrderedJson json = parse_json<OrderedJson>(text);
     counts.rows_in = json.at("rows_in");
     counts.rows_ok = json.at("rows_ok");
     counts.rows_no_site = json.at("rows_no_site");
