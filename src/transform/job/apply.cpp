@@ -244,7 +244,7 @@ ProgressSnapshot Job::snapshot() {
 void Job::describe(Report& report) const {
   if (!steps_) return;  // it ended before it began
   report.fact("configuration", configuration_);
-  transform::describe(report, chemistry_, options_, counts_, output_->examples());
+  transform::describe(report, chemistry_, options_, counts_, output_->examples(), live_.refusals);
   if (!checksum_.empty()) report.fact("checksum", Json(checksum_).dump());
   if (!options_.rejects.empty())
     report.fact("rejects", Json(printable(options_.rejects, kMostPath)).dump());

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/job/progress.hpp"
+#include "transform/records/refusal_examples.hpp"
 
 namespace spillway::transform {
 
@@ -19,6 +20,7 @@ struct LiveCounts {
   // applied.
   std::atomic<uint64_t> rows_flat{0}, rows_rdkit{0}, sites_flat{0}, sites_edited{0},
       sites_reacted{0}, made_both_ways{0};
+  RefusalExamples refusals;
 };
 
 // Threads  One.

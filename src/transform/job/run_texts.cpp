@@ -174,7 +174,8 @@ std::vector<std::pair<std::string, std::string>> footer_texts(const Chemistry& c
 }
 
 void describe(Report& report, const Chemistry& chemistry, const ApplyOptions& options,
-              const Counts& counts, const std::map<size_t, RuleExampleRow>& examples) {
+              const Counts& counts, const std::map<size_t, RuleExampleRow>& examples,
+              const RefusalExamples& refusals) {
   report.fact("options", options_json(chemistry, options).dump());
   report.fact("rules_sha256", OrderedJson(chemistry.rules_sha256).dump());
   report.fact("chemistry", chemistry_json(chemistry).dump());
@@ -197,13 +198,13 @@ void describe(Report& report, const Chemistry& chemistry, const ApplyOptions& op
   for (size_t i = 0; i < counts.sites_histogram.size(); ++i)
     sites.rows.push_back({range_text(i), fmt::format("{}", counts.sites_histogram[i])});
   report.table(std::move(sites));
-  ReportTable failed{"Refused", {"reason", "rows", "sites"}, {}};
+  ReportTable failed{"Refused", {"reason", "rows", "sites", "the first of this process"}, {}};
   for (size_t i = 0; i < kReasonCount; ++i) {
     const uint64_t of_sites = counts.total().failed[i];
     if (counts.rows_failed_by[i] + of_sites == 0) continue;
     failed.rows.push_back({std::string(name(static_cast<Reason>(i))),
-                           fmt::format("{}", counts.rows_failed_by[i]),
-                           fmt::format("{}", of_sites)});
+                           fmt::format("{}", counts.rows_failed_by[i]), fmt::format("{}", of_sites),
+                           refusals.of(static_cast<Reason>(i))});
   }
   report.table(std::move(failed));
   if (!options.job.report.ends_with(".html")) return;

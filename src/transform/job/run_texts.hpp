@@ -12,6 +12,7 @@
 #include "core/json.hpp"
 #include "transform/job/apply.hpp"
 #include "transform/job/molecules.hpp"
+#include "transform/records/refusal_examples.hpp"
 
 namespace spillway::transform {
 
@@ -54,6 +55,7 @@ std::vector<std::pair<std::string, std::string>> footer_texts(const Chemistry& c
                                                               const Counts& counts);
 
 void describe(Report& report, const Chemistry& chemistry, const ApplyOptions& options,
-              const Counts& counts, const std::map<size_t, RuleExampleRow>& examples);
+              const Counts& counts, const std::map<size_t, RuleExampleRow>& examples,
+              const RefusalExamples& refusals);
 
 }  // namespace spillway::transform

@@ -91,6 +91,7 @@ class Step::Sink final : public ProductSink {
 
   Result<void> failure(const Failure& failure) override {
     TRY(step_.go_on());
+    step_.live_.refusals.add(failure.reason, text_, failure.message);
     if (!step_.options_.keep_refusals) return {};
     const bool of_rule = failure.rule != Failure::kNoRule;
     const Ordinal ordinal = ordinal_of(of_rule ? failure.rule : 0, 0);
