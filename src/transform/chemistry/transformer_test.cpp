@@ -461,6 +461,24 @@ TEST(FlatPath, MakesWhatRunReactantsMakesOfWhatWasFoundWrong) {
   }
 }
 
+// A left side of more atoms than a flat pattern, or a flat site, has.
+TEST(FlatPath, LeavesLongLeftSidesToRdkit) {
+  for (const size_t places : {59u, 61u, 119u, 121u, 129u, 200u}) {
+    const std::string left = "[CH3:1]" + std::string(places - 2, 'C') + "[CH3]";
+    const auto set = RuleSet::parse(
+        "rules:\n  - {name: LONG, label: long, family: f, smirks: \"" + left + ">>[CH3:1]F\"}\n",
+        "x");
+    ASSERT_TRUE(set) << set.error().message();
+    const auto chosen = (*set)->select({"all"});
+    ASSERT_TRUE(chosen);
+    const auto flat = std::move(*Transformer::create(*chosen, {}));
+    const auto reference =
+        std::move(*Transformer::create(*chosen, {.direct = false, .flat = false}));
+    for (const size_t length : {places, places + 1, places + 40})
+      expect_same(*flat, *reference, **chosen, std::string(length, 'C'));
+  }
+}
+
 TEST(FlatPath, IsQuietlyLeftWhereDescriptorsAreWanted) {
   EXPECT_TRUE(is_flat({}));
   EXPECT_FALSE(is_flat({.descriptors = Descriptors::kBasic}));

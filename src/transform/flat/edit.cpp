@@ -207,7 +207,8 @@ bool SiteEditor::keeps_centres(const EditShape& shape, const Molecule& molecule,
 
 bool SiteEditor::fits(const EditShape& shape, const Molecule& molecule,
                       std::span<const int> match) {
-  if (shape.kept.empty() || shape.added.size() > kMostAdded) return false;
+  if (shape.kept.empty() || shape.places > kMostPlaces || shape.added.size() > kMostAdded)
+    return false;
   std::fill_n(place_.begin(), molecule.atoms, int8_t{-1});
   for (int place = 0; place < shape.places; ++place) {
     const int index = match[at(place)];

@@ -86,7 +86,7 @@ class SiteEditor {
     uint16_t atom = 0;
     uint16_t gone = 0;
   };
-  static constexpr int kMostAdded = 32, kMostFar = 4;
+  static constexpr int kMostAdded = 32, kMostFar = 4, kMostPlaces = 120;
 
   bool fits(const EditShape& shape, const Molecule& molecule, std::span<const int> match);
   bool keeps_centres(const EditShape& shape, const Molecule& molecule,
