@@ -139,7 +139,7 @@ def two_columns_of_one_name(folder):
     return folder / "a.parquet"
 
 
-@case(r"2 columns are named 'smiles'")
+@case(r"2 columns are named 'smiles'", exit_code=2)
 def two_columns_of_smiles(folder):
     pq.write_table(pa.table([pa.array(["CC"]), pa.array(["CN"])], names=["smiles", "smiles"]), folder / "a.parquet")
     return folder / "a.parquet"

@@ -188,7 +188,7 @@ def text_is_the_same_however_it_is_packed_and_encoded(folder):
         (folder / name).write_bytes(content)
         more = ["--encoding", "latin-1"] if name == "n.smi" else []
         apply(folder / name, folder / "o.parquet", "--carry", "name", *more)
-        table = pq.read_table(folder / "o.parquet")
+        table = pq.read_table(folder / "o.parquet").drop_columns(["source_file"])
         assert first is None or table.equals(first), name
         first = first or table
     assert first.num_rows > 20 and first["name"][0].as_py().startswith("phénol n° ")

@@ -19,6 +19,9 @@
 namespace spillway::transform {
 namespace {
 
+// Before main(): RDKit sets it itself when it first perceives stereo.
+const bool kIsStereoSet = std::getenv("RDK_USE_LEGACY_STEREO_PERCEPTION") != nullptr;
+
 constexpr std::array<std::string_view, 1> kComparedVersions = {"2022.09.3"};
 
 FlatPath::Halogens halogens_of(const flat::Molecule& molecule) {
@@ -59,7 +62,7 @@ std::optional<std::string> find_why_not() {
   if (std::find(kComparedVersions.begin(), kComparedVersions.end(), version) ==
       kComparedVersions.end())
     return fmt::format("flat molecules were not compared with RDKit {}", version);
-  if (std::getenv("RDK_USE_LEGACY_STEREO_PERCEPTION") != nullptr)
+  if (kIsStereoSet)
     return "RDK_USE_LEGACY_STEREO_PERCEPTION is set, with which flat molecules were not compared";
   const QuietRdkit quiet;
   try {
