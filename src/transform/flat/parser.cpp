@@ -266,6 +266,19 @@ bool Parser::is_as_scanned(const Molecule& molecule) const {
   return true;
 }
 
+// Whether all that the system at hand writes as aromatic is so. Where it is not (phthalocyanines), RDKit's Kekule
+// structure stays in the molecule, and which one that is depends on more than the system.
+bool Parser::stays_aromatic(const Molecule& molecule) const {
+  for (int q = 0; q < system_.bonds; ++q) {
+    const uint16_t number = system_.bond[at(q)];
+    const Scanner::Bond& bond = scanner_.bond(number);
+    if (written_order(number) != kAromatic) continue;
+    if (molecule.bond(bond.begin, molecule.at(bond.begin).slot_of(bond.end)).order != kAromatic)
+      return false;
+  }
+  return true;
+}
+
 // What is remembered changes speed only: when it is full, all is forgotten.
 void Parser::make_room() {
   if (held_ < memory_) return;
@@ -284,7 +297,7 @@ void Parser::learn(const Molecule& molecule, bool rings_are_certain) {
       held_ = held_ + kEnvironmentCost;
   }
   for (int i = 0; i < scanner_.systems(); ++i) {
-    if (!key_system(i)) continue;
+    if (!key_system(i) || !stays_aromatic(molecule)) continue;
     std::vector<uint8_t> made;
     made.reserve(2 * at(system_.atoms + system_.bonds));
     for (int q = 0; q < system_.atoms; ++q) {
