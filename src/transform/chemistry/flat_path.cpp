@@ -146,6 +146,9 @@ bool FlatPath::read_fragment(Fragment& fragment) {
 }
 
 bool FlatPath::read(std::string_view smiles) {
+  // Of a text with blanks RDKit reads the first token; a fragment of it is not one.
+  const auto is_other = [](char c) { return c <= ' ' || c > '~'; };
+  if (std::any_of(smiles.begin(), smiles.end(), is_other)) return false;
   fragments_ = 0;
   int atoms = 0;
   while (true) {
