@@ -269,6 +269,16 @@ Bytes ExternalSort::floor(const ExternalSortOptions& options) {
   return (frames + buffers) * options.inputs + merge_bytes(options, kLeastFanIn);
 }
 
+Result<void> remove_other_runs(const std::string& folder, const std::vector<DurableRun>& named) {
+  if (!TRY(exists(folder))) return {};
+  return for_each_entry(folder, [&](const std::string& name) -> Result<void> {
+    const auto is_it = [&](const DurableRun& run) { return run.file == name; };
+    if (std::any_of(named.begin(), named.end(), is_it)) return {};
+    TRY(remove_file(folder + "/" + name));
+    return {};
+  });
+}
+
 Result<std::unique_ptr<ExternalSort>> ExternalSort::create(ExternalSortOptions options,
                                                            Account account,
                                                            std::shared_ptr<ScratchSpace> space) {

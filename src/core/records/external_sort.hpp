@@ -57,6 +57,10 @@ struct DurableRun {
   uint64_t records = 0;
 };
 
+// Removes what a killed run left in `folder` beside the runs that its journal names; nothing where there is no folder.
+[[nodiscard]] Result<void> remove_other_runs(const std::string& folder,
+                                             const std::vector<DurableRun>& named);
+
 struct ExternalSortOptions {
   size_t inputs = 1;                      // threads that add
   Bytes memory{uint64_t{64} << 20};       // all inputs' buffers together, at most

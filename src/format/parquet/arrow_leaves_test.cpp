@@ -33,7 +33,7 @@ class ArrowLeavesTest : public testing::Test {
           writer->null();
         } else {
           value.clear();
-          EXPECT_EQ(append_value(*array, row, value), std::nullopt);
+          EXPECT_EQ(append_value(*array, row, size_t{64} << 10, value), std::nullopt);
           writer->text(value);
         }
         EXPECT_TRUE(writer->end_row());
@@ -121,7 +121,23 @@ TEST(ArrowValue, TextThatIsNoUtf8IsTold) {
   arrow::StringBuilder builder;
   ASSERT_TRUE(builder.Append("\xe9").ok());
   std::string out;
-  EXPECT_NE(append_value(**builder.Finish(), 0, out), std::nullopt);
+  EXPECT_NE(append_value(**builder.Finish(), 0, size_t{64} << 10, out), std::nullopt);
+}
+
+// However long a list or a text is: it is not gathered first.
+TEST(ArrowValue, WhatIsTooLongIsToldBeforeItGrows) {
+  constexpr size_t kMost = 1000;
+  arrow::ListBuilder list(arrow::default_memory_pool(), std::make_shared<arrow::Int64Builder>());
+  ASSERT_TRUE(list.Append().ok());
+  for (int i = 0; i < 1'000'000; ++i)
+    ASSERT_TRUE(static_cast<arrow::Int64Builder*>(list.value_builder())->Append(i).ok());
+  arrow::StringBuilder text;
+  ASSERT_TRUE(text.Append(std::string(1'000'000, 'x')).ok());
+  for (const auto& array : {*list.Finish(), *text.Finish()}) {
+    std::string out;
+    EXPECT_EQ(append_value(*array, 0, kMost, out), kValueTooLong);
+    EXPECT_LT(out.size(), 2 * kMost);
+  }
 }
 
 }  // namespace

@@ -23,8 +23,9 @@ void append_count(std::string& out, int64_t count) {
   out.append(reinterpret_cast<const char*>(&narrow), sizeof narrow);
 }
 
-std::optional<std::string_view> append_text(std::string_view text, bool must_be_utf8,
+std::optional<std::string_view> append_text(std::string_view text, bool must_be_utf8, size_t most,
                                             std::string& out) {
+  if (text.size() > most) return kValueTooLong;
   append_count(out, static_cast<int64_t>(text.size()));
   out += text;
   if (must_be_utf8 && !is_utf8(text)) return "a carried column is not UTF-8";
@@ -32,32 +33,33 @@ std::optional<std::string_view> append_text(std::string_view text, bool must_be_
 }
 
 std::optional<std::string_view> append_item(const arrow::Array& array, int64_t row, bool nullable,
-                                            std::string& out) {
+                                            size_t most, std::string& out) {
+  if (out.size() > most) return kValueTooLong;
   const bool there = array.IsValid(row);
   if (!there && !nullable) return "a carried column has a null where its type has none";
   out += there ? '\1' : '\0';
-  return there ? append_value(array, row, out) : std::nullopt;
+  return there ? append_value(array, row, most, out) : std::nullopt;
 }
 
 template <class List>
-std::optional<std::string_view> append_list(const arrow::Array& array, int64_t row,
+std::optional<std::string_view> append_list(const arrow::Array& array, int64_t row, size_t most,
                                             std::string& out) {
   const auto& list = static_cast<const List&>(array);
   const bool nullable = array.type()->field(0)->nullable();
   const int64_t begin = list.value_offset(row), count = list.value_length(row);
   append_count(out, count);
   for (int64_t i = 0; i < count; ++i) {
-    if (auto problem = append_item(*list.values(), begin + i, nullable, out)) return problem;
+    if (auto problem = append_item(*list.values(), begin + i, nullable, most, out)) return problem;
   }
   return std::nullopt;
 }
 
-std::optional<std::string_view> append_struct(const arrow::Array& array, int64_t row,
+std::optional<std::string_view> append_struct(const arrow::Array& array, int64_t row, size_t most,
                                               std::string& out) {
   const auto& fields = static_cast<const arrow::StructArray&>(array);
   for (int i = 0; i < fields.num_fields(); ++i) {
     const bool nullable = array.type()->field(i)->nullable();
-    if (auto problem = append_item(*fields.field(i), row, nullable, out)) return problem;
+    if (auto problem = append_item(*fields.field(i), row, nullable, most, out)) return problem;
   }
   return std::nullopt;
 }
@@ -175,42 +177,43 @@ Result<std::shared_ptr<arrow::DataType>> type_of(const std::string& text) {
   return (*schema)->field(0)->type();
 }
 
-std::optional<std::string_view> append_value(const arrow::Array& array, int64_t row,
+std::optional<std::string_view> append_value(const arrow::Array& array, int64_t row, size_t most,
                                              std::string& out) {
   switch (array.type_id()) {
     case Type::DICTIONARY: {
       const auto& coded = static_cast<const arrow::DictionaryArray&>(array);
       const int64_t at = coded.GetValueIndex(row);
       if (coded.dictionary()->IsNull(at)) return "a carried column has a null in its dictionary";
-      return append_value(*coded.dictionary(), at, out);
+      return append_value(*coded.dictionary(), at, most, out);
     }
     case Type::EXTENSION:
-      return append_value(*static_cast<const arrow::ExtensionArray&>(array).storage(), row, out);
+      return append_value(*static_cast<const arrow::ExtensionArray&>(array).storage(), row, most,
+                          out);
     case Type::STRING_VIEW:
     case Type::BINARY_VIEW:
       return append_text(static_cast<const arrow::BinaryViewArray&>(array).GetView(row),
-                         array.type_id() == Type::STRING_VIEW, out);
+                         array.type_id() == Type::STRING_VIEW, most, out);
     case Type::STRING:
     case Type::BINARY:
       return append_text(static_cast<const arrow::BinaryArray&>(array).GetView(row),
-                         array.type_id() == Type::STRING, out);
+                         array.type_id() == Type::STRING, most, out);
     case Type::LARGE_STRING:
     case Type::LARGE_BINARY:
       return append_text(static_cast<const arrow::LargeBinaryArray&>(array).GetView(row),
-                         array.type_id() == Type::LARGE_STRING, out);
+                         array.type_id() == Type::LARGE_STRING, most, out);
     case Type::LIST:
     case Type::MAP:
-      return append_list<arrow::ListArray>(array, row, out);
+      return append_list<arrow::ListArray>(array, row, most, out);
     case Type::LIST_VIEW:
-      return append_list<arrow::ListViewArray>(array, row, out);
+      return append_list<arrow::ListViewArray>(array, row, most, out);
     case Type::LARGE_LIST_VIEW:
-      return append_list<arrow::LargeListViewArray>(array, row, out);
+      return append_list<arrow::LargeListViewArray>(array, row, most, out);
     case Type::LARGE_LIST:
-      return append_list<arrow::LargeListArray>(array, row, out);
+      return append_list<arrow::LargeListArray>(array, row, most, out);
     case Type::FIXED_SIZE_LIST:
-      return append_list<arrow::FixedSizeListArray>(array, row, out);
+      return append_list<arrow::FixedSizeListArray>(array, row, most, out);
     case Type::STRUCT:
-      return append_struct(array, row, out);
+      return append_struct(array, row, most, out);
     case Type::NA:
       return std::nullopt;
     case Type::BOOL:

@@ -25,9 +25,11 @@ std::shared_ptr<arrow::DataType> written_type(const std::shared_ptr<arrow::DataT
 [[nodiscard]] Result<std::string> type_text(const std::shared_ptr<arrow::DataType>& type);
 [[nodiscard]] Result<std::shared_ptr<arrow::DataType>> type_of(const std::string& text);
 
+inline constexpr std::string_view kValueTooLong = "a carried value is longer than 64 KiB";
+
 // Appends the value at `row`, which is not null. What is wrong with it, when something is: a null
-// where its type has none, text that is not UTF-8.
-std::optional<std::string_view> append_value(const arrow::Array& array, int64_t row,
+// where its type has none, text that is not UTF-8, kValueTooLong. `out` grows to twice `most` at most.
+std::optional<std::string_view> append_value(const arrow::Array& array, int64_t row, size_t most,
                                              std::string& out);
 
 // How a type's values are laid out, in the bytes and in Parquet.

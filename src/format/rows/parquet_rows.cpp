@@ -177,14 +177,21 @@ class ParquetRows final : public RowReader {
   std::optional<std::string_view> put(size_t place, ValueWriter& values) {
     const arrow::Array& column = *batch_->column(places_[place]);
     const ColumnType type = carried_[place - 1].type;
+    // Before it grows: a value may be as large as a batch.
+    if (carried_bytes_.size() > kMaxCarried) return kCarriedTooLong;
     if (type == ColumnType::kArrow && column.IsValid(at_)) {
       value_.clear();
-      const auto problem = append_value(column, at_, value_);
+      const auto problem = append_value(column, at_, kMaxCarried, value_);
       values.text(value_);
       return problem;
     }
-    put_value(column, at_, values);
     const bool is_string = type == ColumnType::kString || type == ColumnType::kDictionary;
+    if (is_string && column.IsValid(at_) && text_at(column, at_).size() > kMaxCarried)
+      return kCarriedTooLong;
+    if (is_list(type) && column.IsValid(at_) &&
+        static_cast<const arrow::ListArray&>(column).value_length(at_) > int64_t{kMaxCarried / 4})
+      return kCarriedTooLong;
+    put_value(column, at_, values);
     if (file_->texts_are_utf8() || !is_string || column.IsNull(at_)) return std::nullopt;
     if (is_utf8(text_at(column, at_))) return std::nullopt;
     return "a carried column is not UTF-8";

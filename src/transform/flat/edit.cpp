@@ -8,7 +8,6 @@ namespace {
 
 size_t at(int index) { return static_cast<size_t>(index); }
 
-constexpr int kNitrogen = 7, kPhosphorus = 15, kChlorine = 17, kBromine = 35, kIodine = 53;
 constexpr Bytes kSiteCost{160};  // a node of the map, its key and its list
 
 bool is_stereo_bond(const Molecule& molecule, const Bond& bond) {
@@ -24,25 +23,14 @@ bool has_multiple_bond_to_ring(const Molecule& molecule, const Atom& atom) {
   return false;
 }
 
-bool may_be_cleaned(const Atom& atom) {
+bool is_unclean(const Atom& atom) {
   if (atom.charge != 0 || atom.aromatic != 0) return false;
   int valence = atom.hydrogens;
   for (int slot = 0; slot < atom.degree; ++slot) {
     const uint8_t order = atom.bond[at(slot)].order;
     valence += order == kDouble ? 2 : order == kTriple ? 3 : 1;
   }
-  switch (atom.element) {
-    case kNitrogen:
-      return valence > 3;
-    case kPhosphorus:
-      return valence > 3 && atom.degree != 4;
-    case kChlorine:
-    case kBromine:
-    case kIodine:
-      return valence > 1;
-    default:
-      return false;
-  }
+  return may_be_cleaned(atom.element, valence, atom.degree);
 }
 
 // What an edit asks of an atom's surroundings.
@@ -87,7 +75,7 @@ bool is_same_graph(const Molecule& a, const Molecule& b) {
 
 bool SiteEditor::is_clean(const Molecule& molecule) {
   const auto begin = molecule.atom.begin();
-  return std::none_of(begin, begin + molecule.atoms, may_be_cleaned);
+  return std::none_of(begin, begin + molecule.atoms, is_unclean);
 }
 
 // The shortest way over ring bonds; false when there is none, or two of one length.

@@ -126,6 +126,24 @@ struct Molecule {
   }
 };
 
+// Whether RDKit's cleanUp may rewrite an uncharged atom that is not aromatic by what lies further than its bonds:
+// N above three, P, and halogens above one.
+constexpr bool may_be_cleaned(int element, int valence, int degree) {
+  constexpr int kNitrogen = 7, kPhosphorus = 15, kChlorine = 17, kBromine = 35, kIodine = 53;
+  switch (element) {
+    case kNitrogen:
+      return valence > 3;
+    case kPhosphorus:
+      return valence > 3 && degree != 4;
+    case kChlorine:
+    case kBromine:
+    case kIodine:
+      return valence > 1;
+    default:
+      return false;
+  }
+}
+
 // How a bond between these is written.
 constexpr char symbol_of(uint8_t order, bool both_aromatic) {
   switch (order) {

@@ -7,8 +7,7 @@ namespace {
 
 size_t at(int index) { return static_cast<size_t>(index); }
 
-constexpr int kCarbon = 6, kNitrogen = 7, kPhosphorus = 15, kChlorine = 17, kBromine = 35,
-              kIodine = 53;
+constexpr int kCarbon = 6, kNitrogen = 7;
 constexpr uint8_t kWrittenDouble = 2, kWrittenTriple = 3, kWrittenAromatic = 4;
 constexpr Bytes kEnvironmentCost{80}, kSystemCost{128};  // nodes and buckets of the maps
 
@@ -27,18 +26,8 @@ bool Parser::may_be_cleaned(int index) const {
     const uint8_t order = scanner_.bond(scanner_.bonds_of(index)[k]).order;
     valence += order == kWrittenDouble || order == kWrittenTriple ? order : 1;
   }
-  switch (atom.element) {
-    case kNitrogen:
-      return valence > 3 && atom.is_lower == 0;
-    case kPhosphorus:
-      return valence > 3 && scanner_.degree(index) != 4;
-    case kChlorine:
-    case kBromine:
-    case kIodine:
-      return valence > 1;
-    default:
-      return false;
-  }
+  if (atom.element == kNitrogen && atom.is_lower != 0) return false;
+  return flat::may_be_cleaned(atom.element, valence, scanner_.degree(index));
 }
 
 // Bonds of chains are single, double or triple, and lower-case atoms in rings.

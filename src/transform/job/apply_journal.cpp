@@ -38,15 +38,7 @@ Result<ApplyJournal> ApplyJournal::open(const WorkFolder& work, const std::strin
   }
   made.journal_.emplace(std::move(*opened));
   for (unsigned step = 1; step <= steps; ++step) {
-    const std::vector<DurableRun> named = made.under_way(step).runs;
-    const std::string folder = runs_folder(work, step);
-    if (!TRY(exists(folder))) continue;
-    TRY(for_each_entry(folder, [&](const std::string& name) -> Result<void> {
-      const bool is_named = std::any_of(named.begin(), named.end(),
-                                        [&](const DurableRun& run) { return run.file == name; });
-      if (!is_named) TRY(remove_file(folder + "/" + name));
-      return {};
-    }));
+    TRY(remove_other_runs(runs_folder(work, step), made.under_way(step).runs));
   }
   return made;
 }

@@ -34,15 +34,7 @@ Result<MergeJournal> MergeJournal::open(const WorkFolder& work, const std::strin
   made.journal_.emplace(TRY(Journal::open(
       work.anchor(), configuration, [&](std::string_view entry) { return made.replay(entry); })));
   for (size_t file = 0; file < files; ++file) {
-    const std::vector<DurableRun> named = made.sorted(file).runs;
-    const std::string folder = runs_folder(work, file);
-    if (!TRY(exists(folder))) continue;
-    TRY(for_each_entry(folder, [&](const std::string& name) -> Result<void> {
-      const bool is_named = std::any_of(named.begin(), named.end(),
-                                        [&](const DurableRun& run) { return run.file == name; });
-      if (!is_named) TRY(remove_file(folder + "/" + name));
-      return {};
-    }));
+    TRY(remove_other_runs(runs_folder(work, file), made.sorted(file).runs));
   }
   return made;
 }
